@@ -1,0 +1,331 @@
+"""Actors: decorated functions whose calls are seen.
+
+Called inside an execution, an actor publishes when it starts and how it ends, under an
+address of its own. Called anywhere else it is its function and nothing more.
+
+Coroutine functions run as they are. Sync functions run in a thread, several at a time,
+through asgiref. Generators, async or sync, stream: each str they yield is published as
+a text delta, each pydantic model as itself, and their result is the whole text.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import update_wrapper
+from time import perf_counter
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+
+from asgiref.sync import sync_to_async
+from pydantic import BaseModel
+
+from asgi_events.cache import CacheBackend, Recall, cache_key
+from asgi_events.events import (
+    EventType,
+    ExecutionEvent,
+    ExecutionResult,
+    ExecutionStatus,
+)
+from asgi_events.state import ExecutionState, current
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_FORBIDDEN_IN_NAMES = "/#:?% \t\r\n\0"
+
+
+class Actor(Generic[P, R]):
+    """A function whose calls are seen; made by ``agent``, ``tool`` and ``llm``.
+
+    Args:
+        function: A coroutine function, sync function, or generator of either kind.
+        event_type: The kind of its events.
+        name: The name in addresses and URLs; the function's own by default.
+        detail: Takes the arguments of a call, returns what viewers read of it. Without
+            it they read nothing: arguments may hold what is not for them.
+        cacheable: Results are kept by the arguments, in ``cache_backend``, else in the
+            execution's, else in a ``MemoryCache`` of the actor's own.
+        cache_backend: The actor's own cache; implies ``cacheable``.
+
+    Raises:
+        ValueError: The name can not stand in an address or a URL.
+
+    Attributes:
+        name: The name in addresses and URLs.
+        event_type: The kind of its events.
+        description: The first paragraph of the function's docstring.
+        function: The function itself.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, Any],
+        event_type: EventType,
+        *,
+        name: str | None = None,
+        detail: Callable[P, str] | None = None,
+        cacheable: bool = False,
+        cache_backend: CacheBackend | None = None,
+    ) -> None:
+        if not callable(function):
+            raise TypeError(f"An actor is made from a function, got {function!r}.")
+        self.function = function
+        self.event_type = event_type
+        self.name: str = name or str(getattr(function, "__name__", ""))
+        bad = set(self.name) & set(_FORBIDDEN_IN_NAMES)
+        if bad or not self.name or self.name == "executions":
+            raise ValueError(
+                f"An actor's name stands in addresses and URLs: {self.name!r} must not "
+                'be empty, "executions", or contain any of / # : ? % and white space.'
+            )
+        self.description = (inspect.getdoc(function) or "").partition("\n\n")[0]
+        self.signature = inspect.signature(function)
+        self._detail = detail
+        self._cacheable = cacheable or cache_backend is not None
+        self._cache_backend = cache_backend
+        self._run = _runner(function)
+        update_wrapper(self, function, updated=())
+
+    def __repr__(self) -> str:
+        return f"<{self.event_type.removesuffix('_call')} {self.name}>"
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function; what it raises is raised here too."""
+        parent = current.get()
+        if parent is None:
+            return cast(R, await self._run(None, args, kwargs))
+        outcome = await self._observed(parent, args, kwargs)
+        return cast(R, outcome.result)
+
+    async def execute(
+        self, input_data: Any, extra_context: Any, state: ExecutionState
+    ) -> ExecutionResult[R]:
+        """Run as the root of an execution; see ``ExecutionEvent``."""
+        if not isinstance(state, ExecutionState):
+            raise TypeError(f"state must be an ExecutionState, got {state!r}.")
+        given = (input_data, extra_context, state)[: self._count_positional()]
+        return await self.run(state, given)
+
+    async def run(
+        self,
+        state: ExecutionState,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> ExecutionResult[R]:
+        """Run below ``state``; what the function raises is told, not raised."""
+        started = perf_counter()
+        try:
+            return await self._observed(state, args, kwargs or {})
+        except Exception as error:
+            return ExecutionResult(
+                ok=False,
+                error_message=state.error_message(error),
+                execution_time=perf_counter() - started,
+            )
+
+    def _count_positional(self) -> int:
+        parameters = self.signature.parameters.values()
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            return 3
+        return sum(
+            p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters
+        )
+
+    async def _observed(
+        self, parent: ExecutionState, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> ExecutionResult[R]:
+        """Run in a state of its own, and publish how that goes."""
+        state = parent.child(self.name)
+        detail = self._describe(args, kwargs)
+        started = perf_counter()
+
+        def event(status: ExecutionStatus, **fields: Any) -> ExecutionEvent[R]:
+            if status is not ExecutionStatus.STARTED:
+                fields["execution_time"] = perf_counter() - started
+            return ExecutionEvent(
+                event_type=self.event_type,
+                actor=self.name,
+                address=state.address,
+                execution_status=status,
+                detail=detail,
+                **fields,
+            )
+
+        token = current.set(state)
+        try:
+            await state.publish(event(ExecutionStatus.STARTED))
+            recall = self._recall(state, args, kwargs)
+            found = await recall.get() if recall is not None else None
+            if found is not None:
+                await state.publish(event(ExecutionStatus.RECOVERED, from_cache=True))
+                return found
+            value = await self._run(state, args, kwargs)
+            result = ExecutionResult[Any](
+                result=value, execution_time=perf_counter() - started
+            )
+            if recall is not None:
+                await recall.set(result)
+            await state.publish(event(ExecutionStatus.COMPLETED))
+            return result
+        except Exception as error:
+            message = state.error_message(error)
+            await state.publish(event(ExecutionStatus.FAILED, message=message))
+            raise
+        except BaseException:  # cancelled: nothing may hold this up
+            state.cancel()
+            state.event_bus.publish_nowait(event(ExecutionStatus.CANCELLED))
+            raise
+        finally:
+            current.reset(token)
+
+    def _describe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+        if self._detail is None:
+            return None
+        try:
+            return str(self._detail(*args, **kwargs))
+        except Exception:
+            logger.exception("The detail of %r failed; the call goes on.", self)
+            return None
+
+    def _recall(
+        self, state: ExecutionState, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Recall | None:
+        if not self._cacheable:
+            return None
+        if self._cache_backend is None and state.cache_backend is None:
+            from asgi_events.memory_cache import MemoryCache  # needs an extra
+
+            self._cache_backend = MemoryCache()
+        backend = self._cache_backend or state.cache_backend
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        key = cache_key(self.name, self.function, bound.arguments)
+        return Recall(backend, key) if backend is not None and key is not None else None
+
+
+_Run = Callable[
+    [ExecutionState | None, tuple[Any, ...], dict[str, Any]], Awaitable[Any]
+]
+
+
+def _runner(function: Callable[..., Any]) -> _Run:
+    """One way to run every kind of function."""
+    if inspect.isasyncgenfunction(function):
+
+        async def run_async_generator(
+            state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> Any:
+            return await _stream(function(*args, **kwargs), state)
+
+        return run_async_generator
+
+    if inspect.isgeneratorfunction(function):
+        # Not thread-sensitive: sync actors are to run side by side.
+        stream_in_thread = sync_to_async(_stream_sync, thread_sensitive=False)
+
+        async def run_generator(
+            state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> Any:
+            return await stream_in_thread(function(*args, **kwargs), state)
+
+        return run_generator
+
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    ):
+
+        async def run_coroutine(
+            state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> Any:
+            return await function(*args, **kwargs)
+
+        return run_coroutine
+
+    in_thread = sync_to_async(function, thread_sensitive=False)
+
+    async def run_sync(
+        state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        return await in_thread(*args, **kwargs)
+
+    return run_sync
+
+
+async def _stream(items: AsyncIterator[Any], state: ExecutionState | None) -> str:
+    text = []
+    try:
+        async for item in items:
+            if isinstance(item, str):
+                text.append(item)
+            published = _say(item, state)
+            if published is not None:
+                await published
+    finally:
+        await cast(Any, items).aclose()
+    return "".join(text)
+
+
+def _stream_sync(items: Iterator[Any], state: ExecutionState | None) -> str:
+    text = []
+    for item in items:
+        if state is not None and state.cancelled:
+            raise asyncio.CancelledError
+        if isinstance(item, str):
+            text.append(item)
+        _say(item, state)
+    return "".join(text)
+
+
+def _say(item: Any, state: ExecutionState | None) -> Awaitable[None] | None:
+    if not isinstance(item, str | BaseModel):
+        raise TypeError(
+            "A generator actor yields str (text deltas) or pydantic models, "
+            f"got {type(item).__name__}."
+        )
+    if state is None:
+        return None
+    return state.text(item) if isinstance(item, str) else state.publish(item)
+
+
+class _Decorator:
+    """``@tool`` and ``@tool(…)`` in one."""
+
+    def __init__(self, event_type: EventType, **options: Any) -> None:
+        self._event_type = event_type
+        self._options = options
+
+    @overload
+    def __call__(
+        self, function: Callable[P, AsyncIterator[Any]], /
+    ) -> Actor[P, str]: ...
+    @overload
+    def __call__(self, function: Callable[P, Iterator[Any]], /) -> Actor[P, str]: ...
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Actor[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Actor[P, R]: ...
+    @overload
+    def __call__(
+        self,
+        function: None = None,
+        /,
+        *,
+        name: str | None = None,
+        detail: Callable[..., str] | None = None,
+        cacheable: bool = False,
+        cache_backend: CacheBackend | None = None,
+    ) -> "_Decorator": ...
+
+    def __call__(
+        self, function: Callable[..., Any] | None = None, /, **options: Any
+    ) -> Any:
+        if function is None:
+            return _Decorator(self._event_type, **self._options, **options)
+        return Actor(function, self._event_type, **self._options)
+
+
+agent = _Decorator(EventType.AGENT_CALL)
+tool = _Decorator(EventType.TOOL_CALL)
+llm = _Decorator(EventType.LLM_CALL)

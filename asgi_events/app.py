@@ -1,0 +1,350 @@
+"""The HTTP routes of executions, as one ASGI application.
+
+| request | answer |
+|---|---|
+| ``GET /`` | the actors, their input as JSON Schema, links |
+| ``POST /{actor}`` | start: 202 and links, or the stream when ``Accept`` names it |
+| ``GET /executions/{id}`` | its status, or the stream when ``Accept`` names it |
+| ``GET /executions/{id}/events`` | the stream, from ``Last-Event-ID`` or the start |
+| ``DELETE /executions/{id}`` | cancel: 202; 200 when it is over already |
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeAlias, Unpack
+
+from asgi_events.actors import Actor
+from asgi_events.answers import Problem, send_json, send_nothing
+from asgi_events.cache import resolved
+from asgi_events.cursor import parse_event_id
+from asgi_events.exceptions import (
+    AccessDenied,
+    IdempotencyConflict,
+    InvalidInput,
+    Refused,
+    StoreError,
+    Unauthorized,
+    UnknownActor,
+    UnknownExecution,
+)
+from asgi_events.execution import Execution
+from asgi_events.executions import Executions, ExecutionsOptions
+from asgi_events.request import ClientGone, Request
+from asgi_events.types import Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+
+Action: TypeAlias = Literal["list", "start", "read", "cancel"]
+
+Authorize: TypeAlias = Callable[
+    [Scope, Action, Execution | None], Awaitable[str | None] | str | None
+]
+"""Says on whose behalf a request acts, before anything is read or sent.
+
+Takes the ASGI scope, what is to be done, and the execution it is to be done to: None to
+list or start, and when there is no such execution. Returns the owner: executions it
+starts belong to them, and only theirs are found. None, or raising ``Unauthorized``, is
+a 401; raising ``Forbidden`` a 403. May be a coroutine function.
+"""
+
+
+class EventsApp:
+    """Starts, streams and cancels executions over HTTP.
+
+    Args:
+        actors: What can be started.
+        executions: Those to serve, instead of new ones made of ``actors`` and
+            ``options``.
+        authorize: Who may do what; without it everybody may, and the ids, which nobody
+            can guess, are the only keys.
+        max_body: Bytes a request body may have.
+        prefix: The path below which the routes are.
+        drain_grace: Seconds executions may run on after the server's shutdown.
+        options: The options of ``Executions``.
+
+    Raises:
+        TypeError, ValueError: As ``Executions`` does.
+    """
+
+    def __init__(
+        self,
+        *actors: Actor[..., Any],
+        executions: Executions | None = None,
+        authorize: Authorize | None = None,
+        max_body: int = 1024 * 1024,
+        prefix: str = "",
+        drain_grace: float = 5.0,
+        **options: Unpack[ExecutionsOptions],
+    ) -> None:
+        if executions is not None and (actors or options):
+            raise ValueError(
+                "Give either executions, or actors and options to make them of."
+            )
+        if max_body < 1:
+            raise ValueError(f"max_body must be at least 1 byte, got {max_body}")
+        if prefix and not prefix.startswith("/"):
+            raise ValueError(f'prefix must start with "/", got {prefix!r}')
+        self.executions = executions or Executions(*actors, **options)
+        self._authorize = authorize
+        self._max_body = max_body
+        self._prefix = prefix
+        self._drain_grace = drain_grace
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            raise RuntimeError(f"There is no answer to a {scope['type']!r} scope.")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self.executions.open()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self.executions.drain(self._drain_grace)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, prefix=self._prefix)
+        exchange = _Exchange(self, request, receive, send)
+        head = request.method == "HEAD"
+        try:
+            answer = await exchange.answer()
+        except ClientGone:
+            return
+        except Problem as problem:
+            await problem.send(send, head=head)
+        except Exception as error:
+            await _problem(error).send(send, head=head)
+        else:
+            await self._give(answer, send)
+
+    async def _give(self, answer: _Answer, send: Send) -> None:
+        try:
+            await answer()
+        except Refused as error:  # the last seat was taken meanwhile; nothing is sent
+            await _problem(error).send(send)
+
+    async def owner_of(
+        self, scope: Scope, action: Action, execution: Execution | None
+    ) -> str | None:
+        """On whose behalf the request acts; None when nobody asks for that.
+
+        Raises:
+            AccessDenied: It may not.
+        """
+        if self._authorize is None:
+            return None
+        owner = await resolved(self._authorize(scope, action, execution))
+        if owner is None:
+            raise Unauthorized
+        if not isinstance(owner, str):
+            raise TypeError(f"authorize must return a str or None, got {owner!r}.")
+        return owner
+
+
+_Answer: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class _Exchange:
+    """One request on its way to its answer.
+
+    Each method decides and then returns how to answer: what it raises has sent nothing.
+    """
+
+    def __init__(
+        self, app: EventsApp, request: Request, receive: Receive, send: Send
+    ) -> None:
+        self._app = app
+        self._executions = app.executions
+        self._request = request
+        self._receive = receive
+        self._send = send
+
+    async def answer(self) -> _Answer:
+        match self._request.segments:
+            case []:
+                self._allow("GET", "HEAD")
+                return await self._list()
+            case ["executions", id]:
+                self._allow("GET", "HEAD", "DELETE")
+                if self._request.method == "DELETE":
+                    return await self._cancel(id)
+                if self._request.wants_stream:
+                    return await self._attach(id)
+                return await self._status(id)
+            case ["executions", id, "events"]:
+                self._allow("GET", "HEAD")
+                return await self._attach(id)
+            case [name] if name in self._executions.actors:
+                self._allow("POST")
+                return await self._start(name)
+            case [name] if self._request.method == "POST":
+                await self._app.owner_of(self._request.scope, "start", None)
+                raise UnknownActor(name, list(self._executions.actors))
+        raise Problem(404, f"There is nothing at {self._request.scope['path']!r}.")
+
+    def _allow(self, *methods: str) -> None:
+        if self._request.method not in methods:
+            raise Problem(
+                405,
+                f"{self._request.method} is not for this; {' and '.join(methods)} is.",
+                headers={"allow": ", ".join(methods)},
+            )
+
+    async def _list(self) -> _Answer:
+        await self._app.owner_of(self._request.scope, "list", None)
+        base = self._request.base
+        actors = [
+            {
+                "name": name,
+                "kind": actor.event_type.removesuffix("_call"),
+                "description": actor.description,
+                "input": self._executions.inputs[name].schema(),
+                "links": {"start": f"{base}/{name}"},
+            }
+            for name, actor in self._executions.actors.items()
+        ]
+        return self._json(200, {"actors": actors})
+
+    async def _start(self, name: str) -> _Answer:
+        request = self._request
+        owner = await self._app.owner_of(request.scope, "start", None)
+        if request.last_event_id is not None:
+            return await self._rejoin(name, request.last_event_id)
+        key = request.headers.get("idempotency-key")
+        if key is not None and not (0 < len(key) <= 255 and key.isprintable()):
+            raise Problem(400, "An Idempotency-Key has 1 to 255 printable characters.")
+        body = await request.read_json(self._receive, limit=self._app._max_body)
+        if request.wants_stream:
+            self._executions.check_viewers()
+        execution = await self._executions.start(
+            name, body, owner=owner, idempotency_key=key
+        )
+        if request.wants_stream:
+            return self._stream(execution)
+        return self._about(execution, 202)
+
+    async def _rejoin(self, name: str, last_event_id: str) -> _Answer:
+        """A client that sends its POST again after a disconnect wants its execution."""
+        parsed = parse_event_id(last_event_id)
+        if parsed is None:
+            raise Problem(
+                400,
+                "This Last-Event-ID is none of ours, so there is no execution to go on "
+                "with; nothing was started. Leave it out to start one.",
+            )
+        execution = await self._find(parsed[0], "read")
+        if execution.actor != name:
+            raise UnknownExecution(parsed[0])
+        if self._request.wants_stream:
+            return self._stream(execution, last_event_id)
+        return self._about(execution, 202)
+
+    async def _attach(self, id: str) -> _Answer:
+        execution = await self._find(id, "read")
+        last_event_id = self._request.last_event_id
+        if execution.is_seen(last_event_id):
+            return self._nothing
+        return self._stream(execution, last_event_id)
+
+    async def _status(self, id: str) -> _Answer:
+        return self._about(await self._find(id, "read"), 200)
+
+    async def _cancel(self, id: str) -> _Answer:
+        execution = await self._find(id, "cancel")
+        return self._about(execution, 202 if execution.cancel() else 200)
+
+    async def _find(self, id: str, action: Action) -> Execution:
+        """The execution, if it is the caller's; to all others there is none."""
+        try:
+            execution: Execution | None = await self._executions.get(id)
+        except UnknownExecution:
+            execution = None
+        owner = await self._app.owner_of(self._request.scope, action, execution)
+        if execution is None or execution.owner != owner:
+            raise UnknownExecution(id)
+        return execution
+
+    def _stream(
+        self, execution: Execution, last_event_id: str | None = None
+    ) -> _Answer:
+        headers = {}
+        if self._request.method == "POST":
+            headers["location"] = f"{self._request.base}/executions/{execution.id}"
+        response = self._executions.response(
+            execution, last_event_id=last_event_id, headers=headers
+        )
+
+        async def answer() -> None:
+            await response(self._request.scope, self._receive, self._send)
+
+        return answer
+
+    def _about(self, execution: Execution, status: int) -> _Answer:
+        link = f"{self._request.base}/executions/{execution.id}"
+        body = {
+            "id": execution.id,
+            "actor": execution.actor,
+            "status": execution.status,
+            "created": execution.created,
+            "ended": execution.ended,
+            "last": execution.log.committed,
+            "viewers": execution.viewers,
+            "links": {"self": link, "events": f"{link}/events", "cancel": link},
+        }
+        return self._json(status, body, {"location": link} if status == 202 else None)
+
+    def _json(
+        self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> _Answer:
+        async def answer() -> None:
+            head = self._request.method == "HEAD"
+            await send_json(self._send, status, body, headers=headers, head=head)
+
+        return answer
+
+    async def _nothing(self) -> None:
+        await send_nothing(self._send)
+
+
+def _problem(error: Exception) -> Problem:
+    """What a client is told of an exception."""
+    match error:
+        case InvalidInput():
+            malformed = any(item["type"] == "json_invalid" for item in error.errors)
+            if malformed:
+                return Problem(400, f"The body is not JSON: {error.errors[0]['msg']}.")
+            return Problem(422, "The input is not valid.", errors=error.errors)
+        case UnknownActor() | UnknownExecution():
+            return Problem(404, str(error))
+        case IdempotencyConflict():
+            return Problem(422, str(error))
+        case Unauthorized():
+            return Problem(
+                401, str(error), headers={"www-authenticate": error.challenge}
+            )
+        case AccessDenied():
+            return Problem(403, str(error))
+        case Refused():
+            return Problem(
+                error.status,
+                str(error),
+                headers={"retry-after": str(error.retry_after)},
+            )
+        case StoreError():
+            logger.error("The store failed.", exc_info=error)
+            return Problem(
+                503, "The store does not answer.", headers={"retry-after": "5"}
+            )
+    logger.error("A request failed.", exc_info=error)
+    return Problem(500, "Something failed on the server; its log knows more.")

@@ -1,0 +1,159 @@
+"""Everything this package raises on purpose.
+
+AsgiEventsError
+├── UnknownActor            no actor of that name
+├── UnknownExecution        no such execution, or not the caller's
+├── InvalidInput            the actor's input did not validate
+├── IdempotencyConflict     the key was used with another request
+├── Refused                 not now: ask again later
+│   ├── Draining            the process is shutting down
+│   └── LimitReached        max_executions or max_viewers
+├── AccessDenied            raised by an ``authorize`` hook
+│   ├── Unauthorized        who are you?
+│   └── Forbidden           not you
+└── StoreError              a store could not do what was asked
+    ├── Busy                another worker holds the execution
+    ├── Gap                 the append does not continue the log
+    ├── Fenced              another writer has taken the log over
+    ├── Ended               the log has its terminal event
+    └── Unavailable         outcome unknown: repeat the same call
+"""
+
+from typing import Any
+
+
+class AsgiEventsError(Exception):
+    """The root of the tree above."""
+
+
+class UnknownActor(AsgiEventsError):
+    """No actor of that name is served."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        self.name = name
+        self.known = known
+        super().__init__(f"No actor is called {name!r}; there are: {', '.join(known)}.")
+
+
+class UnknownExecution(AsgiEventsError):
+    """No such execution is held, or it belongs to another owner."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        super().__init__(
+            f"No execution {id!r}: it never was, its retention is over, it belongs to "
+            "another owner, or the process that held it in memory has gone."
+        )
+
+
+class InvalidInput(AsgiEventsError):
+    """The input of an actor did not validate.
+
+    Attributes:
+        errors: Pydantic's errors, without the input itself.
+    """
+
+    def __init__(self, actor: str, errors: list[Any]) -> None:
+        self.actor = actor
+        self.errors = errors
+        super().__init__(f"The input of {actor!r} is not valid: {errors}")
+
+
+class IdempotencyConflict(AsgiEventsError):
+    """An ``Idempotency-Key`` came again with another actor or another input."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(
+            f"Idempotency-Key {key!r} was used for another request; "
+            "a new request needs a new key."
+        )
+
+
+class Refused(AsgiEventsError):
+    """Nothing was started: ask again later.
+
+    Attributes:
+        status: The HTTP status that says so.
+        retry_after: Seconds.
+    """
+
+    status: int = 503
+    retry_after: int = 5
+
+
+class Draining(Refused):
+    """The process is shutting down and starts nothing more."""
+
+    def __init__(self) -> None:
+        super().__init__("This process is shutting down; another one will serve you.")
+
+
+class LimitReached(Refused):
+    """``max_executions`` run, or ``max_viewers`` watch."""
+
+    status = 429
+    retry_after = 1
+
+    def __init__(self, option: str, limit: int) -> None:
+        self.option = option
+        self.limit = limit
+        super().__init__(f"{option}={limit} is reached; try again when one has ended.")
+
+
+class AccessDenied(AsgiEventsError):
+    """An ``authorize`` hook said no; raise one of the two below."""
+
+
+class Unauthorized(AccessDenied):
+    """The caller has not said who it is: 401.
+
+    Args:
+        message: What the client reads.
+        challenge: The value of ``WWW-Authenticate`` (RFC 9110, section 11.6.1).
+    """
+
+    def __init__(
+        self, message: str = "Authentication is needed.", *, challenge: str = "Bearer"
+    ) -> None:
+        self.challenge = challenge
+        super().__init__(message)
+
+
+class Forbidden(AccessDenied):
+    """The caller is known and may not: 403."""
+
+    def __init__(self, message: str = "You may not do this.") -> None:
+        super().__init__(message)
+
+
+class StoreError(AsgiEventsError):
+    """A store could not do what was asked."""
+
+
+class Busy(StoreError):
+    """Another worker holds the execution's lease."""
+
+
+class Gap(StoreError):
+    """The append does not continue the log.
+
+    Attributes:
+        last: The number of the newest frame stored; continue there.
+    """
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        super().__init__(f"The log ends at {last}; append what follows it.")
+
+
+class Fenced(StoreError):
+    """Another writer has taken the log over; stop writing."""
+
+
+class Ended(StoreError):
+    """The log has its terminal event; nothing follows it."""
+
+
+class Unavailable(StoreError):
+    """The store did not answer: the outcome is unknown, repeat the same call."""

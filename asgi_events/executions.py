@@ -1,0 +1,447 @@
+"""The executions of one process: start, find, cancel, drain.
+
+Application code holds the same object that the HTTP routes use; in a view it is
+``scope["asgi_events"]``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import traceback
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Self, TypeAlias, TypedDict
+
+from asgi_events.actors import Actor
+from asgi_events.bus import EventBus, EventHandler
+from asgi_events.cache import CacheBackend
+from asgi_events.encoding import encode_json
+from asgi_events.exceptions import (
+    Draining,
+    IdempotencyConflict,
+    UnknownActor,
+    UnknownExecution,
+)
+from asgi_events.execution import Execution, Seats, Terms
+from asgi_events.frames import goodbye
+from asgi_events.inputs import ActorInput
+from asgi_events.log import Log
+from asgi_events.recorder import Recorder
+from asgi_events.responses import EventSourceResponse, check_seconds
+from asgi_events.state import ErrorMessage, ExecutionState
+from asgi_events.stores import EventStore, open_store
+from asgi_events.streamer import EventStreamer
+from asgi_events.types import ASGIApp, Headers, Receive, Scope, Send
+from asgi_events.wheel import wheel
+
+logger = logging.getLogger(__name__)
+
+_Key: TypeAlias = tuple[str | None, str]
+"""An owner and their Idempotency-Key."""
+
+_LEASE = 15.0  # seconds until a store takes a silent process for dead
+
+
+class ExecutionsOptions(TypedDict, total=False):
+    """The options of ``Executions``, for those who pass them on."""
+
+    store: str | EventStore
+    cache_backend: CacheBackend | None
+    handlers: Sequence[EventHandler]
+    heartbeat_interval: float | None
+    send_timeout: float | None
+    max_stream_duration: float | None
+    retry: int
+    cancel_after: float | None
+    cancel_timeout: float
+    max_duration: float | None
+    retention: float
+    max_executions: int | None
+    max_viewers: int | None
+    max_events: int
+    max_bytes: int
+    error_message: ErrorMessage | None
+    debug: bool
+
+
+class Executions:
+    """Runs actors, and keeps what they publish for whoever watches, now or later.
+
+    Args:
+        actors: What can be started.
+        store: Where events are kept: a URL for ``open_store``, or a store.
+        cache_backend: The cache of cacheable actors that have none of their own.
+        handlers: Further event handlers of every execution, an ``EventPrinter`` say.
+        heartbeat_interval: Seconds without an event until a viewer is sent a comment.
+        send_timeout: Seconds until a viewer that takes nothing is dropped.
+        max_stream_duration: Seconds until a viewer is sent away, to reconnect.
+        retry: Milliseconds a client is told to wait before it reconnects.
+        cancel_after: Seconds without any viewer until an execution is cancelled; 0 for
+            at once, None for never. One that never had a viewer runs on.
+        cancel_timeout: Seconds a cancelled actor may clean up until viewers are told.
+        max_duration: Seconds an execution may take; None for ever.
+        retention: Seconds an execution is kept after its end.
+        max_executions: How many may run; None for any number.
+        max_viewers: How many may watch; None for any number.
+        max_events: Frames of each execution that wait to be stored, and that are held
+            at hand for its viewers.
+        max_bytes: Bytes of such frames.
+        error_message: What viewers are told of an exception. By default a neutral
+            sentence and an id, under which the exception is logged.
+        debug: Tell viewers the exception with its traceback.
+
+    Raises:
+        TypeError: What is no actor, or one whose input has no JSON form.
+        ValueError: No actor, two of one name, or an option out of its range.
+    """
+
+    def __init__(
+        self,
+        *actors: Actor[..., Any],
+        store: str | EventStore = "memory://",
+        cache_backend: CacheBackend | None = None,
+        handlers: Sequence[EventHandler] = (),
+        heartbeat_interval: float | None = 15.0,
+        send_timeout: float | None = 30.0,
+        max_stream_duration: float | None = None,
+        retry: int = 3000,
+        cancel_after: float | None = 30.0,
+        cancel_timeout: float = 10.0,
+        max_duration: float | None = None,
+        retention: float = 600.0,
+        max_executions: int | None = 1000,
+        max_viewers: int | None = 10_000,
+        max_events: int = 10_000,
+        max_bytes: int = 16 * 1024 * 1024,
+        error_message: ErrorMessage | None = None,
+        debug: bool = False,
+    ) -> None:
+        check_seconds(
+            heartbeat_interval=heartbeat_interval,
+            send_timeout=send_timeout,
+            max_stream_duration=max_stream_duration,
+            cancel_after=None if cancel_after == 0 else cancel_after,
+            max_duration=max_duration,
+        )
+        check_seconds(required=True, cancel_timeout=cancel_timeout, retention=retention)
+        _check_counts(
+            retry=retry,
+            max_executions=max_executions,
+            max_viewers=max_viewers,
+            max_events=max_events,
+            max_bytes=max_bytes,
+        )
+        self.actors = _by_name(actors)
+        self.inputs = {name: ActorInput(actor) for name, actor in self.actors.items()}
+        self.store = open_store(store) if isinstance(store, str) else store
+        self.draining = False
+        self._cache_backend = cache_backend
+        self._handlers = tuple(handlers)
+        self._heartbeat_interval = heartbeat_interval
+        self._send_timeout = send_timeout
+        self._max_stream_duration = max_stream_duration
+        self._retention = retention
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._error_message = error_message or (_whole if debug else _neutral)
+        self._terms = Terms(
+            cancel_after=cancel_after,
+            cancel_timeout=cancel_timeout,
+            max_duration=max_duration,
+            retry=retry,
+        )
+        self._writer = secrets.token_hex(8)
+        self._running = Seats("max_executions", max_executions)
+        self._viewers = Seats("max_viewers", max_viewers)
+        self._executions: dict[str, Execution] = {}
+        self._starts: dict[_Key, tuple[bytes, asyncio.Task[Execution]]] = {}
+        self._keys: dict[str, _Key] = {}
+        self._deleting: set[asyncio.Task[None]] = set()
+        self._drained: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.drain()
+
+    def __iter__(self) -> Iterator[Execution]:
+        """Those that run and those that are retained, the oldest first."""
+        return iter(list(self._executions.values()))
+
+    def open(self) -> None:
+        """Serve again after a drain; a new one is open already."""
+        if self._drained is not None and self._drained.done():
+            self.draining = False
+            self._drained = None
+
+    async def start(
+        self,
+        actor: str | Actor[..., Any],
+        input: Any = None,
+        *,
+        owner: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        """Start an actor; it runs whether or not anybody watches.
+
+        Args:
+            actor: The actor or its name.
+            input: A pydantic model, a dict, None for an actor that needs nothing, or
+                bytes of JSON.
+            owner: To whom it belongs.
+            idempotency_key: The same owner's same key finds the same execution again.
+
+        Raises:
+            UnknownActor: There is no such actor.
+            InvalidInput: The input does not validate.
+            IdempotencyConflict: The key was used with another actor or input.
+            LimitReached: ``max_executions`` run already.
+            Draining: The process is shutting down.
+            StoreError: The store did not open the log.
+        """
+        name = actor.name if isinstance(actor, Actor) else actor
+        if name not in self.actors:
+            raise UnknownActor(name, list(self.actors))
+        takes = self.inputs[name]
+        arguments = (
+            takes.from_json(input)
+            if isinstance(input, bytes)
+            else takes.from_python(input)
+        )
+        if idempotency_key is None:
+            return await self._start(name, arguments, owner)
+        key = (owner, idempotency_key)
+        print_of_input = _fingerprint(name, arguments)
+        if key not in self._starts:
+            starting = asyncio.ensure_future(self._start(name, arguments, owner, key))
+            self._starts[key] = print_of_input, starting
+        known, starting = self._starts[key]
+        if known != print_of_input:
+            raise IdempotencyConflict(idempotency_key)
+        # Whoever asks for the same waits for the same; one that leaves stops neither.
+        return await asyncio.shield(starting)
+
+    async def get(self, id: str) -> Execution:
+        """The execution of that id, of any owner.
+
+        Raises:
+            UnknownExecution: None is held.
+        """
+        try:
+            return self._executions[id]
+        except KeyError:
+            raise UnknownExecution(id) from None
+
+    def check_viewers(self) -> None:
+        """Raise ``LimitReached`` when ``max_viewers`` watch already."""
+        self._viewers.check()
+
+    def response(
+        self,
+        execution: Execution,
+        *,
+        last_event_id: str | None = None,
+        headers: Headers | None = None,
+    ) -> ASGIApp:
+        """An ASGI application that makes its caller a viewer of ``execution``.
+
+        It raises ``LimitReached``, before it has sent anything, when ``max_viewers``
+        watch already.
+        """
+
+        def respond_with(content: Any) -> EventSourceResponse:
+            return EventSourceResponse(
+                content,
+                headers=headers,
+                heartbeat_interval=self._heartbeat_interval,
+                send_timeout=self._send_timeout,
+                max_duration=self._max_stream_duration,
+            )
+
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["method"] == "HEAD":  # looks, but does not watch
+                await respond_with(_no_frames())(scope, receive, send)
+                return
+            cursor = execution.attach(last_event_id)
+            if self.draining:
+                cursor.dismiss(goodbye("draining"))
+            await respond_with(cursor)(scope, receive, send)
+
+        return respond
+
+    async def drain(self, grace: float = 5.0) -> None:
+        """Shut down without losing anything; may be called more than once.
+
+        New starts are refused. Viewers are sent a ``goodbye`` from which they resume.
+        Executions may run on for ``grace`` seconds; the rest is cancelled, and its
+        terminal event stored.
+        """
+        self.draining = True
+        if self._drained is None:
+            self._drained = asyncio.ensure_future(self._drain(grace))
+        await asyncio.shield(self._drained)
+
+    async def _drain(self, grace: float) -> None:
+        for execution in self:
+            execution.dismiss("draining")
+        await self._wait_for_all(grace)
+        for execution in self:
+            execution.cancel("Execution cancelled: the server is shutting down")
+        # The second second is for the store to take the terminal events.
+        await self._wait_for_all(self._terms.cancel_timeout + 1.0)
+        for execution in self:
+            execution.forget()
+            self._forget(execution)
+        await self.store.aclose()
+
+    async def _wait_for_all(self, timeout: float) -> None:
+        waiting = [asyncio.ensure_future(execution.wait()) for execution in self]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=timeout)
+            for task in late:
+                task.cancel()
+
+    async def _start(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        owner: str | None,
+        key: _Key | None = None,
+    ) -> Execution:
+        if self.draining:
+            raise Draining
+        self._running.take()
+        id = secrets.token_hex(16)
+        try:
+            grant = await self.store.open(
+                id,
+                writer=self._writer,
+                lease=_LEASE,
+                ttl=self._retention,
+                meta={"actor": name}
+                if owner is None
+                else {"actor": name, "owner": owner},
+            )
+        except BaseException:
+            self._running.leave()
+            if key is not None:
+                del self._starts[key]
+            raise
+        log = Log(
+            id, stored=True, max_events=self._max_events, max_bytes=self._max_bytes
+        )
+        execution = Execution(
+            id,
+            actor=name,
+            owner=owner,
+            log=log,
+            read_page=partial(self.store.read, id),
+            terms=self._terms,
+            seats=self._viewers,
+            on_end=self._retain,
+        )
+        self._executions[id] = execution
+        if key is not None:
+            self._keys[id] = key
+        bus = EventBus()
+        streamer = EventStreamer(log=log, include_result=True)
+        bus.subscribe(streamer)
+        for handler in self._handlers:
+            bus.subscribe(handler)
+        state = ExecutionState(
+            bus, cache_backend=self._cache_backend, error_message=self._error_message
+        )
+
+        def cancel() -> None:
+            execution.cancel()
+
+        execution.begin(
+            self.actors[name].run(state, kwargs=arguments),
+            state=state,
+            streamer=streamer,
+            recorder=Recorder(log, self.store, grant, lease=_LEASE, on_cancel=cancel),
+            cache_backend=self._cache_backend,
+        )
+        return execution
+
+    def _retain(self, execution: Execution) -> None:
+        """Keep what has ended until its retention is over."""
+        self._running.leave()
+
+        def tick(_: float) -> None:
+            self._forget(execution)
+
+        execution.retain(wheel().start(tick, _loop_time() + self._retention))
+
+    def _forget(self, execution: Execution) -> None:
+        self._executions.pop(execution.id, None)
+        key = self._keys.pop(execution.id, None)
+        if key is not None:
+            self._starts.pop(key, None)
+        deleting = asyncio.ensure_future(self._delete(execution.id))
+        self._deleting.add(deleting)
+        deleting.add_done_callback(self._deleting.discard)
+
+    async def _delete(self, id: str) -> None:
+        try:
+            await self.store.delete(id)
+        except Exception:  # it has a time to live as well
+            logger.warning("The log %s could not be deleted.", id, exc_info=True)
+
+
+async def _no_frames() -> AsyncIterator[bytes]:
+    return
+    yield
+
+
+def _by_name(actors: Sequence[Actor[..., Any]]) -> dict[str, Actor[..., Any]]:
+    if not actors:
+        raise ValueError("Give at least one actor: a function under @agent or @tool.")
+    named: dict[str, Actor[..., Any]] = {}
+    for actor in actors:
+        if not isinstance(actor, Actor):
+            raise TypeError(
+                f"{actor!r} is no actor: decorate it with @agent, @tool or @llm."
+            )
+        if actor.name in named:
+            raise ValueError(
+                f"Two actors are called {actor.name!r}: give one of them a name=."
+            )
+        named[actor.name] = actor
+    return named
+
+
+def _check_counts(**options: int | None) -> None:
+    for name, count in options.items():
+        if count is None and name in ("max_executions", "max_viewers"):
+            continue
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} must be an int of at least 1, got {count!r}")
+
+
+def _fingerprint(name: str, arguments: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(name.encode() + b"\0" + encode_json(dict(arguments))).digest()
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _neutral(error: BaseException) -> str:
+    """A sentence that says nothing, and the id under which the log says everything."""
+    # One error passes through several actors; it is one entry of the log.
+    error_id: str | None = getattr(error, "asgi_events_error_id", None)
+    if error_id is None:
+        error_id = secrets.token_hex(4)
+        error.asgi_events_error_id = error_id  # type: ignore[attr-defined]  # our mark
+        logger.error("Error %s in an actor.", error_id, exc_info=error)
+    return f"The execution failed. Error id: {error_id}"
+
+
+def _whole(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()

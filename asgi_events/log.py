@@ -1,0 +1,197 @@
+"""The numbered frames of one execution, in this process, and the cursors on them.
+
+1. ``append`` numbers, nothing else does: 1, 2, 3 … without holes.
+2. A cursor is only given committed frames. Without a store an appended frame is
+   committed at once; with one, when the store has it: what was seen is stored.
+3. There is no queue per viewer. A viewer is an integer, and one callback while it
+   sleeps; appending costs the same for one and for a thousand.
+4. The terminal frame is the last. What is appended after it is dropped.
+
+Bounds: ``max_events`` and ``max_bytes`` of frames held. When they are reached the
+oldest frames that nobody needs are let go; with a store those are the committed ones,
+without one those that every cursor has taken. If none can go the log is ``full``:
+``append`` still takes the frame, and ``room`` is what its publisher has to wait for. So
+each publisher that runs at the same time may exceed the bound by one frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asgi_events.cursor import Cursor
+
+
+class Log:
+    """The frames of one execution.
+
+    Args:
+        name: The execution's id, the first half of the ``id`` of each frame; None for
+            frames without ids, which cannot be resumed.
+        stored: Frames are committed by whoever stores them, and not at once.
+        max_events: How many frames are held.
+        max_bytes: How many bytes of frames are held.
+
+    Attributes:
+        first: The number of the oldest frame held.
+        last: The number of the newest frame.
+        committed: The number of the newest frame that cursors are given.
+        end: How the execution ended, once its terminal frame is appended.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        stored: bool = False,
+        max_events: int = 10_000,
+        max_bytes: int = 16 * 1024 * 1024,
+    ) -> None:
+        if max_events < 1 or max_bytes < 1:
+            raise ValueError(
+                "max_events and max_bytes must be at least 1, "
+                f"got {max_events} and {max_bytes}"
+            )
+        self.name = name
+        self.first = 1
+        self.last = 0
+        self.committed = 0
+        self.end: str | None = None
+        self.on_append: Callable[[], None] | None = None
+        self._stored = stored
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._frames: list[bytes] = []
+        self._ends: list[int] = []  # of each frame, in bytes since frame 1
+        self._start = 0  # of the oldest frame held, likewise
+        self._cursors: set[Cursor] = set()
+        self._sleeping: dict[Cursor, Callable[[], None]] = {}
+        self._room: asyncio.Future[None] | None = None
+        self._looking_for_room = False
+        self._joined: tuple[int, int, int, bytes] = (-1, 0, 0, b"")
+
+    def append(self, block: bytes, *, end: str | None = None) -> None:
+        """Number a block and hold it; ``end`` makes it the terminal one."""
+        if self.end is not None:
+            return
+        self.last += 1
+        if self.name is not None:
+            block = b"id: %b:%d\n%b" % (self.name.encode(), self.last, block)
+        self._frames.append(block)
+        self._ends.append((self._ends[-1] if self._ends else self._start) + len(block))
+        self.end = end
+        if not self._stored:
+            self.commit(self.last)
+        if self.on_append is not None:
+            self.on_append()
+
+    def commit(self, number: int) -> None:
+        """Show all frames up to ``number`` to the cursors."""
+        self.committed = number
+        sleeping, self._sleeping = self._sleeping, {}
+        for wake in sleeping.values():
+            wake()
+        self._make_room()
+
+    def release(self) -> None:
+        """Owe nobody anything any more: old frames go, the log is never full again."""
+        self._stored = True
+        self._make_room()
+
+    @property
+    def full(self) -> bool:
+        """Whether the bounds are reached and nothing can be let go."""
+        return self._over() and not self._make_room()
+
+    def room(self) -> asyncio.Future[None]:
+        """Done when the log is no longer full."""
+        if self._room is None:
+            self._room = asyncio.get_running_loop().create_future()
+        # One publisher that is cancelled must not take the future from the others.
+        return asyncio.shield(self._room)
+
+    def uncommitted(self) -> list[bytes]:
+        """The frames that the store has not taken yet."""
+        return self.since(self.committed)
+
+    def since(self, number: int) -> list[bytes]:
+        """The frames held after ``number``, which is not older than they are."""
+        return self._frames[number + 1 - self.first :]
+
+    def join(self, after: int, limit: int) -> tuple[bytes, int]:
+        """Committed frames from ``after`` + 1, at least one, and the last one's number.
+
+        The last join is remembered: cursors that stand side by side share it.
+        """
+        start, stop, upto, joined = self._joined
+        if (start, upto) == (after, self.committed) and len(joined) <= limit:
+            return joined, stop
+        low = after + 1 - self.first
+        begin = self._ends[low - 1] if low else self._start
+        high = max(bisect_right(self._ends, begin + limit, low), low + 1)
+        high = min(high, self.committed + 1 - self.first)
+        joined = (
+            b"".join(self._frames[low:high]) if high - low > 1 else self._frames[low]
+        )
+        stop = self.first + high - 1
+        self._joined = (after, stop, self.committed, joined)
+        return joined, stop
+
+    def attach(self, cursor: Cursor) -> None:
+        """Hold frames until ``cursor`` has taken them."""
+        self._cursors.add(cursor)
+
+    def detach(self, cursor: Cursor) -> None:
+        """Forget ``cursor``."""
+        self._cursors.discard(cursor)
+        self._sleeping.pop(cursor, None)
+        self._make_room()
+
+    def sleep(self, cursor: Cursor, wake: Callable[[], None]) -> None:
+        """Wake ``cursor`` at the next commit."""
+        self._sleeping[cursor] = wake
+
+    def taken(self) -> None:
+        """A cursor has moved on; look once per turn of the loop for all that did."""
+        if self._room is not None and not self._looking_for_room:
+            self._looking_for_room = True
+            asyncio.get_running_loop().call_soon(self._look_for_room)
+
+    def _look_for_room(self) -> None:
+        self._looking_for_room = False
+        self._make_room()
+
+    def _over(self) -> bool:
+        return len(self._frames) > self._max_events or (
+            bool(self._ends) and self._ends[-1] - self._start > self._max_bytes
+        )
+
+    def _make_room(self) -> bool:
+        """Let go of what nobody needs, once over the bounds; whether there is room."""
+        while self._over():
+            # A quarter at a time: cutting off a list's head moves all the rest.
+            spare = min(self._unneeded(), self.first + len(self._frames) // 4)
+            if spare < self.first:
+                return False
+            self._trim(spare)
+        if self._room is not None:
+            if not self._room.done():
+                self._room.set_result(None)
+            self._room = None
+        return True
+
+    def _unneeded(self) -> int:
+        if self._stored:
+            return self.committed
+        if not self._cursors:
+            return 0
+        return min(cursor.position for cursor in self._cursors)
+
+    def _trim(self, number: int) -> None:
+        count = number + 1 - self.first
+        self._start = self._ends[count - 1]
+        del self._frames[:count], self._ends[:count]
+        self.first = number + 1

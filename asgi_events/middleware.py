@@ -1,0 +1,82 @@
+"""The routes of executions around somebody else's application."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+from asgi_events.actors import Actor
+from asgi_events.app import Authorize, EventsApp
+from asgi_events.executions import Executions, ExecutionsOptions
+from asgi_events.request import below, route_path
+from asgi_events.types import ASGIApp, Receive, Scope, Send
+
+
+class EventsMiddleware:
+    """Serves executions below ``prefix`` and leaves everything else to ``app``.
+
+    Inside ``app``, ``scope["asgi_events"]`` is the ``Executions``.
+
+    Lifespan and websocket messages pass unchanged. When the server shuts down,
+    executions are drained before ``app`` is told. A server that sends no lifespan is
+    served all the same.
+
+    Args:
+        app: The application.
+        actors: What can be started.
+        prefix: The path of the routes.
+        executions, authorize, max_body, drain_grace, options: As for ``EventsApp``.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        actors: Sequence[Actor[..., Any]] = (),
+        prefix: str = "/events",
+        executions: Executions | None = None,
+        authorize: Authorize | None = None,
+        max_body: int = 1024 * 1024,
+        drain_grace: float = 5.0,
+        **options: Unpack[ExecutionsOptions],
+    ) -> None:
+        if not prefix.strip("/"):
+            raise ValueError(
+                'prefix must name a path, "/events" say: below "/" nothing would be '
+                "left to the application."
+            )
+        self.app = app
+        self.events = EventsApp(
+            *actors,
+            executions=executions,
+            authorize=authorize,
+            max_body=max_body,
+            prefix=prefix,
+            drain_grace=drain_grace,
+            **options,
+        )
+        self.executions = self.events.executions
+        self._prefix = prefix
+        self._drain_grace = drain_grace
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, self._draining(receive), send)
+        elif scope["type"] == "http" and self._is_ours(scope):
+            await self.events(scope, receive, send)
+        else:
+            await self.app({**scope, "asgi_events": self.executions}, receive, send)
+
+    def _is_ours(self, scope: Scope) -> bool:
+        return below(route_path(scope), self._prefix) is not None
+
+    def _draining(self, receive: Receive) -> Receive:
+        async def drain_before_shutdown() -> Any:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self.executions.open()
+            elif message["type"] == "lifespan.shutdown":
+                await self.executions.drain(self._drain_grace)
+            return message
+
+        return drain_before_shutdown

@@ -1,0 +1,130 @@
+"""Carries the frames of a log into a store, all that wait in one call.
+
+What the store has taken is committed, and only then do viewers see it. A store that
+does not answer is asked again, with the same frames: appending is idempotent. Meanwhile
+the log fills up to its bounds and then holds its publisher back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from asgi_events.exceptions import Gap, Unavailable
+from asgi_events.log import Log
+from asgi_events.stores import Ack, EventStore, Grant
+from asgi_events.wheel import wheel
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_PAUSE = 2.0  # seconds between two tries to reach a store
+
+
+class Recorder:
+    """Records one log.
+
+    Args:
+        log: What is recorded; its ``name`` is the key.
+        store: Where to.
+        grant: The right to write, from ``store.open``.
+        lease: Seconds the store waits for a sign of life; one is given three times in
+            that time.
+        on_cancel: Called when somebody, in any process, wants the execution cancelled.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        store: EventStore,
+        grant: Grant,
+        *,
+        lease: float,
+        on_cancel: Callable[[], None],
+    ) -> None:
+        assert log.name is not None
+        self._log = log
+        self._key = log.name
+        self._store = store
+        self._grant = grant
+        self._interval = lease / 3
+        self._on_cancel = on_cancel
+        self._woken: asyncio.Future[None] | None = None
+        self._renewal_due = False
+        log.on_append = self._wake
+
+    async def run(self) -> None:
+        """Record until the terminal frame is stored.
+
+        Raises:
+            Fenced: The log is another writer's now.
+            Ended: The log was ended by somebody else.
+        """
+        now = asyncio.get_running_loop().time()
+        timer = wheel().start(self._tick, now + self._interval)
+        try:
+            while self._log.end is None or self._log.committed < self._log.last:
+                if self._log.committed < self._log.last:
+                    await self._append()
+                elif self._renewal_due:
+                    self._renewal_due = False
+                    self._heed(await self._insist(self._renew))
+                else:
+                    await self._sleep()
+        finally:
+            timer.stop()
+            self._log.on_append = None
+
+    async def _append(self) -> None:
+        log = self._log
+        after = log.committed
+        frames = log.uncommitted()
+        end = log.end
+
+        async def append() -> Ack:
+            nonlocal after, frames
+            try:
+                return await self._store.append(
+                    self._key, self._grant, after, frames, end=end
+                )
+            except Gap as gap:
+                # The store has lost its newest frames, as a replica that took over may.
+                frames = log.since(gap.last)[: len(frames) + after - gap.last]
+                after = gap.last
+                raise Unavailable("The store went back; sending again.") from gap
+
+        ack = await self._insist(append)
+        self._renewal_due = False
+        log.commit(after + len(frames))
+        self._heed(ack)
+
+    async def _renew(self) -> Ack:
+        return await self._store.renew(self._key, self._grant)
+
+    async def _insist(self, call: Callable[[], Awaitable[Ack]]) -> Ack:
+        pause = 0.05
+        while True:
+            try:
+                return await call()
+            except Unavailable as error:
+                logger.warning("Execution %s: %s Trying again.", self._key, error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _heed(self, ack: Ack) -> None:
+        if ack.cancel:
+            self._on_cancel()
+
+    async def _sleep(self) -> None:
+        self._woken = asyncio.get_running_loop().create_future()
+        try:
+            await self._woken
+        finally:
+            self._woken = None
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def _tick(self, now: float) -> float:
+        self._renewal_due = True
+        self._wake()
+        return now + self._interval

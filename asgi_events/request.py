@@ -1,0 +1,151 @@
+"""What the routes need to know of an HTTP request."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qs
+
+from asgi_events.answers import Problem
+from asgi_events.sse import MEDIA_TYPE
+from asgi_events.types import Receive, Scope
+
+
+class ClientGone(Exception):
+    """The client left before its request was read; there is nobody to answer."""
+
+
+class Request:
+    """An HTTP request, below the path it is mounted at.
+
+    Args:
+        scope: The ASGI scope.
+        prefix: A path below which the routes are, besides the scope's ``root_path``.
+
+    Attributes:
+        segments: The decoded parts of the path below the mount; none for its root.
+        base: The undecoded path of the mount, without a trailing slash.
+    """
+
+    def __init__(self, scope: Scope, *, prefix: str = "") -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        path = below(route_path(scope), prefix) or ""
+        self.segments = [segment for segment in path.split("/") if segment]
+        self.base = self._base()
+
+    def _base(self) -> str:
+        # NOTE: not every framework says where it has mounted us (Litestar strips the
+        # path and leaves root_path empty), but raw_path is whole everywhere.
+        raw: bytes | None = self.scope.get("raw_path")
+        full = raw.decode("latin-1") if raw else self.scope["path"]
+        parts = full.partition("?")[0].rstrip("/").split("/")
+        return "/".join(parts[: len(parts) - len(self.segments)])
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The headers by their names in lower case; of a repeated one, the last."""
+        return {
+            bytes(name).decode("latin-1").lower(): bytes(value).decode("latin-1")
+            for name, value in self.scope["headers"]
+        }
+
+    @property
+    def wants_stream(self) -> bool:
+        """Whether ``Accept`` names an event stream; ``*/*`` does not."""
+        return accepts(self.headers.get("accept", ""), MEDIA_TYPE)
+
+    @property
+    def last_event_id(self) -> str | None:
+        """The cursor, from the header, else the query ``last_event_id``.
+
+        A new ``EventSource`` can only set the query. When it reconnects by itself the
+        query still has that old one, and the header the latest.
+        """
+        header = self.headers.get("last-event-id")
+        if header:
+            # Clients send it in UTF-8; the bytes are what counts.
+            return header
+        query = self.scope.get("query_string", b"").decode("latin-1")
+        values = parse_qs(query).get("last_event_id")
+        return values[-1] if values else None
+
+    async def read_json(self, receive: Receive, *, limit: int) -> bytes:
+        """The body, which has to be JSON; ``{}`` when there is none.
+
+        Raises:
+            Problem: 413 or 415.
+            ClientGone: The client left meanwhile.
+        """
+        length = self.headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+            raise _too_large(limit)
+        media_type = (
+            self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        )
+        if media_type and not _is_json(media_type):
+            raise _not_json(f"not {media_type!r}")
+        body = await _read(receive, limit)
+        if body and not media_type:
+            raise _not_json("and this request does not say what it has")
+        return body or b"{}"
+
+
+def route_path(scope: Scope) -> str:
+    """The path below ``root_path``, where servers and frameworks include it."""
+    path: str = scope["path"]
+    stripped = below(path, scope.get("root_path", ""))
+    return path if stripped is None else stripped
+
+
+def below(path: str, prefix: str) -> str | None:
+    """``path`` without ``prefix``; None when it is not below it."""
+    prefix = prefix.rstrip("/")
+    if path == prefix:
+        return "/"
+    if path.startswith(f"{prefix}/"):
+        return path[len(prefix) :]
+    return None
+
+
+def accepts(header: str, media_type: str) -> bool:
+    """Whether an ``Accept`` header names ``media_type`` with a weight above zero."""
+    for item in header.lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        if name == media_type:
+            weights = [p[2:] for p in parameters if p.startswith("q=")]
+            return not weights or weights[0].strip("0.") != ""
+    return False
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, f"The body may have {limit} bytes at most (max_body).")
+
+
+def _not_json(what: str) -> Problem:
+    return Problem(
+        415,
+        f"The body must be JSON, {what}: send Content-Type: application/json.",
+        headers={"accept-post": "application/json"},
+    )

@@ -1,0 +1,306 @@
+"""The only code that sends a body.
+
+One task, the caller's own, sends; one other task receives. The sender sleeps on one
+future that four things wake: frames, the client's disconnect, the timer, a farewell.
+
+1. Disconnect is what ``receive`` says and nothing else: no server of today raises from
+   ``send``, and after a disconnect its ``send`` is a no-op that does not even suspend.
+   So ``gone`` is looked at before each send, and two sends never follow one another
+   without a turn of the loop.
+2. ``send_timeout`` is terminal. Whether the message went out is unknown, so the stream
+   is dropped; the client comes back with the last id it has.
+3. Every other way out ends with ``more_body=False``. When the server cancels us that
+   is the first thing awaited: uvicorn leaves one turn of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
+
+from asgi_events.frames import FrameSource, IteratorSource, Sleeper, goodbye
+from asgi_events.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
+from asgi_events.types import Headers, Receive, Scope, Send
+from asgi_events.wheel import wheel
+
+logger = logging.getLogger(__name__)
+
+_HEADERS = {
+    "content-type": f"{MEDIA_TYPE}; charset=utf-8",
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
+}
+# RFC 9110, section 7.6.1: they belong to the server, and are illegal in HTTP/2.
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te"}
+
+_FAREWELL_TIMEOUT = 1.0  # seconds for the last message to a client that may be stuck
+
+
+class EventSourceResponse:
+    """An ASGI application that sends one event stream.
+
+    Return it from any framework that takes an ASGI application, or await it.
+
+    Args:
+        content: An async iterable of ``ServerSentEvent``, pydantic models, dicts (one
+            line of JSON), str (the text of ``data``) or bytes (encoded blocks, sent as
+            they are); or a ``FrameSource``.
+        status: The HTTP status.
+        headers: More response headers, or other values for ours.
+        heartbeat_interval: Seconds without data until a comment is sent; None for
+            never.
+        send_timeout: Seconds one send may take until the stream is dropped; None for
+            ever.
+        max_duration: Seconds until the stream ends with a ``goodbye`` from which the
+            client reconnects, less up to a tenth so that not all come back at once.
+        error_message: What the client is told when the iterable raises; None tells it
+            only that there was an error. It is logged either way.
+
+    Raises:
+        TypeError: ``content`` is none of the above.
+        ValueError: An interval that is not positive, a hop-by-hop header.
+    """
+
+    def __init__(
+        self,
+        content: FrameSource | AsyncIterable[Any],
+        *,
+        status: int = 200,
+        headers: Headers | None = None,
+        heartbeat_interval: float | None = 15.0,
+        send_timeout: float | None = 30.0,
+        max_duration: float | None = None,
+        error_message: Callable[[BaseException], str] | None = None,
+    ) -> None:
+        check_seconds(
+            heartbeat_interval=heartbeat_interval,
+            send_timeout=send_timeout,
+            max_duration=max_duration,
+        )
+        if isinstance(content, FrameSource):
+            self.source: FrameSource = content
+        elif isinstance(content, AsyncIterable):
+            self.source = IteratorSource(content, error_message=error_message)
+        else:
+            raise TypeError(
+                "content must be an async iterable of events, "
+                f"got {type(content).__name__}"
+            )
+        self.status = status
+        self.headers = _encode_headers(headers or {})
+        self.heartbeat_interval = heartbeat_interval
+        self.send_timeout = send_timeout
+        self.max_duration = max_duration
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["type"] != "http":
+                raise RuntimeError(
+                    f"An event stream answers http requests, not {scope['type']!r}."
+                )
+            stream = _Stream(self, receive, send)
+            if scope["method"] == "HEAD":
+                await stream.head()
+            else:
+                await stream.run()
+        finally:
+            await self.source.aclose()
+
+
+class _Stream:
+    """The state of one connection."""
+
+    def __init__(
+        self,
+        response: EventSourceResponse,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._response = response
+        self._source = response.source
+        self._sleeper = Sleeper(response.source)
+        self._receive = receive
+        self._asgi_send = send
+        self._task = asyncio.current_task()
+        self._gone = False
+        self._timed_out = False
+        self._beat = False
+        self._sending_since: float | None = None
+        self._last_sent = self._started = self._loop.time()
+        self._ends_at: float | None = None
+        if response.max_duration is not None:
+            self._ends_at = self._started + response.max_duration * random.uniform(
+                0.9, 1
+            )
+
+    async def head(self) -> None:
+        """Headers and no body (RFC 9110, section 9.3.2)."""
+        await self._start()
+        await self._body(b"", more_body=False)
+
+    async def run(self) -> None:
+        """Send frames until they end or the client goes."""
+        watching = self._loop.create_task(self._watch())
+        timer = wheel().start(self._tick, self._first_tick())
+        try:
+            await self._start()
+            await self._body(STREAM_START)
+            await self._send_frames()
+            await self._body(b"", more_body=False)
+        except asyncio.CancelledError:
+            if not self._timed_out:
+                await self._say_the_end()
+                raise
+            if self._task is not None and self._task.uncancel() > 0:
+                raise  # the server's own cancel came as well
+            logger.info(
+                "An event stream was dropped: its client took nothing for %s s.",
+                self._response.send_timeout,
+            )
+        finally:
+            timer.stop()
+            watching.cancel()
+
+    async def _send_frames(self) -> None:
+        slept = True
+        while not self._gone:
+            chunk = self._source.take()
+            if chunk is None:
+                return
+            if chunk:
+                if not slept:
+                    await asyncio.sleep(0)
+                await self._body(chunk)
+                slept = False
+            elif self._beat:
+                await self._body(KEEP_ALIVE)
+                slept = False
+            else:
+                await self._sleeper.sleep()
+                slept = True
+
+    async def _watch(self) -> None:
+        """Wait for the disconnect; the only code that calls ``receive``."""
+        try:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+        except Exception:
+            logger.exception("receive() failed; the client is taken to be gone.")
+        self._gone = True
+        self._sleeper.wake()
+
+    def _first_tick(self) -> float:
+        """Within the second half of an interval, to spread those that came together."""
+        return self._started + self._step() * random.uniform(0.5, 1)
+
+    def _step(self) -> float:
+        response = self._response
+        steps = (
+            response.heartbeat_interval,
+            response.send_timeout,
+            response.max_duration,
+        )
+        return min((step for step in steps if step is not None), default=3600.0)
+
+    def _tick(self, now: float) -> float:
+        """Look at every deadline; say when to look again."""
+        response = self._response
+        if self._ends_at is not None and now >= self._ends_at:
+            self._ends_at = None
+            self._source.dismiss(goodbye("max_duration"))
+            self._sleeper.wake()
+        if self._sending_since is not None:
+            return self._tick_while_sending(now, self._sending_since)
+        at = now + self._step()
+        if response.heartbeat_interval is not None:
+            due = self._last_sent + response.heartbeat_interval
+            if now >= due:
+                self._beat = True
+                self._sleeper.wake()
+            else:
+                at = min(at, due)
+        return at if self._ends_at is None else min(at, self._ends_at)
+
+    def _tick_while_sending(self, now: float, since: float) -> float:
+        timeout = self._response.send_timeout
+        if timeout is None:
+            return now + self._step()
+        if now >= since + timeout and self._task is not None and not self._timed_out:
+            self._timed_out = True
+            self._task.cancel()
+        return max(since + timeout, now + _FAREWELL_TIMEOUT)
+
+    async def _start(self) -> None:
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": self._response.status,
+                "headers": self._response.headers,
+            }
+        )
+
+    async def _body(self, body: bytes, *, more_body: bool = True) -> None:
+        await self._send(
+            {"type": "http.response.body", "body": body, "more_body": more_body}
+        )
+        self._beat = False
+        self._last_sent = self._loop.time()
+
+    async def _send(self, message: Any) -> None:
+        if self._gone:
+            return
+        self._sending_since = self._loop.time()
+        try:
+            await self._asgi_send(message)
+        except OSError:  # promised by ASGI 2.4 for a client that has gone
+            self._gone = True
+        finally:
+            self._sending_since = None
+
+    async def _say_the_end(self) -> None:
+        try:
+            async with asyncio.timeout(_FAREWELL_TIMEOUT):
+                await self._body(b"", more_body=False)
+        except TimeoutError:
+            logger.info("A cancelled event stream could not say its end: client stuck.")
+
+
+def check_seconds(*, required: bool = False, **options: float | None) -> None:
+    """Raise for an option that is not a positive number of seconds; None is off.
+
+    Raises:
+        TypeError: It is not a number, or None where it is ``required``.
+        ValueError: It is zero, negative, infinite or not a number.
+    """
+    for name, seconds in options.items():
+        if seconds is None and not required:
+            continue
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise TypeError(f"{name} must be a number of seconds, got {seconds!r}")
+        if not 0 < seconds < float("inf"):
+            off = "" if required else "; None switches it off"
+            raise ValueError(
+                f"{name} must be a positive number of seconds, got {seconds!r}{off}"
+            )
+
+
+def _encode_headers(headers: Headers) -> Iterable[tuple[bytes, bytes]]:
+    merged = dict(_HEADERS)
+    for name, value in headers.items():
+        if name.lower() in _HOP_BY_HOP:
+            raise ValueError(
+                f"The header {name!r} belongs to the connection, which is the server's."
+            )
+        if any(character in name + value for character in "\r\n\0"):
+            raise ValueError(f"The header {name!r} contains CR, LF or NUL.")
+        merged[name.lower()] = value
+    return [
+        (name.encode("latin-1"), value.encode("latin-1"))
+        for name, value in merged.items()
+    ]

@@ -1,0 +1,175 @@
+"""Where frames are kept: what was seen is stored.
+
+What every store promises:
+
+1. A log's frames are numbered 1 … n without holes; an append is atomic, and visible
+   whole and in order.
+2. An append is a compare-and-set at ``after``: the same call again has the same result.
+   ``Unavailable`` means that the outcome is unknown: repeat the call.
+3. A log has one writer at a time, who holds a lease, and one terminal frame, its last.
+4. ``read`` is one consistent snapshot and never blocks.
+5. Hints carry no data; they may be spurious, merged or lost.
+6. ``cancel`` is sticky and reaches the writer with the answer to its next call.
+7. Leases are judged by the store's clock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The right to write a log.
+
+    Attributes:
+        epoch: Which writer this is; a newer one fences the older.
+        last: The number of the newest frame stored.
+    """
+
+    epoch: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The answer to a writer.
+
+    Attributes:
+        last: The number of the newest frame stored.
+        cancel: Whether somebody wants the execution cancelled.
+    """
+
+    last: int
+    cancel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A consistent snapshot of part of a log.
+
+    Attributes:
+        first: The number of the first of ``frames``; later than asked for when older
+            ones are gone.
+        last: The number of the newest frame stored.
+        end: How the execution ended; None while it runs.
+        alive: Whether the writer holds its lease.
+        cancel: Whether somebody wants the execution cancelled.
+        frames: The frames, as they go on the wire.
+        meta: What ``open`` was given.
+    """
+
+    first: int
+    last: int
+    end: str | None
+    alive: bool
+    cancel: bool
+    frames: Sequence[bytes] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+
+class Watch(Protocol):
+    """Hints that logs have changed."""
+
+    def add(self, key: str) -> None:
+        """Give hints for ``key``; add before the first read."""
+
+    def discard(self, key: str) -> None:
+        """Give no more hints for ``key``."""
+
+    async def get(self) -> set[str]:
+        """Wait for hints; the keys that may have changed."""
+
+    async def aclose(self) -> None:
+        """Give up the watch."""
+
+
+class EventStore(Protocol):
+    """Keeps the logs of executions.
+
+    Every method may raise ``Unavailable``.
+    """
+
+    async def open(
+        self,
+        key: str,
+        *,
+        writer: str,
+        lease: float,
+        ttl: float,
+        meta: Mapping[str, str],
+    ) -> Grant:
+        """Become the writer of a new log, or again of one's own.
+
+        Args:
+            key: The execution's id.
+            writer: Who writes; the same writer opens again without harm.
+            lease: Seconds until the writer is taken for dead, unless it is heard of.
+            ttl: Seconds the log is kept after its last frame.
+            meta: What readers in other processes have to know of the execution.
+
+        Raises:
+            Busy: Another writer's lease holds.
+            Ended: The log has its terminal frame.
+        """
+
+    async def append(
+        self,
+        key: str,
+        grant: Grant,
+        after: int,
+        frames: Sequence[bytes],
+        *,
+        end: str | None = None,
+    ) -> Ack:
+        """Store ``frames`` as number ``after`` + 1 and following, and renew the lease.
+
+        Frames that are stored already are not stored again. ``end`` makes the last one
+        the terminal one.
+
+        Raises:
+            Gap: The log ends before ``after``.
+            Fenced: There is another writer.
+            Ended: The log has its terminal frame, and this is not that call again.
+        """
+
+    async def renew(self, key: str, grant: Grant) -> Ack:
+        """Renew the lease without writing; raises what ``append`` raises."""
+
+    async def cancel(self, key: str) -> bool:
+        """Ask the writer to cancel; False when there is nothing left to cancel."""
+
+    async def reap(self, key: str, frame: bytes, *, end: str) -> bool:
+        """End a log whose writer's lease is over, with ``frame`` as its last.
+
+        The writer is fenced. False when the lease holds or the log has ended; of
+        several who try, one is told True.
+        """
+
+    async def read(self, key: str, after: int, limit: int) -> Page | None:
+        """The frames after number ``after``, at least one if there is one, about
+        ``limit`` bytes; None when there is no such log."""
+
+    async def delete(self, key: str) -> None:
+        """Forget a log; harmless when there is none."""
+
+    async def watch(self) -> Watch:
+        """Hints of changes."""
+
+    async def aclose(self) -> None:
+        """Let go of files and connections."""
+
+
+def open_store(url: str) -> EventStore:
+    """The store that ``url`` names by its scheme: ``memory://``.
+
+    Raises:
+        ValueError: There is no store of that scheme.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "memory":
+        from asgi_events.stores.memory import MemoryStore
+
+        return MemoryStore()
+    raise ValueError(f'There is no store for {scheme!r}; pass "memory://".')

@@ -1,0 +1,224 @@
+"""The store of one process: nothing survives it, and nothing has to be set up."""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from asgi_events.exceptions import Busy, Ended, Fenced, Gap
+from asgi_events.stores import Ack, Grant, Page
+
+
+@dataclass(slots=True)
+class _Log:
+    writer: str
+    ttl: float
+    lease: float
+    alive_until: float
+    meta: Mapping[str, str]
+    epoch: int = 1
+    first: int = 1
+    end: str | None = None
+    cancel: bool = False
+    forgotten_at: float = 0.0
+    frames: list[bytes] = field(default_factory=list)
+    ends: list[int] = field(
+        default_factory=list
+    )  # of each frame, in bytes since frame 1
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.frames) - 1
+
+
+class MemoryStore:
+    """Keeps logs in this process.
+
+    Args:
+        max_events: Frames kept of each log; beyond it the oldest quarter goes, and who
+            still wants them is given a ``reset``.
+        max_bytes: Bytes of frames kept of each log, likewise.
+    """
+
+    def __init__(
+        self, *, max_events: int = 1_000_000, max_bytes: int = 256 * 1024 * 1024
+    ) -> None:
+        if max_events < 4 or max_bytes < 1:
+            raise ValueError(
+                "max_events must be at least 4 and max_bytes 1, "
+                f"got {max_events} and {max_bytes}"
+            )
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._logs: dict[str, _Log] = {}
+        self._watches: set[_MemoryWatch] = set()
+
+    async def open(
+        self,
+        key: str,
+        *,
+        writer: str,
+        lease: float,
+        ttl: float,
+        meta: Mapping[str, str],
+    ) -> Grant:
+        now = monotonic()
+        log = self._find(key)
+        if log is None:
+            log = _Log(writer, ttl, lease, now + lease, dict(meta))
+            self._logs[key] = log
+        elif log.end is not None:
+            raise Ended(f"The log {key!r} has ended.")
+        elif log.writer != writer:
+            # Nobody goes on where a dead writer stopped: its log is reaped.
+            raise Busy(f"The log {key!r} is written by {log.writer!r}.")
+        self._touch(log)
+        return Grant(log.epoch, log.last)
+
+    async def append(
+        self,
+        key: str,
+        grant: Grant,
+        after: int,
+        frames: Sequence[bytes],
+        *,
+        end: str | None = None,
+    ) -> Ack:
+        log = self._writable(key, grant)
+        known = log.last - after
+        if log.end is not None:
+            if end == log.end and known == len(frames):
+                return Ack(log.last, log.cancel)
+            raise Ended(f"The log {key!r} has ended.")
+        if known < 0:
+            raise Gap(log.last)
+        size = log.ends[-1] if log.ends else 0
+        for frame in frames[known:]:
+            size += len(frame)
+            log.frames.append(frame)
+            log.ends.append(size)
+        log.end = end
+        self._touch(log)
+        self._trim(log)
+        self._hint(key)
+        return Ack(log.last, log.cancel)
+
+    async def renew(self, key: str, grant: Grant) -> Ack:
+        log = self._writable(key, grant)
+        if log.end is not None:
+            raise Ended(f"The log {key!r} has ended.")
+        self._touch(log)
+        return Ack(log.last, log.cancel)
+
+    async def cancel(self, key: str) -> bool:
+        log = self._find(key)
+        if log is None or log.end is not None:
+            return False
+        log.cancel = True
+        self._hint(key)
+        return True
+
+    async def reap(self, key: str, frame: bytes, *, end: str) -> bool:
+        log = self._find(key)
+        if log is None or log.end is not None or monotonic() < log.alive_until:
+            return False
+        log.epoch += 1
+        log.ends.append((log.ends[-1] if log.ends else 0) + len(frame))
+        log.frames.append(frame)
+        log.end = end
+        self._touch(log)
+        self._hint(key)
+        return True
+
+    async def read(self, key: str, after: int, limit: int) -> Page | None:
+        log = self._find(key)
+        if log is None:
+            return None
+        first = max(after + 1, log.first)
+        low = first - log.first
+        frames: list[bytes] = []
+        if limit > 0 and low < len(log.frames):
+            begin = log.ends[low] - len(log.frames[low])
+            high = max(bisect_right(log.ends, begin + limit, low), low + 1)
+            frames = log.frames[low:high]
+        return Page(
+            first=first,
+            last=log.last,
+            end=log.end,
+            alive=log.end is not None or monotonic() < log.alive_until,
+            cancel=log.cancel,
+            frames=frames,
+            meta=log.meta,
+        )
+
+    async def delete(self, key: str) -> None:
+        self._logs.pop(key, None)
+
+    async def watch(self) -> "_MemoryWatch":
+        watch = _MemoryWatch(self._watches)
+        self._watches.add(watch)
+        return watch
+
+    async def aclose(self) -> None:
+        self._logs.clear()
+        self._watches.clear()
+
+    def _find(self, key: str) -> _Log | None:
+        log = self._logs.get(key)
+        if log is not None and monotonic() >= log.forgotten_at > 0:
+            del self._logs[key]
+            return None
+        return log
+
+    def _writable(self, key: str, grant: Grant) -> _Log:
+        log = self._find(key)
+        if log is None or log.epoch != grant.epoch:
+            raise Fenced(f"The log {key!r} is another writer's, or was deleted.")
+        return log
+
+    def _touch(self, log: _Log) -> None:
+        now = monotonic()
+        log.alive_until = now + log.lease
+        log.forgotten_at = now + log.ttl
+
+    def _trim(self, log: _Log) -> None:
+        while len(log.frames) > self._max_events or (
+            len(log.frames) > 1
+            and log.ends[-1] - log.ends[0] + len(log.frames[0]) > self._max_bytes
+        ):
+            count = max(len(log.frames) // 4, 1)
+            del log.frames[:count], log.ends[:count]
+            log.first += count
+
+    def _hint(self, key: str) -> None:
+        for watch in self._watches:
+            watch.hint(key)
+
+
+class _MemoryWatch:
+    def __init__(self, watches: "set[_MemoryWatch]") -> None:
+        self._watches = watches
+        self._keys: set[str] = set()
+        self._hints: set[str] = set()
+        self._hinted = asyncio.Event()
+
+    def add(self, key: str) -> None:
+        self._keys.add(key)
+
+    def discard(self, key: str) -> None:
+        self._keys.discard(key)
+
+    def hint(self, key: str) -> None:
+        if key in self._keys:
+            self._hints.add(key)
+            self._hinted.set()
+
+    async def get(self) -> set[str]:
+        await self._hinted.wait()
+        self._hinted.clear()
+        hints, self._hints = self._hints, set()
+        return hints
+
+    async def aclose(self) -> None:
+        self._watches.discard(self)

@@ -1,0 +1,340 @@
+"""The bus handler that makes an execution a stream of Server-Sent Events.
+
+It is plugged into a bus exactly as ``EventPrinter`` is. Each event is encoded once, as
+it is published, and appended to a log; every reader is a cursor on that log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+from weakref import ref
+
+from pydantic import BaseModel
+
+from asgi_events.cache import HasStats, resolved
+from asgi_events.cursor import Cursor
+from asgi_events.encoding import encode_json
+from asgi_events.events import (
+    CANCELLED,
+    CancelledEvent,
+    CompleteEvent,
+    ErrorEvent,
+    ExecutionResult,
+    ExecutionStatus,
+    TerminalEvent,
+)
+from asgi_events.frames import Sleeper
+from asgi_events.log import Log
+from asgi_events.responses import EventSourceResponse, check_seconds
+from asgi_events.sse import KEEP_ALIVE, MAX_CHUNK, STREAM_START, json_block
+from asgi_events.types import ASGIApp, Headers
+from asgi_events.wheel import Timer, wheel
+
+logger = logging.getLogger(__name__)
+
+OnDisconnect = Literal["cancel", "continue"]
+
+_CLEANUP_TIMEOUT = 10.0  # seconds a response waits for the task it has cancelled
+
+_STATUS: dict[type[TerminalEvent], ExecutionStatus] = {
+    CompleteEvent: ExecutionStatus.COMPLETED,
+    ErrorEvent: ExecutionStatus.FAILED,
+    CancelledEvent: ExecutionStatus.CANCELLED,
+}
+
+
+class EventStreamer:
+    """Streams the events of one execution.
+
+    Subscribe it to the execution's bus, then ``stream`` or ``response`` it, as often as
+    there are readers: each is given every event. The end of the execution ends the
+    stream at once, with exactly one terminal event.
+
+    Nothing is stored and frames have no id: such a stream can not be resumed. A reader
+    that does not read holds the execution back once ``max_events`` or ``max_bytes`` of
+    frames wait for it, and so does having no reader at all.
+
+    Args:
+        include_cache_stats: The ``complete`` event has ``cache_stats`` when a
+            ``cache_backend`` is given.
+        include_result: The ``complete`` event has the ``result``.
+        heartbeat_interval: Seconds without an event until a comment is sent; None for
+            never.
+        on_disconnect: What the last reader's leaving does to the execution, as nobody
+            can come back: ``"cancel"`` it, or let it ``"continue"``.
+        error_message: What readers are told of the exception of a failed execution.
+        max_events: How many frames are held.
+        max_bytes: How many bytes of frames are held.
+        log: The log to append to, instead of one of its own.
+
+    Attributes:
+        cancel_message: What readers are told when the execution is cancelled.
+
+    Raises:
+        ValueError: An interval or a bound is not positive.
+    """
+
+    def __init__(
+        self,
+        *,
+        include_cache_stats: bool = True,
+        include_result: bool = False,
+        heartbeat_interval: float | None = 15.0,
+        on_disconnect: OnDisconnect = "cancel",
+        error_message: Callable[[BaseException], str] = str,
+        max_events: int = 10_000,
+        max_bytes: int = 16 * 1024 * 1024,
+        log: Log | None = None,
+    ) -> None:
+        check_seconds(heartbeat_interval=heartbeat_interval)
+        if on_disconnect not in ("cancel", "continue"):
+            raise ValueError(
+                f'on_disconnect must be "cancel" or "continue", got {on_disconnect!r}'
+            )
+        self.log = log or Log(max_events=max_events, max_bytes=max_bytes)
+        self.heartbeat_interval = heartbeat_interval
+        self._include_cache_stats = include_cache_stats
+        self._include_result = include_result
+        self._on_disconnect = on_disconnect
+        self._error_message = error_message
+        self.cancel_message = CANCELLED
+        self._task: asyncio.Future[Any] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._readers = 0
+
+    def __call__(self, event: BaseModel) -> Awaitable[None] | None:
+        """Take an event; the answer, if any, is to be awaited: the log is full."""
+        self.log.append(json_block(encode_json(event)))
+        return self.log.room() if self.log.full else None
+
+    def stream(
+        self,
+        *,
+        execution_task: asyncio.Future[Any],
+        cache_backend: HasStats | None = None,
+    ) -> EventStream:
+        """The stream as an async iterator of str, for a framework's own response.
+
+        Raises:
+            TypeError: ``execution_task`` is not a task or future.
+            ValueError: This streamer serves another task already.
+        """
+        self.follow(execution_task, cache_backend=cache_backend)
+        self._readers += 1
+        return EventStream(self)
+
+    def response(
+        self,
+        *,
+        execution_task: asyncio.Future[Any],
+        cache_backend: HasStats | None = None,
+        headers: Headers | None = None,
+        send_timeout: float | None = 30.0,
+    ) -> ASGIApp:
+        """The stream as an ASGI application, which notices that the client has gone."""
+        return EventSourceResponse(
+            self.stream(execution_task=execution_task, cache_backend=cache_backend),
+            headers=headers,
+            heartbeat_interval=self.heartbeat_interval,
+            send_timeout=send_timeout,
+        )
+
+    def follow(
+        self, task: asyncio.Future[Any], *, cache_backend: HasStats | None = None
+    ) -> None:
+        """End the stream when ``task`` is done, as it was done."""
+        if not asyncio.isfuture(task):
+            raise TypeError(
+                "execution_task must be a task: wrap the coroutine in "
+                f"asyncio.create_task(…), got {type(task).__name__}"
+            )
+        if self._task is task:
+            return
+        if self._task is not None:
+            raise ValueError(
+                "This EventStreamer streams another execution already: make one each."
+            )
+        self._task = task
+
+        def end(_: asyncio.Future[Any]) -> None:
+            self._ending = asyncio.ensure_future(self._end(task, cache_backend))
+
+        task.add_done_callback(end)
+
+    def end(self, event: TerminalEvent, status: ExecutionStatus) -> None:
+        """Append the terminal event, unless there is one already."""
+        self.log.append(json_block(encode_json(event)), end=status)
+
+    def leave(self, *, finished: bool) -> asyncio.Future[Any] | None:
+        """A reader has gone; the task, when that has cancelled it.
+
+        After the last reader nobody will see the rest, so nothing is held for one.
+        """
+        self._readers -= 1
+        if finished or self._readers or self._task is None or self._task.done():
+            return None
+        self.log.release()
+        if self._on_disconnect == "continue":
+            return None
+        self._task.cancel()
+        return self._task
+
+    async def _end(
+        self, task: asyncio.Future[Any], cache_backend: HasStats | None
+    ) -> None:
+        event = self._terminal(task)
+        if (
+            isinstance(event, CompleteEvent)
+            and self._include_cache_stats
+            and cache_backend is not None
+        ):
+            stats = await _stats(cache_backend)
+            event = event.model_copy(update={"cache_stats": stats})
+        self.end(event, _STATUS[type(event)])
+
+    def _terminal(self, task: asyncio.Future[Any]) -> TerminalEvent:
+        if task.cancelled():
+            return CancelledEvent(message=self.cancel_message)
+        error = task.exception()
+        if error is not None:
+            return ErrorEvent(message=self._error_message(error))
+        result = task.result()
+        if isinstance(result, ExecutionResult):
+            if not result.ok:
+                return ErrorEvent(message=result.error_message or "Execution failed")
+            result = result.result
+        return CompleteEvent(result=result if self._include_result else None)
+
+
+async def _stats(cache_backend: HasStats) -> Any:
+    try:
+        return await resolved(cache_backend.get_stats())
+    except Exception:
+        logger.exception("get_stats() of %r failed.", cache_backend)
+        return None
+
+
+class EventStream:
+    """One reader of an ``EventStreamer``: an async iterator of str.
+
+    It counts as a reader from the moment it is made, and leaves when it is closed, when
+    the task that waits for it is cancelled, or when it is dropped. It is a
+    ``FrameSource`` too, so a response of ours sends its frames as they are.
+    """
+
+    def __init__(self, streamer: EventStreamer) -> None:
+        self._streamer = streamer
+        self._loop = asyncio.get_running_loop()
+        self._cursor = Cursor(streamer.log)
+        self._sleeper = Sleeper(self._cursor)
+        self._timer: Timer | None = None
+        self._last_given = 0.0
+        self._beat = False
+        self._slept = True
+        self._closed = False
+
+    def take(self, limit: int = MAX_CHUNK) -> bytes | None:
+        """Frames that are ready; see ``FrameSource``."""
+        return self._cursor.take(limit)
+
+    def on_ready(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when there are frames, or no more."""
+        self._cursor.on_ready(wake)
+
+    def dismiss(self, farewell: bytes) -> None:
+        """Give ``farewell`` next, and then nothing any more."""
+        self._cursor.dismiss(farewell)
+
+    async def aclose(self) -> None:
+        """Leave; wait a while for the cleanup of what that has cancelled."""
+        cancelled = self._leave()
+        if cancelled is None:
+            return
+        _, pending = await asyncio.wait({cancelled}, timeout=_CLEANUP_TIMEOUT)
+        if pending:
+            logger.warning(
+                "The execution %r is still cleaning up %s s after it was cancelled.",
+                cancelled,
+                _CLEANUP_TIMEOUT,
+            )
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> str:
+        if self._timer is None and not self._closed:
+            self._start_heartbeat()
+            return STREAM_START.decode()
+        try:
+            chunk = await self._next()
+        except BaseException:
+            await self.aclose()
+            raise
+        if chunk is None:
+            await self.aclose()
+            raise StopAsyncIteration
+        self._last_given = self._loop.time()
+        return chunk.decode()
+
+    def __del__(self) -> None:
+        # A framework drops its iterator unread, or half read, when the client goes
+        # before the body has begun or while it is blocked in send().
+        if not self._closed and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(
+                _depart, self._streamer, self._cursor, self._timer
+            )
+
+    async def _next(self) -> bytes | None:
+        while not self._closed:
+            chunk = self.take()
+            if chunk is None:
+                return None
+            if chunk:
+                if not self._slept:  # whoever sends it may never suspend
+                    await asyncio.sleep(0)
+                self._slept = self._beat = False
+                return chunk
+            if self._beat:
+                self._beat = False
+                return KEEP_ALIVE
+            await self._sleeper.sleep()
+            self._slept = True
+        return None
+
+    def _leave(self) -> asyncio.Future[Any] | None:
+        if self._closed:
+            return None
+        self._closed = True
+        return _depart(self._streamer, self._cursor, self._timer)
+
+    def _start_heartbeat(self) -> None:
+        self._last_given = self._loop.time()
+        interval = self._streamer.heartbeat_interval
+        # The wheel must not hold this stream, or __del__ would never come.
+        this = ref(self)
+
+        def tick(now: float) -> float | None:
+            stream = this()
+            if stream is None or interval is None:
+                return None
+            due = stream._last_given + interval
+            if now < due:
+                return due
+            stream._beat = True
+            stream._sleeper.wake()
+            return now + interval
+
+        self._timer = wheel().start(tick, self._last_given + (interval or 0.0))
+
+
+def _depart(
+    streamer: EventStreamer, cursor: Cursor, timer: Timer | None
+) -> asyncio.Future[Any] | None:
+    if timer is not None:
+        timer.stop()
+    finished = cursor.finished
+    cursor.close()
+    return streamer.leave(finished=finished)

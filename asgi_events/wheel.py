@@ -1,0 +1,102 @@
+"""Timers of all streams of an event loop, in shared slots.
+
+Five thousand heartbeats cost the loop as many timers as there are slots in use, not
+five thousand. The price is precision: a callback comes up to one slot late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import ceil, floor
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
+
+logger = logging.getLogger(__name__)
+
+Tick: TypeAlias = Callable[[float], float | None]
+"""Takes the loop's time; returns when it is to be called again, None for never."""
+
+_SLOT = 0.025  # seconds
+
+
+@dataclass(eq=False, slots=True)
+class Timer:
+    """A callback on the wheel."""
+
+    tick: Tick
+    slot: _Slot | None = None
+
+    def stop(self) -> None:
+        """Take it off; harmless when it is off already."""
+        slot, self.slot = self.slot, None
+        if slot is None:
+            return
+        slot.timers.discard(self)
+        if not slot.timers:
+            slot.handle.cancel()
+            slot.slots.pop(slot.number, None)
+
+
+@dataclass(eq=False, slots=True)
+class _Slot:
+    number: int
+    slots: dict[int, _Slot]
+    handle: asyncio.TimerHandle
+    timers: set[Timer] = field(default_factory=set)
+
+
+class Wheel:
+    """Calls back at about a given time of the running loop."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, _Slot] = {}
+
+    def start(self, tick: Tick, at: float) -> Timer:
+        """Call ``tick`` at the loop's time ``at``, then whenever it says."""
+        timer = Timer(tick)
+        self._place(timer, at)
+        return timer
+
+    def _place(self, timer: Timer, at: float) -> None:
+        loop = asyncio.get_running_loop()
+        number = max(ceil(at / _SLOT), floor(loop.time() / _SLOT) + 1)
+        slot = self._slots.get(number)
+        if slot is None:
+            handle = loop.call_at(number * _SLOT, self._turn, number)
+            slot = self._slots[number] = _Slot(number, self._slots, handle)
+        slot.timers.add(timer)
+        timer.slot = slot
+
+    def _turn(self, number: int) -> None:
+        now = asyncio.get_running_loop().time()
+        slot = self._slots.pop(number)
+        for timer in list(slot.timers):
+            if timer.slot is not slot:  # another tick of this turn has stopped it
+                continue
+            try:
+                at = timer.tick(now)
+            except Exception:
+                logger.exception("A timer failed; the others go on.")
+                at = None
+            if timer.slot is not slot:
+                continue
+            if at is None:
+                timer.slot = None
+            else:
+                self._place(timer, at)
+
+
+# NOTE: the values must not hold their keys, or no event loop would ever be freed.
+_wheels: WeakKeyDictionary[asyncio.AbstractEventLoop, Wheel] = WeakKeyDictionary()
+
+
+def wheel() -> Wheel:
+    """The wheel of the running event loop."""
+    loop = asyncio.get_running_loop()
+    found = _wheels.get(loop)
+    if found is None:
+        found = _wheels[loop] = Wheel()
+    return found
