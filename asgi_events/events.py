@@ -207,6 +207,7 @@ class ExecutionEvent(Event, Generic[T]):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
+    event_type: EventType = EventType.AGENT_CALL  # in truth the actor's
     actor: Any
     execution_status: ExecutionStatus = ExecutionStatus.STARTED
     execution_time: float | None = None

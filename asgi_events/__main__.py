@@ -1,0 +1,7 @@
+"""``python -m asgi_events`` is the command ``asgi-events``."""
+
+import sys
+
+from asgi_events.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""One module for each framework that can not return a bare ASGI application."""

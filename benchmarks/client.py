@@ -1,0 +1,81 @@
+"""A server in a process of its own, and a client that does as little as possible."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def server(app: str, kind: str = "hypercorn") -> Iterator[int]:
+    """Serve ``app``, an import path, on a free port of 127.0.0.1; yields the port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    bind = (
+        ["--bind", f"127.0.0.1:{port}", "--workers", "0"]
+        if kind == "hypercorn"
+        else ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", kind, app, *bind],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port)),
+        ):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("The server did not start.")
+
+
+async def send(
+    port: int, method: str, path: str, body: Any = None, accept: str = "*/*"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send a request on a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+    content = b"" if body is None else json.dumps(body).encode()
+    writer.write(
+        f"{method} {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(content)}\r\n"
+        "connection: close\r\n\r\n".encode()
+        + content
+    )
+    return reader, writer
+
+
+async def fetch(port: int, method: str, path: str, body: Any = None) -> Any:
+    """The JSON of a whole answer."""
+    reader, writer = await send(port, method, path, body)
+    _, _, content = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return json.loads(content)
+
+
+async def blocks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The blocks of an event stream, with whatever chunking is around them."""
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        while True:
+            yield await reader.readuntil(b"\n\n")
