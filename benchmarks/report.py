@@ -19,7 +19,6 @@ def milliseconds(name: str, seconds: list[float]) -> None:
     """Print the number, median, 99th percentile and maximum of some times."""
     ordered = sorted(seconds)
     p99 = ordered[min(len(ordered) - 1, round(len(ordered) * 0.99))]
-    print(
-        f"{name:50} n={len(ordered):5}  median {statistics.median(ordered) * 1e3:7.2f} ms"
-        f"  p99 {p99 * 1e3:7.2f} ms  max {ordered[-1] * 1e3:7.2f} ms"
-    )
+    figures = {"median": statistics.median(ordered), "p99": p99, "max": ordered[-1]}
+    text = "  ".join(f"{key} {value * 1e3:7.2f} ms" for key, value in figures.items())
+    print(f"{name:50} n={len(ordered):5}  {text}")

@@ -13,7 +13,7 @@ What every store promises:
 7. Leases are judged by the store's clock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -39,10 +39,12 @@ class Ack:
     Attributes:
         last: The number of the newest frame stored.
         cancel: Whether somebody wants the execution cancelled.
+        watched: Whether another process has said that somebody watches.
     """
 
     last: int
     cancel: bool = False
+    watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +142,17 @@ class EventStore(Protocol):
     async def cancel(self, key: str) -> bool:
         """Ask the writer to cancel; False when there is nothing left to cancel."""
 
-    async def reap(self, key: str, frame: bytes, *, end: str) -> bool:
-        """End a log whose writer's lease is over, with ``frame`` as its last.
+    async def attend(self, key: str, seconds: float) -> None:
+        """Say to the writer, wherever it is, that somebody watches for ``seconds``.
 
-        The writer is fenced. False when the lease holds or the log has ended; of
-        several who try, one is told True.
+        Harmless when there is no such log, or it has ended.
+        """
+
+    async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
+        """End a log whose writer's lease is over, with ``frame`` as number ``after`` + 1.
+
+        The writer is fenced. False when the lease holds, the log has ended, or its
+        newest frame is not ``after``; of several who try, one is told True.
         """
 
     async def read(self, key: str, after: int, limit: int) -> Page | None:
@@ -153,6 +161,9 @@ class EventStore(Protocol):
 
     async def delete(self, key: str) -> None:
         """Forget a log; harmless when there is none."""
+
+    def keys(self) -> AsyncIterator[str]:
+        """The keys of all logs, in any order."""
 
     async def watch(self) -> Watch:
         """Hints of changes."""

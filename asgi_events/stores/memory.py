@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -21,6 +21,7 @@ class _Log:
     first: int = 1
     end: str | None = None
     cancel: bool = False
+    watched_until: float = 0.0
     forgotten_at: float = 0.0
     frames: list[bytes] = field(default_factory=list)
     ends: list[int] = field(
@@ -89,7 +90,7 @@ class MemoryStore:
         known = log.last - after
         if log.end is not None:
             if end == log.end and known == len(frames):
-                return Ack(log.last, log.cancel)
+                return self._ack(log)
             raise Ended(f"The log {key!r} has ended.")
         if known < 0:
             raise Gap(log.last)
@@ -102,14 +103,14 @@ class MemoryStore:
         self._touch(log)
         self._trim(log)
         self._hint(key)
-        return Ack(log.last, log.cancel)
+        return self._ack(log)
 
     async def renew(self, key: str, grant: Grant) -> Ack:
         log = self._writable(key, grant)
         if log.end is not None:
             raise Ended(f"The log {key!r} has ended.")
         self._touch(log)
-        return Ack(log.last, log.cancel)
+        return self._ack(log)
 
     async def cancel(self, key: str) -> bool:
         log = self._find(key)
@@ -119,9 +120,16 @@ class MemoryStore:
         self._hint(key)
         return True
 
-    async def reap(self, key: str, frame: bytes, *, end: str) -> bool:
+    async def attend(self, key: str, seconds: float) -> None:
         log = self._find(key)
-        if log is None or log.end is not None or monotonic() < log.alive_until:
+        if log is not None:
+            log.watched_until = monotonic() + seconds
+
+    async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
+        log = self._find(key)
+        if log is None or log.end is not None or log.last != after:
+            return False
+        if monotonic() < log.alive_until:
             return False
         log.epoch += 1
         log.ends.append((log.ends[-1] if log.ends else 0) + len(frame))
@@ -155,6 +163,11 @@ class MemoryStore:
     async def delete(self, key: str) -> None:
         self._logs.pop(key, None)
 
+    async def keys(self) -> AsyncIterator[str]:
+        for key in list(self._logs):
+            if self._find(key) is not None:
+                yield key
+
     async def watch(self) -> "_MemoryWatch":
         watch = _MemoryWatch(self._watches)
         self._watches.add(watch)
@@ -177,10 +190,12 @@ class MemoryStore:
             raise Fenced(f"The log {key!r} is another writer's, or was deleted.")
         return log
 
+    def _ack(self, log: _Log) -> Ack:
+        return Ack(log.last, log.cancel, monotonic() < log.watched_until)
+
     def _touch(self, log: _Log) -> None:
-        now = monotonic()
-        log.alive_until = now + log.lease
-        log.forgotten_at = now + log.ttl
+        log.alive_until = monotonic() + log.lease
+        log.forgotten_at = log.alive_until + log.ttl
 
     def _trim(self, log: _Log) -> None:
         while len(log.frames) > self._max_events or (

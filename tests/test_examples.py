@@ -1,0 +1,110 @@
+"""The examples run as they stand, on a real server where they say so."""
+
+import asyncio
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.asgi import Connection, call, data, kinds
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+STREAM = {"accept": "text/event-stream", "content-type": "application/json"}
+
+HELLO = [
+    "agent_call",
+    "tool_call",
+    "tool_call",
+    "log",
+    *["progress"] * 3,
+    "llm_call",
+    *["text_delta"] * 11,
+    "llm_call",
+    "agent_call",
+    "complete",
+]
+
+
+@pytest.fixture
+def example(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """A fresh import of the module under ``examples`` that a test names."""
+    sys.path.insert(0, str(EXAMPLES))
+    known = set(sys.modules)
+    try:
+        yield importlib.import_module(request.param)
+    finally:
+        sys.path.remove(str(EXAMPLES))
+        for name in set(sys.modules) - known:
+            if (EXAMPLES / f"{name}.py").exists():
+                del sys.modules[name]
+
+
+@pytest.mark.parametrize("example", ["hello"], indirect=True)
+async def test_hello_streams_a_whole_execution(example: ModuleType) -> None:
+    body = b'{"topic": "tea"}'
+    async with Connection(
+        example.app, "POST", "/research", headers=STREAM, body=body
+    ) as connection:
+        events = await connection.events()
+    await example.app.executions.drain(0)
+
+    assert kinds(events) == HELLO
+    assert data(events)[-1]["result"].startswith("There is tea in China, tea in India")
+
+
+@pytest.mark.parametrize("example", ["middleware"], indirect=True)
+async def test_middleware_starts_an_execution_from_a_view(example: ModuleType) -> None:
+    page = await call(example.app, "GET", "/")
+    started = await (await call(example.app, "POST", "/start")).json()
+    async with Connection(example.app, "GET", started["events"]) as connection:
+        events = await connection.events()
+    await example.app.executions.drain(0)
+
+    assert page.body == (EXAMPLES / "reconnect.html").read_bytes()
+    assert kinds(events) == HELLO
+
+
+@pytest.mark.parametrize("path", ["/stream", "/response"])
+@pytest.mark.parametrize("example", ["streaming_api"], indirect=True)
+async def test_streaming_api_does_the_same_in_both_ways(
+    example: ModuleType, path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = b'{"query": "tea"}'
+    async with Connection(
+        example.app, "POST", path, headers=STREAM, body=body
+    ) as connection:
+        events = await connection.events()
+
+    assert kinds(events) == [kind for kind in HELLO if kind != "progress"]
+    assert data(events)[-1] == {
+        "event_type": "complete",
+        "message": "Execution completed successfully",
+        "cache_stats": {
+            "hits": 0,
+            "misses": 1,
+            "hit_rate": 0.0,
+            "size": 1,
+            "maxsize": 1024,
+        },
+    }
+    assert connection.headers["content-type"].startswith("text/event-stream")
+    assert "✔ omni_agent/search" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("example", ["streaming_api"], indirect=True)
+async def test_streaming_api_stops_its_task_when_the_client_leaves(
+    example: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = b'{"query": "tea"}'
+    async with Connection(
+        example.app, "POST", "/response", headers=STREAM, body=body
+    ) as connection:
+        await connection.event()
+        connection.disconnect()
+        await connection.end()
+    await asyncio.sleep(0)
+
+    assert "■ omni_agent" in capsys.readouterr().out
