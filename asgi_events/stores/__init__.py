@@ -149,7 +149,7 @@ class EventStore(Protocol):
         """
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
-        """End a log whose writer's lease is over, with ``frame`` as number ``after`` + 1.
+        """End a log whose writer's lease is over: ``frame`` is number ``after`` + 1.
 
         The writer is fenced. False when the lease holds, the log has ended, or its
         newest frame is not ``after``; of several who try, one is told True.
