@@ -61,7 +61,6 @@ class EventsApp:
             can guess, are the only keys.
         max_body: Bytes a request body may have.
         prefix: The path below which the routes are.
-        drain_grace: Seconds executions may run on after the server's shutdown.
         options: The options of ``Executions``.
 
     Raises:
@@ -75,7 +74,6 @@ class EventsApp:
         authorize: Authorize | None = None,
         max_body: int = 1024 * 1024,
         prefix: str = "",
-        drain_grace: float = 5.0,
         **options: Unpack[ExecutionsOptions],
     ) -> None:
         if executions is not None and (actors or options):
@@ -90,7 +88,6 @@ class EventsApp:
         self._authorize = authorize
         self._max_body = max_body
         self._prefix = prefix
-        self._drain_grace = drain_grace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -109,11 +106,12 @@ class EventsApp:
                 self.executions.open()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                await self.executions.drain(self._drain_grace)
+                await self.executions.drain()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.executions.hear_signals()
         request = Request(scope, prefix=self._prefix)
         exchange = _Exchange(self, request, receive, send)
         head = request.method == "HEAD"

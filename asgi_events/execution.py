@@ -183,10 +183,10 @@ class Execution:
                 self._cancel_task(message)
         return True
 
-    def dismiss(self, reason: str) -> None:
-        """Send the viewers away; they reconnect."""
+    def dismiss(self) -> None:
+        """Send the viewers away, since the process stops; they reconnect."""
         for cursor in list(self._cursors):
-            cursor.dismiss(goodbye(reason))
+            cursor.dismiss(goodbye("draining"))
 
     def retain(self, until: Timer) -> None:
         """Keep it until ``until`` comes, which forgets it."""

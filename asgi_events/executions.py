@@ -31,6 +31,7 @@ from asgi_events.inputs import ActorInput
 from asgi_events.log import Log
 from asgi_events.recorder import Recorder
 from asgi_events.responses import EventSourceResponse, check_seconds
+from asgi_events.signals import SignalChain
 from asgi_events.state import ErrorMessage, ExecutionState
 from asgi_events.stores import EventStore, open_store
 from asgi_events.streamer import EventStreamer
@@ -54,6 +55,7 @@ class ExecutionsOptions(TypedDict, total=False):
     heartbeat_interval: float | None
     send_timeout: float | None
     max_stream_duration: float | None
+    max_stream_backlog: int | None
     retry: int
     cancel_after: float | None
     cancel_timeout: float
@@ -65,6 +67,8 @@ class ExecutionsOptions(TypedDict, total=False):
     max_bytes: int
     error_message: ErrorMessage | None
     debug: bool
+    drain_grace: float
+    handle_signals: bool
 
 
 class Executions:
@@ -77,7 +81,10 @@ class Executions:
         handlers: Further event handlers of every execution, an ``EventPrinter`` say.
         heartbeat_interval: Seconds without an event until a viewer is sent a comment.
         send_timeout: Seconds until a viewer that takes nothing is dropped.
-        max_stream_duration: Seconds until a viewer is sent away, to reconnect.
+        max_stream_duration: Seconds until a viewer is sent away, to reconnect; the
+            bound for a peer that has vanished without a word.
+        max_stream_backlog: Bytes sent to a viewer until it is sent away, on servers
+            that buffer without bound what a viewer does not read.
         retry: Milliseconds a client is told to wait before it reconnects.
         cancel_after: Seconds without any viewer until an execution is cancelled; 0 for
             at once, None for never. One that never had a viewer runs on.
@@ -92,6 +99,10 @@ class Executions:
         error_message: What viewers are told of an exception. By default a neutral
             sentence and an id, under which the exception is logged.
         debug: Tell viewers the exception with its traceback.
+        drain_grace: Seconds executions may run on once the process is told to stop.
+        handle_signals: Drain at SIGTERM and SIGINT, before the server's own handler
+            is called. Most servers wait for their streams before they tell anybody
+            else that they stop.
 
     Raises:
         TypeError: What is no actor, or one whose input has no JSON form.
@@ -106,7 +117,8 @@ class Executions:
         handlers: Sequence[EventHandler] = (),
         heartbeat_interval: float | None = 15.0,
         send_timeout: float | None = 30.0,
-        max_stream_duration: float | None = None,
+        max_stream_duration: float | None = 3600.0,
+        max_stream_backlog: int | None = 4 * 1024 * 1024,
         retry: int = 3000,
         cancel_after: float | None = 30.0,
         cancel_timeout: float = 10.0,
@@ -118,6 +130,8 @@ class Executions:
         max_bytes: int = 16 * 1024 * 1024,
         error_message: ErrorMessage | None = None,
         debug: bool = False,
+        drain_grace: float = 5.0,
+        handle_signals: bool = False,
     ) -> None:
         check_seconds(
             heartbeat_interval=heartbeat_interval,
@@ -127,10 +141,16 @@ class Executions:
             max_duration=max_duration,
         )
         check_seconds(required=True, cancel_timeout=cancel_timeout, retention=retention)
+        if not 0 <= drain_grace < float("inf"):
+            raise ValueError(
+                f"drain_grace must be a number of seconds of at least 0, "
+                f"got {drain_grace!r}"
+            )
         _check_counts(
             retry=retry,
             max_executions=max_executions,
             max_viewers=max_viewers,
+            max_stream_backlog=max_stream_backlog,
             max_events=max_events,
             max_bytes=max_bytes,
         )
@@ -143,6 +163,7 @@ class Executions:
         self._heartbeat_interval = heartbeat_interval
         self._send_timeout = send_timeout
         self._max_stream_duration = max_stream_duration
+        self._max_stream_backlog = max_stream_backlog
         self._retention = retention
         self._max_events = max_events
         self._max_bytes = max_bytes
@@ -161,6 +182,8 @@ class Executions:
         self._keys: dict[str, _Key] = {}
         self._deleting: set[asyncio.Task[None]] = set()
         self._drained: asyncio.Task[None] | None = None
+        self._drain_grace = drain_grace
+        self._signals = SignalChain(self._begin_drain) if handle_signals else None
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -174,10 +197,19 @@ class Executions:
         return iter(list(self._executions.values()))
 
     def open(self) -> None:
-        """Serve again after a drain; a new one is open already."""
+        """Serve, again after a drain; a new one is open already."""
         if self._drained is not None and self._drained.done():
             self.draining = False
             self._drained = None
+        self.hear_signals()
+
+    def hear_signals(self) -> None:
+        """Hear signals from now on, if ``handle_signals`` asks for that.
+
+        The routes call it with each request, for servers that send no lifespan.
+        """
+        if self._signals is not None and not self.draining:
+            self._signals.install()
 
     async def start(
         self,
@@ -261,6 +293,7 @@ class Executions:
                 heartbeat_interval=self._heartbeat_interval,
                 send_timeout=self._send_timeout,
                 max_duration=self._max_stream_duration,
+                max_backlog=self._max_stream_backlog,
             )
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
@@ -274,21 +307,26 @@ class Executions:
 
         return respond
 
-    async def drain(self, grace: float = 5.0) -> None:
+    async def drain(self, grace: float | None = None) -> None:
         """Shut down without losing anything; may be called more than once.
 
         New starts are refused. Viewers are sent a ``goodbye`` from which they resume.
-        Executions may run on for ``grace`` seconds; the rest is cancelled, and its
-        terminal event stored.
+        Executions may run on for ``grace`` seconds, ``drain_grace`` by default; the
+        rest is cancelled, and its terminal event stored.
         """
+        await asyncio.shield(self._begin_drain(grace))
+
+    def _begin_drain(self, grace: float | None = None) -> asyncio.Task[None]:
         self.draining = True
         if self._drained is None:
+            if grace is None:
+                grace = self._drain_grace
             self._drained = asyncio.ensure_future(self._drain(grace))
-        await asyncio.shield(self._drained)
+        return self._drained
 
     async def _drain(self, grace: float) -> None:
         for execution in self:
-            execution.dismiss("draining")
+            execution.dismiss()
         await self._wait_for_all(grace)
         for execution in self:
             execution.cancel("Execution cancelled: the server is shutting down")
@@ -298,6 +336,8 @@ class Executions:
             execution.forget()
             self._forget(execution)
         await self.store.aclose()
+        if self._signals is not None:
+            self._signals.restore()
 
     async def _wait_for_all(self, timeout: float) -> None:
         waiting = [asyncio.ensure_future(execution.wait()) for execution in self]
@@ -418,7 +458,7 @@ def _by_name(actors: Sequence[Actor[..., Any]]) -> dict[str, Actor[..., Any]]:
 
 def _check_counts(**options: int | None) -> None:
     for name, count in options.items():
-        if count is None and name in ("max_executions", "max_viewers"):
+        if count is None and name not in ("retry", "max_events", "max_bytes"):
             continue
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f"{name} must be an int of at least 1, got {count!r}")

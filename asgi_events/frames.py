@@ -8,7 +8,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import AsyncIterable, Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -63,16 +63,18 @@ class Sleeper:
             self._woken.set_result(None)
 
 
-def goodbye(reason: str) -> bytes:
+def goodbye(reason: Literal["backlog", "draining", "max_duration"]) -> bytes:
     """The end of a connection, not of its stream: the client reconnects.
 
-    It has no id, so the client's place stands. The delay is spread over some seconds,
-    so that those who are sent away together do not come back together.
+    It has no id, so the client's place stands. The delay is spread, so that those who
+    are sent away together do not come back together; after a backlog there is nothing
+    to wait for.
     """
+    shortest, longest = (50, 250) if reason == "backlog" else (1000, 4000)
     return ServerSentEvent(
         event="goodbye",
         data=encode_json({"reason": reason}).decode(),
-        retry=random.randint(1000, 4000),
+        retry=random.randint(shortest, longest),
     ).encode()
 
 

@@ -25,7 +25,7 @@ class EventsMiddleware:
         app: The application.
         actors: What can be started.
         prefix: The path of the routes.
-        executions, authorize, max_body, drain_grace, options: As for ``EventsApp``.
+        executions, authorize, max_body, options: As for ``EventsApp``.
     """
 
     def __init__(
@@ -37,7 +37,6 @@ class EventsMiddleware:
         executions: Executions | None = None,
         authorize: Authorize | None = None,
         max_body: int = 1024 * 1024,
-        drain_grace: float = 5.0,
         **options: Unpack[ExecutionsOptions],
     ) -> None:
         if not prefix.strip("/"):
@@ -52,12 +51,10 @@ class EventsMiddleware:
             authorize=authorize,
             max_body=max_body,
             prefix=prefix,
-            drain_grace=drain_grace,
             **options,
         )
         self.executions = self.events.executions
         self._prefix = prefix
-        self._drain_grace = drain_grace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -76,7 +73,7 @@ class EventsMiddleware:
             if message["type"] == "lifespan.startup":
                 self.executions.open()
             elif message["type"] == "lifespan.shutdown":
-                await self.executions.drain(self._drain_grace)
+                await self.executions.drain()
             return message
 
         return drain_before_shutdown

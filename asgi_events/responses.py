@@ -9,7 +9,10 @@ future that four things wake: frames, the client's disconnect, the timer, a fare
    without a turn of the loop.
 2. ``send_timeout`` is terminal. Whether the message went out is unknown, so the stream
    is dropped; the client comes back with the last id it has.
-3. Every other way out ends with ``more_body=False``. When the server cancels us that
+3. Some servers never hold a sender back: daphne, and most over HTTP/2. They buffer what
+   a stuck client does not read, so there a stream that can be resumed ends after
+   ``max_backlog`` bytes; a client that does read comes back at once.
+4. Every other way out ends with ``more_body=False``. When the server cancels us that
    is the first thing awaited: uvicorn leaves one turn of the loop.
 """
 
@@ -58,6 +61,9 @@ class EventSourceResponse:
             ever.
         max_duration: Seconds until the stream ends with a ``goodbye`` from which the
             client reconnects, less up to a tenth so that not all come back at once.
+        max_backlog: Bytes handed to a server that never holds a sender back until the
+            stream ends with a ``goodbye``; None for any number, since a stream that can
+            not be resumed would lose its rest.
         error_message: What the client is told when the iterable raises; None tells it
             only that there was an error. It is logged either way.
 
@@ -75,6 +81,7 @@ class EventSourceResponse:
         heartbeat_interval: float | None = 15.0,
         send_timeout: float | None = 30.0,
         max_duration: float | None = None,
+        max_backlog: int | None = None,
         error_message: Callable[[BaseException], str] | None = None,
     ) -> None:
         check_seconds(
@@ -96,6 +103,7 @@ class EventSourceResponse:
         self.heartbeat_interval = heartbeat_interval
         self.send_timeout = send_timeout
         self.max_duration = max_duration
+        self.max_backlog = max_backlog
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -103,7 +111,7 @@ class EventSourceResponse:
                 raise RuntimeError(
                     f"An event stream answers http requests, not {scope['type']!r}."
                 )
-            stream = _Stream(self, receive, send)
+            stream = _Stream(self, scope, receive, send)
             if scope["method"] == "HEAD":
                 await stream.head()
             else:
@@ -118,6 +126,7 @@ class _Stream:
     def __init__(
         self,
         response: EventSourceResponse,
+        scope: Scope,
         receive: ASGIReceiveCallable,
         send: ASGISendCallable,
     ) -> None:
@@ -133,6 +142,9 @@ class _Stream:
         self._beat = False
         self._sending_since: float | None = None
         self._last_sent = self._started = self._loop.time()
+        self._backlog: int | None = None
+        if response.max_backlog is not None and not _holds_back(scope):
+            self._backlog = response.max_backlog
         self._ends_at: float | None = None
         if response.max_duration is not None:
             self._ends_at = self._started + response.max_duration * random.uniform(
@@ -251,6 +263,11 @@ class _Stream:
         )
         self._beat = False
         self._last_sent = self._loop.time()
+        if self._backlog is not None:
+            self._backlog -= len(body)
+            if self._backlog < 0:
+                self._backlog = None
+                self._source.dismiss(goodbye("backlog"))
 
     async def _send(self, message: Any) -> None:
         if self._gone:
@@ -269,6 +286,15 @@ class _Stream:
                 await self._body(b"", more_body=False)
         except TimeoutError:
             logger.info("A cancelled event stream could not say its end: client stuck.")
+
+
+def _holds_back(scope: Scope) -> bool:
+    """Whether the server's ``send`` waits for a client that does not read.
+
+    NOTE: there is no way to ask. Daphne is the one that names no spec_version; of the
+    servers with HTTP/2 only granian waits, and a stream that ends early costs it little.
+    """
+    return scope.get("http_version") != "2" and "spec_version" in scope.get("asgi", {})
 
 
 def check_seconds(*, required: bool = False, **options: float | None) -> None:

@@ -1,0 +1,99 @@
+"""An ASGI application's answer as what other frameworks take: status, headers, body."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Self
+
+from asgi_events.types import ASGIApp, Scope
+
+_CLOSE_TIMEOUT = 10.0  # seconds for an application whose client has gone
+
+
+class ASGIBody:
+    """The body that an ASGI application sends, as an async iterator of bytes.
+
+    The application runs in a task of its own, at most one message ahead of whoever
+    iterates; a body that nobody reads is a client that does not read, and
+    ``send_timeout`` drops it. Closing the iterator, or cancelling who waits for it, is
+    the client's disconnect.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The response headers.
+    """
+
+    def __init__(self) -> None:
+        self.status = 500
+        self.headers: dict[str, str] = {}
+        self._loop = asyncio.get_running_loop()
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(1)
+        self._gone = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def of(cls, app: ASGIApp, scope: Scope) -> Self:
+        """Call ``app`` and wait for its status; raises what it raises before that."""
+        body = cls()
+        body._task = body._loop.create_task(body._run(app, scope))
+        await body._started
+        return body
+
+    async def aclose(self) -> None:
+        """Be the client that leaves; wait a while for the application."""
+        self._leave()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=_CLOSE_TIMEOUT)
+
+    def close(self) -> None:
+        """Be the client that leaves; from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._leave)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._gone.is_set():
+            raise StopAsyncIteration
+        try:
+            chunk = await self._chunks.get()
+        except asyncio.CancelledError:
+            self._leave()
+            raise
+        if chunk is None:
+            self._gone.set()
+            raise StopAsyncIteration
+        return chunk
+
+    async def _run(self, app: ASGIApp, scope: Scope) -> None:
+        try:
+            await app(scope, self._receive, self._send)
+        except Exception as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+        finally:
+            if not self._gone.is_set():
+                await self._chunks.put(None)
+
+    async def _receive(self) -> Any:
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {
+                name.decode("latin-1"): value.decode("latin-1")
+                for name, value in message["headers"]
+            }
+            self._started.set_result(None)
+        elif message.get("body") and not self._gone.is_set():
+            await self._chunks.put(message["body"])
+
+    def _leave(self) -> None:
+        self._gone.set()
+        while not self._chunks.empty():  # whoever waits for room need not wait longer
+            self._chunks.get_nowait()
