@@ -260,7 +260,7 @@ class _Exchange:
 
     async def _cancel(self, id: str) -> _Answer:
         execution = await self._find(id, "cancel")
-        return self._about(execution, 202 if execution.cancel() else 200)
+        return self._about(execution, 202 if await execution.cancel() else 200)
 
     async def _find(self, id: str, action: Action) -> Execution:
         """The execution, if it is the caller's; to all others there is none."""

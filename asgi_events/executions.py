@@ -9,41 +9,48 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import secrets
 import traceback
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Self, TypeAlias, TypedDict
+from typing import Any, Self, TypedDict
+from weakref import WeakValueDictionary
 
 from asgi_events.actors import Actor
+from asgi_events.audience import Seats
 from asgi_events.bus import EventBus, EventHandler
 from asgi_events.cache import CacheBackend
 from asgi_events.encoding import encode_json
 from asgi_events.exceptions import (
+    Busy,
     Draining,
+    Ended,
     IdempotencyConflict,
+    StoreError,
     UnknownActor,
     UnknownExecution,
 )
-from asgi_events.execution import Execution, Seats, Terms
+from asgi_events.execution import Execution
+from asgi_events.follower import Follower, Hints, reap
 from asgi_events.frames import goodbye
 from asgi_events.inputs import ActorInput
 from asgi_events.log import Log
 from asgi_events.recorder import Recorder
+from asgi_events.remote import Remote
 from asgi_events.responses import EventSourceResponse, check_seconds
+from asgi_events.run import Run, Terms
 from asgi_events.signals import SignalChain
 from asgi_events.state import ErrorMessage, ExecutionState
-from asgi_events.stores import EventStore, open_store
+from asgi_events.stores import EventStore, Page, open_store
 from asgi_events.streamer import EventStreamer
 from asgi_events.types import ASGIApp, Headers, Receive, Scope, Send
-from asgi_events.wheel import wheel
+from asgi_events.wheel import Timer, wheel
 
 logger = logging.getLogger(__name__)
 
-_Key: TypeAlias = tuple[str | None, str]
-"""An owner and their Idempotency-Key."""
-
-_LEASE = 15.0  # seconds until a store takes a silent process for dead
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class ExecutionsOptions(TypedDict, total=False):
@@ -61,6 +68,7 @@ class ExecutionsOptions(TypedDict, total=False):
     cancel_timeout: float
     max_duration: float | None
     retention: float
+    lease: float
     max_executions: int | None
     max_viewers: int | None
     max_events: int
@@ -76,7 +84,8 @@ class Executions:
 
     Args:
         actors: What can be started.
-        store: Where events are kept: a URL for ``open_store``, or a store.
+        store: Where events are kept: a URL for ``open_store``, or a store, which its
+            maker closes.
         cache_backend: The cache of cacheable actors that have none of their own.
         handlers: Further event handlers of every execution, an ``EventPrinter`` say.
         heartbeat_interval: Seconds without an event until a viewer is sent a comment.
@@ -91,6 +100,8 @@ class Executions:
         cancel_timeout: Seconds a cancelled actor may clean up until viewers are told.
         max_duration: Seconds an execution may take; None for ever.
         retention: Seconds an execution is kept after its end.
+        lease: Seconds without a sign of life until other processes take this one for
+            dead and end its executions with ``lost``.
         max_executions: How many may run; None for any number.
         max_viewers: How many may watch; None for any number.
         max_events: Frames of each execution that wait to be stored, and that are held
@@ -124,6 +135,7 @@ class Executions:
         cancel_timeout: float = 10.0,
         max_duration: float | None = None,
         retention: float = 600.0,
+        lease: float = 15.0,
         max_executions: int | None = 1000,
         max_viewers: int | None = 10_000,
         max_events: int = 10_000,
@@ -140,7 +152,12 @@ class Executions:
             cancel_after=None if cancel_after == 0 else cancel_after,
             max_duration=max_duration,
         )
-        check_seconds(required=True, cancel_timeout=cancel_timeout, retention=retention)
+        check_seconds(
+            required=True,
+            cancel_timeout=cancel_timeout,
+            retention=retention,
+            lease=lease,
+        )
         if not 0 <= drain_grace < float("inf"):
             raise ValueError(
                 f"drain_grace must be a number of seconds of at least 0, "
@@ -157,6 +174,7 @@ class Executions:
         self.actors = _by_name(actors)
         self.inputs = {name: ActorInput(actor) for name, actor in self.actors.items()}
         self.store = open_store(store) if isinstance(store, str) else store
+        self._owns_store = isinstance(store, str)
         self.draining = False
         self._cache_backend = cache_backend
         self._handlers = tuple(handlers)
@@ -172,14 +190,17 @@ class Executions:
             cancel_after=cancel_after,
             cancel_timeout=cancel_timeout,
             max_duration=max_duration,
-            retry=retry,
         )
+        self._retry = retry
+        self._lease = lease
         self._writer = secrets.token_hex(8)
         self._running = Seats("max_executions", max_executions)
         self._viewers = Seats("max_viewers", max_viewers)
         self._executions: dict[str, Execution] = {}
-        self._starts: dict[_Key, tuple[bytes, asyncio.Task[Execution]]] = {}
-        self._keys: dict[str, _Key] = {}
+        self._remote: WeakValueDictionary[str, Execution] = WeakValueDictionary()
+        self._hints = Hints(self.store)
+        self._starts: dict[str, asyncio.Future[Execution]] = {}
+        self._retained: dict[str, Timer] = {}
         self._deleting: set[asyncio.Task[None]] = set()
         self._drained: asyncio.Task[None] | None = None
         self._drain_grace = drain_grace
@@ -218,6 +239,7 @@ class Executions:
         *,
         owner: str | None = None,
         idempotency_key: str | None = None,
+        id: str | None = None,
     ) -> Execution:
         """Start an actor; it runs whether or not anybody watches.
 
@@ -226,12 +248,14 @@ class Executions:
             input: A pydantic model, a dict, None for an actor that needs nothing, or
                 bytes of JSON.
             owner: To whom it belongs.
-            idempotency_key: The same owner's same key finds the same execution again.
+            idempotency_key: The same owner's same key finds the same execution again,
+                in any process that shares the store.
+            id: The execution's id, where another process has given it one.
 
         Raises:
             UnknownActor: There is no such actor.
             InvalidInput: The input does not validate.
-            IdempotencyConflict: The key was used with another actor or input.
+            IdempotencyConflict: The key or id was used with another actor or input.
             LimitReached: ``max_executions`` run already.
             Draining: The process is shutting down.
             StoreError: The store did not open the log.
@@ -245,29 +269,41 @@ class Executions:
             if isinstance(input, bytes)
             else takes.from_python(input)
         )
-        if idempotency_key is None:
-            return await self._start(name, arguments, owner)
-        key = (owner, idempotency_key)
-        print_of_input = _fingerprint(name, arguments)
-        if key not in self._starts:
-            starting = asyncio.ensure_future(self._start(name, arguments, owner, key))
-            self._starts[key] = print_of_input, starting
-        known, starting = self._starts[key]
-        if known != print_of_input:
-            raise IdempotencyConflict(idempotency_key)
+        if id is None and idempotency_key is None:
+            return await self._start(secrets.token_hex(16), name, arguments, owner)
+        if id is None:
+            id = _derived_id(owner, idempotency_key)
+        elif not _ID.fullmatch(id):
+            raise ValueError(f"An id is 1 to 64 of A-Z a-z 0-9 _ and -, got {id!r}")
+        if id not in self._starts:
+            starting = self._start_or_find(id, name, arguments, owner)
+            self._starts[id] = asyncio.ensure_future(starting)
         # Whoever asks for the same waits for the same; one that leaves stops neither.
-        return await asyncio.shield(starting)
+        execution = await asyncio.shield(self._starts[id])
+        if execution.fingerprint != _fingerprint(name, arguments, owner):
+            raise IdempotencyConflict(idempotency_key or id)
+        return execution
 
     async def get(self, id: str) -> Execution:
-        """The execution of that id, of any owner.
+        """The execution of that id, of any owner, wherever it runs.
 
         Raises:
             UnknownExecution: None is held.
+            Unavailable: The store does not answer.
         """
-        try:
-            return self._executions[id]
-        except KeyError:
-            raise UnknownExecution(id) from None
+        local = self._executions.get(id)
+        if local is not None:
+            return local
+        page = await self._read_settled(id)
+        if page is None:
+            raise UnknownExecution(id)
+        execution = self._remote.get(id)
+        if execution is None:
+            execution = self._remote[id] = self._make_remote(id, page)
+        elif not execution.viewers and page.last > execution.log.last:
+            execution.log.skip_to(page.last + 1)
+            execution.log.extend([], end=page.end)
+        return execution
 
     def check_viewers(self) -> None:
         """Raise ``LimitReached`` when ``max_viewers`` watch already."""
@@ -325,17 +361,19 @@ class Executions:
         return self._drained
 
     async def _drain(self, grace: float) -> None:
-        for execution in self:
+        for execution in (*self, *self._remote.values()):
             execution.dismiss()
         await self._wait_for_all(grace)
         for execution in self:
-            execution.cancel("Execution cancelled: the server is shutting down")
-        # The second second is for the store to take the terminal events.
+            await execution.cancel("Execution cancelled: the server is shutting down")
+        # The second more is for the store to take the terminal events.
         await self._wait_for_all(self._terms.cancel_timeout + 1.0)
-        for execution in self:
-            execution.forget()
-            self._forget(execution)
-        await self.store.aclose()
+        for timer in self._retained.values():
+            timer.stop()
+        for held in (self._executions, self._retained, self._starts):
+            held.clear()
+        if self._owns_store:
+            await self.store.aclose()
         if self._signals is not None:
             self._signals.restore()
 
@@ -346,91 +384,125 @@ class Executions:
             for task in late:
                 task.cancel()
 
+    async def _start_or_find(
+        self, id: str, name: str, arguments: dict[str, Any], owner: str | None
+    ) -> Execution:
+        try:
+            return await self._start(id, name, arguments, owner)
+        except (Busy, Ended):  # another process has started it, or had
+            self._starts.pop(id, None)
+            return await self.get(id)
+        except BaseException:
+            self._starts.pop(id, None)
+            raise
+
     async def _start(
-        self,
-        name: str,
-        arguments: dict[str, Any],
-        owner: str | None,
-        key: _Key | None = None,
+        self, id: str, name: str, arguments: dict[str, Any], owner: str | None
     ) -> Execution:
         if self.draining:
             raise Draining
+        created = datetime.now(UTC)
+        fingerprint = _fingerprint(name, arguments, owner)
+        meta = {
+            "actor": name,
+            "created": created.isoformat(),
+            "fingerprint": fingerprint,
+        }
+        if owner is not None:
+            meta["owner"] = owner
         self._running.take()
-        id = secrets.token_hex(16)
         try:
             grant = await self.store.open(
                 id,
                 writer=self._writer,
-                lease=_LEASE,
+                lease=self._lease,
                 ttl=self._retention,
-                meta={"actor": name}
-                if owner is None
-                else {"actor": name, "owner": owner},
+                meta=meta,
             )
         except BaseException:
             self._running.leave()
-            if key is not None:
-                del self._starts[key]
             raise
-        log = Log(
-            id, stored=True, max_events=self._max_events, max_bytes=self._max_bytes
-        )
-        execution = Execution(
-            id,
-            actor=name,
-            owner=owner,
-            log=log,
-            read_page=partial(self.store.read, id),
-            terms=self._terms,
-            seats=self._viewers,
-            on_end=self._retain,
-        )
+        execution = self._make(id, meta, start=grant.last)
         self._executions[id] = execution
-        if key is not None:
-            self._keys[id] = key
         bus = EventBus()
-        streamer = EventStreamer(log=log, include_result=True)
+        streamer = EventStreamer(log=execution.log, include_result=True)
         bus.subscribe(streamer)
         for handler in self._handlers:
             bus.subscribe(handler)
         state = ExecutionState(
             bus, cache_backend=self._cache_backend, error_message=self._error_message
         )
-
-        def cancel() -> None:
-            execution.cancel()
-
-        execution.begin(
+        execution.work = Run(
+            execution,
             self.actors[name].run(state, kwargs=arguments),
             state=state,
             streamer=streamer,
-            recorder=Recorder(log, self.store, grant, lease=_LEASE, on_cancel=cancel),
+            recorder=Recorder(execution.log, self.store, grant, lease=self._lease),
+            follower=self._follower(execution.log),
+            terms=self._terms,
             cache_backend=self._cache_backend,
+            on_end=self._retain,
         )
         return execution
+
+    def _make(self, id: str, meta: Mapping[str, str], *, start: int) -> Execution:
+        return Execution(
+            id,
+            actor=meta["actor"],
+            owner=meta.get("owner"),
+            created=datetime.fromisoformat(meta["created"]),
+            fingerprint=meta["fingerprint"],
+            log=Log(
+                id,
+                stored=True,
+                start=start,
+                max_events=self._max_events,
+                max_bytes=self._max_bytes,
+            ),
+            read_page=partial(self.store.read, id),
+            retry=self._retry,
+            seats=self._viewers,
+        )
+
+    def _make_remote(self, id: str, page: Page) -> Execution:
+        execution = self._make(id, page.meta, start=page.last)
+        execution.log.extend([], end=page.end)
+        follower = self._follower(execution.log)
+        execution.work = Remote(execution, self.store, follower)
+        return execution
+
+    def _follower(self, log: Log) -> Follower:
+        return Follower(log, self.store, self._hints, attend=self._terms.cancel_after)
+
+    async def _read_settled(self, id: str) -> Page | None:
+        """How a log stands; one whose writer has died is ended first."""
+        page = await self.store.read(id, 0, 0)
+        if page is None or page.alive or page.end is not None:
+            return page
+        await reap(self.store, id, page.last)
+        return await self.store.read(id, 0, 0)
 
     def _retain(self, execution: Execution) -> None:
         """Keep what has ended until its retention is over."""
         self._running.leave()
 
         def tick(_: float) -> None:
-            self._forget(execution)
+            self._forget(execution.id)
 
-        execution.retain(wheel().start(tick, _loop_time() + self._retention))
+        until = asyncio.get_running_loop().time() + self._retention
+        self._retained[execution.id] = wheel().start(tick, until)
 
-    def _forget(self, execution: Execution) -> None:
-        self._executions.pop(execution.id, None)
-        key = self._keys.pop(execution.id, None)
-        if key is not None:
-            self._starts.pop(key, None)
-        deleting = asyncio.ensure_future(self._delete(execution.id))
+    def _forget(self, id: str) -> None:
+        for held in (self._executions, self._retained, self._starts):
+            held.pop(id, None)
+        deleting = asyncio.ensure_future(self._delete(id))
         self._deleting.add(deleting)
         deleting.add_done_callback(self._deleting.discard)
 
     async def _delete(self, id: str) -> None:
         try:
             await self.store.delete(id)
-        except Exception:  # it has a time to live as well
+        except StoreError:  # it has a time to live as well
             logger.warning("The log %s could not be deleted.", id, exc_info=True)
 
 
@@ -464,12 +536,15 @@ def _check_counts(**options: int | None) -> None:
             raise ValueError(f"{name} must be an int of at least 1, got {count!r}")
 
 
-def _fingerprint(name: str, arguments: Mapping[str, Any]) -> bytes:
-    return hashlib.sha256(name.encode() + b"\0" + encode_json(dict(arguments))).digest()
+def _fingerprint(name: str, arguments: Mapping[str, Any], owner: str | None) -> str:
+    asked = [name, owner, dict(arguments)]
+    return hashlib.sha256(encode_json(asked)).hexdigest()
 
 
-def _loop_time() -> float:
-    return asyncio.get_running_loop().time()
+def _derived_id(owner: str | None, idempotency_key: str | None) -> str:
+    """The id that every process gives to the same request."""
+    asked = encode_json([owner, idempotency_key])
+    return hashlib.sha256(asked).hexdigest()[:32]
 
 
 def _neutral(error: BaseException) -> str:

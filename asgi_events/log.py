@@ -18,11 +18,16 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asgi_events.cursor import Cursor
+
+
+def numbered(name: str, number: int, block: bytes) -> bytes:
+    """The frame of a retained execution."""
+    return b"id: %b:%d\n%b" % (name.encode(), number, block)
 
 
 class Log:
@@ -32,6 +37,7 @@ class Log:
         name: The execution's id, the first half of the ``id`` of each frame; None for
             frames without ids, which cannot be resumed.
         stored: Frames are committed by whoever stores them, and not at once.
+        start: The number of the last frame before those that are held here.
         max_events: How many frames are held.
         max_bytes: How many bytes of frames are held.
 
@@ -47,6 +53,7 @@ class Log:
         name: str | None = None,
         *,
         stored: bool = False,
+        start: int = 0,
         max_events: int = 10_000,
         max_bytes: int = 16 * 1024 * 1024,
     ) -> None:
@@ -56,9 +63,9 @@ class Log:
                 f"got {max_events} and {max_bytes}"
             )
         self.name = name
-        self.first = 1
-        self.last = 0
-        self.committed = 0
+        self.first = start + 1
+        self.last = start
+        self.committed = start
         self.end: str | None = None
         self.on_append: Callable[[], None] | None = None
         self._stored = stored
@@ -79,14 +86,33 @@ class Log:
             return
         self.last += 1
         if self.name is not None:
-            block = b"id: %b:%d\n%b" % (self.name.encode(), self.last, block)
-        self._frames.append(block)
-        self._ends.append((self._ends[-1] if self._ends else self._start) + len(block))
+            block = numbered(self.name, self.last, block)
+        self._hold(block)
         self.end = end
         if not self._stored:
             self.commit(self.last)
         if self.on_append is not None:
             self.on_append()
+
+    def extend(self, frames: Sequence[bytes], *, end: str | None) -> None:
+        """Hold and show frames that another process has numbered and stored."""
+        for frame in frames:
+            self._hold(frame)
+        self.last += len(frames)
+        self.end = end
+        self.commit(self.last)
+
+    def skip_to(self, number: int) -> None:
+        """Hold nothing and go on with ``number``; what is before is in the store."""
+        self._rebase(number)
+        self.committed = self.last
+
+    def rewind(self) -> None:
+        """Let go of what is not stored, and hear no more of it."""
+        count = self.committed + 1 - self.first
+        del self._frames[count:], self._ends[count:]
+        self.last = self.committed
+        self.end = None
 
     def commit(self, number: int) -> None:
         """Show all frames up to ``number`` to the cursors."""
@@ -189,6 +215,16 @@ class Log:
         if not self._cursors:
             return 0
         return min(cursor.position for cursor in self._cursors)
+
+    def _hold(self, frame: bytes) -> None:
+        self._frames.append(frame)
+        self._ends.append((self._ends[-1] if self._ends else self._start) + len(frame))
+
+    def _rebase(self, number: int) -> None:
+        self._frames.clear()
+        self._ends.clear()
+        self._start = 0
+        self.first, self.last = number, number - 1
 
     def _trim(self, number: int) -> None:
         count = number + 1 - self.first

@@ -28,7 +28,10 @@ class Recorder:
         grant: The right to write, from ``store.open``.
         lease: Seconds the store waits for a sign of life; one is given three times in
             that time.
+
+    Attributes:
         on_cancel: Called when somebody, in any process, wants the execution cancelled.
+        watched_elsewhere: Whether another process has viewers, as last heard.
     """
 
     def __init__(
@@ -38,7 +41,6 @@ class Recorder:
         grant: Grant,
         *,
         lease: float,
-        on_cancel: Callable[[], None],
     ) -> None:
         assert log.name is not None
         self._log = log
@@ -46,7 +48,8 @@ class Recorder:
         self._store = store
         self._grant = grant
         self._interval = lease / 3
-        self._on_cancel = on_cancel
+        self.on_cancel: Callable[[], None] | None = None
+        self.watched_elsewhere = False
         self._woken: asyncio.Future[None] | None = None
         self._renewal_due = False
         log.on_append = self._wake
@@ -110,8 +113,9 @@ class Recorder:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _heed(self, ack: Ack) -> None:
-        if ack.cancel:
-            self._on_cancel()
+        self.watched_elsewhere = ack.watched
+        if ack.cancel and self.on_cancel is not None:
+            self.on_cancel()
 
     async def _sleep(self) -> None:
         self._woken = asyncio.get_running_loop().create_future()

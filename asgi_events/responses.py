@@ -292,7 +292,7 @@ def _holds_back(scope: Scope) -> bool:
     """Whether the server's ``send`` waits for a client that does not read.
 
     NOTE: there is no way to ask. Daphne is the one that names no spec_version; of the
-    servers with HTTP/2 only granian waits, and a stream that ends early costs it little.
+    servers with HTTP/2 only granian waits, and ending a stream early costs it little.
     """
     return scope.get("http_version") != "2" and "spec_version" in scope.get("asgi", {})
 

@@ -168,6 +168,11 @@ class EventStreamer:
         """Append the terminal event, unless there is one already."""
         self.log.append(json_block(encode_json(event)), end=status)
 
+    def silence(self) -> None:
+        """Append nothing more: the log is another process's now."""
+        self.log = Log()
+        self.log.release()
+
     def leave(self, *, finished: bool) -> asyncio.Future[Any] | None:
         """A reader has gone; the task, when that has cancelled it.
 

@@ -1,0 +1,104 @@
+"""Who watches a log in this process."""
+
+from collections.abc import Callable
+
+from asgi_events.cursor import Cursor, ReadPage, parse_event_id
+from asgi_events.exceptions import LimitReached
+from asgi_events.frames import goodbye
+from asgi_events.log import Log
+
+
+class Seats:
+    """How many there may be of something, and how many there are."""
+
+    def __init__(self, option: str, limit: int | None) -> None:
+        self.taken = 0
+        self._option = option
+        self._limit = limit
+
+    def take(self) -> None:
+        """Take one.
+
+        Raises:
+            LimitReached: All are taken.
+        """
+        self.check()
+        self.taken += 1
+
+    def check(self) -> None:
+        """Raise ``LimitReached`` when none is left."""
+        if self._limit is not None and self.taken >= self._limit:
+            raise LimitReached(self._option, self._limit)
+
+    def leave(self) -> None:
+        """Give one back."""
+        self.taken -= 1
+
+
+class Audience:
+    """The viewers of one log.
+
+    Args:
+        log: What they watch.
+        read_page: How they read what the log has let go of.
+        retry: Milliseconds they are told to wait before they reconnect.
+        seats: Shared with the audiences of all other logs.
+        on_change: Called when the first has come and when the last has left.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        read_page: ReadPage,
+        retry: int,
+        seats: Seats,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._log = log
+        self._read_page = read_page
+        self._retry = retry
+        self._seats = seats
+        self._on_change = on_change
+        self._cursors: set[Cursor] = set()
+
+    def __len__(self) -> int:
+        return len(self._cursors)
+
+    def attach(self, last_event_id: str | None) -> Cursor:
+        """A new viewer, from where it stands; closing the cursor is how it leaves.
+
+        Raises:
+            LimitReached: ``max_viewers`` watch already.
+        """
+        self._seats.take()
+        cursor = Cursor(
+            self._log,
+            last_event_id=last_event_id,
+            read_page=self._read_page,
+            retry=self._retry,
+            on_close=self._leave,
+        )
+        self._cursors.add(cursor)
+        if len(self._cursors) == 1:
+            self._on_change()
+        return cursor
+
+    def dismiss(self) -> None:
+        """Send all away, since the process stops; they reconnect."""
+        for cursor in list(self._cursors):
+            cursor.dismiss(goodbye("draining"))
+
+    def has_seen_all(self, last_event_id: str | None) -> bool:
+        """Whether that is the id of the terminal event."""
+        if last_event_id is None or self._log.end is None:
+            return False
+        if self._log.committed < self._log.last:
+            return False
+        return parse_event_id(last_event_id) == (self._log.name, self._log.last)
+
+    def _leave(self, cursor: Cursor) -> None:
+        self._cursors.discard(cursor)
+        self._seats.leave()
+        if not self._cursors:
+            self._on_change()

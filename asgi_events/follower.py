@@ -1,0 +1,161 @@
+"""Follows, into a log of this process, what another process writes to the store.
+
+Its viewers run the very same code as those of an execution that runs here. However
+many they are, one follower reads for all, and one ``Watch`` hints for all followers.
+
+Nobody looks for orphans: a follower that finds the writer's lease over reaps the log,
+and of several one succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from asgi_events.encoding import encode_json
+from asgi_events.events import ExecutionStatus, LostEvent
+from asgi_events.exceptions import Unavailable
+from asgi_events.log import Log, numbered
+from asgi_events.sse import json_block
+from asgi_events.stores import EventStore, Page, Watch
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 256 * 1024  # bytes read at once
+_FLOOR = 1.0  # seconds; hints may be lost, and a lease ends without one
+_PAUSES = (0.05, 2.0)  # seconds between tries to reach the store, first and longest
+
+
+async def reap(store: EventStore, key: str, last: int) -> None:
+    """End a log whose writer has died, unless it lives or somebody else does it."""
+    frame = numbered(key, last + 1, json_block(encode_json(LostEvent())))
+    if await store.reap(key, last, frame, end=ExecutionStatus.LOST):
+        logger.warning("The writer of %s has died; its log is ended.", key)
+
+
+class Hints:
+    """The hints of one store, handed to those who follow; one ``Watch`` for all."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._wakes: dict[str, Callable[[], None]] = {}
+        self._watch: Watch | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, key: str, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when ``key`` may have changed."""
+        self._wakes[key] = wake
+        if self._watch is not None:
+            self._watch.add(key)
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._listen())
+
+    def discard(self, key: str) -> None:
+        """Forget ``key``."""
+        self._wakes.pop(key, None)
+        if self._watch is not None:
+            self._watch.discard(key)
+        if not self._wakes and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _listen(self) -> None:
+        # Followers poll at a low rate in any case, so a lost watch costs time only.
+        pause, longest = _PAUSES
+        while True:
+            try:
+                await self._pass_on()
+            except Unavailable as error:
+                logger.warning("Hints are late: %s", error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
+
+    async def _pass_on(self) -> None:
+        watch = await self._store.watch()
+        try:
+            self._watch = watch
+            for key in self._wakes:
+                watch.add(key)
+            while True:
+                for key in await watch.get():
+                    wake = self._wakes.get(key)
+                    if wake is not None:
+                        wake()
+        finally:
+            self._watch = None
+            await watch.aclose()
+
+
+class Follower:
+    """Follows one log to its end.
+
+    Args:
+        log: Where the frames go; it begins where the store's log stood.
+        store: Where they come from.
+        hints: Who says when to look.
+        attend: Seconds for which the writer is told, again and again, that somebody
+            watches here; None where the writer does not ask.
+    """
+
+    def __init__(
+        self, log: Log, store: EventStore, hints: Hints, *, attend: float | None
+    ) -> None:
+        assert log.name is not None
+        self._log = log
+        self._key = log.name
+        self._store = store
+        self._hints = hints
+        self._attend = attend
+        self._attended = float("-inf")
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Return when the log has ended."""
+        self._hints.add(self._key, self._changed.set)
+        self._attended = float("-inf")
+        first, longest = _PAUSES
+        pause = first
+        try:
+            while self._log.end is None:
+                self._changed.clear()
+                try:
+                    await self._catch_up()
+                    pause = first
+                except Unavailable as error:
+                    logger.warning("Viewers of %s wait: %s", self._key, error)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, longest)
+        finally:
+            self._hints.discard(self._key)
+
+    async def _catch_up(self) -> None:
+        """Take what is new, or wait until there may be something."""
+        await self._say_that_somebody_watches()
+        page = await self._store.read(self._key, self._log.last, _PAGE)
+        if page is None:
+            logger.warning("The log %s is gone.", self._key)
+            self._log.extend([], end=ExecutionStatus.LOST)
+        elif page.frames or page.end is not None:
+            self._take(page)
+        elif not page.alive:
+            await reap(self._store, self._key, page.last)
+        else:
+            try:
+                async with asyncio.timeout(_FLOOR):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    def _take(self, page: Page) -> None:
+        log = self._log
+        if page.first > log.last + 1:
+            log.skip_to(page.first)
+        whole = page.first + len(page.frames) - 1 >= page.last
+        log.extend(page.frames, end=page.end if whole else None)
+
+    async def _say_that_somebody_watches(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._attend is not None and now - self._attended >= self._attend / 3:
+            await self._store.attend(self._key, self._attend)
+            self._attended = now

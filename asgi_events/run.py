@@ -1,0 +1,170 @@
+"""The work of an execution that runs in this process: a task, bounded and recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from asgi_events.cache import HasStats
+from asgi_events.events import CANCELLED, CancelledEvent, ExecutionStatus
+from asgi_events.exceptions import Ended, Fenced
+from asgi_events.execution import Execution
+from asgi_events.follower import Follower
+from asgi_events.recorder import Recorder
+from asgi_events.state import ExecutionState
+from asgi_events.streamer import EventStreamer
+from asgi_events.wheel import Timer, wheel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How long an execution may be what; seconds."""
+
+    cancel_after: float | None
+    cancel_timeout: float
+    max_duration: float | None
+
+
+class Run:
+    """Runs one actor, records what it publishes, and ends it when its terms say so.
+
+    Args:
+        execution: Whose work it is.
+        call: The actor's call.
+        state: The root state of the call.
+        streamer: Appends its events to the execution's log.
+        recorder: Stores that log.
+        follower: Goes on with the log should another process take it over.
+        terms: When it is cancelled.
+        cache_backend: Whose statistics its terminal event has.
+        on_end: Called when the terminal event is stored.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        call: Coroutine[Any, Any, Any],
+        *,
+        state: ExecutionState,
+        streamer: EventStreamer,
+        recorder: Recorder,
+        follower: Follower,
+        terms: Terms,
+        cache_backend: HasStats | None,
+        on_end: Callable[[Execution], None],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._execution = execution
+        self._state = state
+        self._streamer = streamer
+        self._recorder = recorder
+        self._follower = follower
+        self._terms = terms
+        self._on_end = on_end
+        self._over = asyncio.Event()
+        self._unwatched: Timer | None = None
+        self._overtime: Timer | None = None
+        self._stubborn: Timer | None = None
+        self._task = loop.create_task(call, name=f"execution {execution.id}")
+        streamer.follow(self._task, cache_backend=cache_backend)
+        recorder.on_cancel = self.stop
+        self._recording = loop.create_task(self._record())
+        if terms.max_duration is not None:
+            self._overtime = _later(terms.max_duration, self._run_over_time)
+
+    async def cancel(self, message: str = CANCELLED) -> bool:
+        """Cancel the task; False when it is over."""
+        if self._over.is_set():
+            return False
+        self.stop(message)
+        return True
+
+    async def wait(self) -> None:
+        """Wait until the terminal event is stored."""
+        await self._over.wait()
+
+    def stop(self, message: str = CANCELLED) -> None:
+        """Cancel the task, once; viewers are told ``message``."""
+        if self._stubborn is not None or self._over.is_set():
+            return
+        self._streamer.cancel_message = message
+        self._state.cancel()
+        self._task.cancel()
+        self._stubborn = _later(self._terms.cancel_timeout, self._give_up)
+
+    def audience_changed(self, watched: bool) -> None:
+        """Count the time without any viewer."""
+        if self._unwatched is not None:
+            self._unwatched.stop()
+            self._unwatched = None
+        after = self._terms.cancel_after
+        if watched or after is None or self._over.is_set():
+            return
+        if after == 0:
+            self._stop_unwatched()
+        else:
+            self._unwatched = _later(after, self._stop_unwatched)
+
+    def _stop_unwatched(self) -> None:
+        if self._recorder.watched_elsewhere:
+            self.audience_changed(False)
+            return
+        self.stop(
+            f"Execution cancelled: nobody watched it for {self._terms.cancel_after} s"
+        )
+
+    def _run_over_time(self) -> None:
+        self.stop(
+            f"Execution cancelled: it ran longer than {self._terms.max_duration} s"
+        )
+
+    def _give_up(self) -> None:
+        """Report a cleanup that takes too long as the end that it is for viewers."""
+        if self._task.done():
+            return
+        timeout = self._terms.cancel_timeout
+        execution = self._execution
+        logger.warning("%r cleans up for more than %s s.", execution, timeout)
+        message = (
+            f"{self._streamer.cancel_message}; "
+            f"its cleanup was not done after {timeout} s"
+        )
+        self._streamer.end(CancelledEvent(message=message), ExecutionStatus.CANCELLED)
+
+    async def _record(self) -> None:
+        try:
+            await self._recorder.run()
+        except (Fenced, Ended) as error:
+            logger.error(
+                "%r is not ours any more, and stops: %s", self._execution, error
+            )
+            await self._give_way()
+        except Exception:
+            logger.exception("%r can not be recorded, and stops.", self._execution)
+            await self._give_way()
+        for timer in (self._unwatched, self._overtime, self._stubborn):
+            if timer is not None:
+                timer.stop()
+        self._over.set()
+        self._execution.end()
+        self._on_end(self._execution)
+
+    async def _give_way(self) -> None:
+        """Stop; show what the store has, and nothing that it does not have."""
+        self._streamer.silence()
+        self._state.cancel()
+        self._task.cancel()
+        self._execution.log.rewind()
+        await self._follower.run()
+
+
+def _later(delay: float, call: Callable[[], None]) -> Timer:
+    def tick(_: float) -> None:
+        call()
+
+    return wheel().start(tick, asyncio.get_running_loop().time() + delay)
