@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_FORBIDDEN_IN_NAMES = "/#:?% \t\r\n\0"
-
 
 class Actor(Generic[P, R]):
     """A function whose calls are seen; made by ``agent``, ``tool`` and ``llm``.
@@ -74,11 +72,11 @@ class Actor(Generic[P, R]):
         self.function = function
         self.event_type = event_type
         self.name: str = name or str(getattr(function, "__name__", ""))
-        bad = set(self.name) & set(_FORBIDDEN_IN_NAMES)
+        bad = set(self.name) & set("/#:?% ") or not self.name.isprintable()
         if bad or not self.name or self.name == "executions":
             raise ValueError(
                 f"An actor's name stands in addresses and URLs: {self.name!r} must not "
-                'be empty, "executions", or contain any of / # : ? % and white space.'
+                'be empty, "executions", or contain / # : ? % space or the unprintable.'
             )
         self.description = (inspect.getdoc(function) or "").partition("\n\n")[0]
         self.signature = inspect.signature(function)
@@ -167,8 +165,6 @@ class Actor(Generic[P, R]):
             )
             if recall is not None:
                 await recall.set(result)
-            await state.publish(event(ExecutionStatus.COMPLETED))
-            return result
         except Exception as error:
             message = state.error_message(error)
             await state.publish(event(ExecutionStatus.FAILED, message=message))
@@ -177,6 +173,9 @@ class Actor(Generic[P, R]):
             state.cancel()
             state.event_bus.publish_nowait(event(ExecutionStatus.CANCELLED))
             raise
+        else:  # outside of the try: the end has been told, if not yet taken by all
+            await state.publish(event(ExecutionStatus.COMPLETED))
+            return result
         finally:
             current.reset(token)
 
@@ -212,7 +211,7 @@ _Run = Callable[
 
 def _runner(function: Callable[..., Any]) -> _Run:
     """One way to run every kind of function."""
-    if inspect.isasyncgenfunction(function):
+    if _is(inspect.isasyncgenfunction, function):
 
         async def run_async_generator(
             state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -221,7 +220,7 @@ def _runner(function: Callable[..., Any]) -> _Run:
 
         return run_async_generator
 
-    if inspect.isgeneratorfunction(function):
+    if _is(inspect.isgeneratorfunction, function):
         # Not thread-sensitive: sync actors are to run side by side.
         stream_in_thread = sync_to_async(_stream_sync, thread_sensitive=False)
 
@@ -232,9 +231,7 @@ def _runner(function: Callable[..., Any]) -> _Run:
 
         return run_generator
 
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
-    ):
+    if _is(inspect.iscoroutinefunction, function):
 
         async def run_coroutine(
             state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -251,6 +248,11 @@ def _runner(function: Callable[..., Any]) -> _Run:
         return await in_thread(*args, **kwargs)
 
     return run_sync
+
+
+def _is(kind: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
+    """Whether a function, or the ``__call__`` of an object, is of a kind."""
+    return kind(function) or kind(type(function).__call__)
 
 
 async def _stream(items: AsyncIterator[Any], state: ExecutionState | None) -> str:

@@ -31,6 +31,7 @@ from asgi_events.exceptions import (
 )
 from asgi_events.execution import Execution
 from asgi_events.executions import Executions, ExecutionsOptions
+from asgi_events.options import check_callables, check_counts, check_texts
 from asgi_events.request import ClientGone, Request
 from asgi_events.types import Receive, Scope, Send
 
@@ -80,8 +81,11 @@ class EventsApp:
             raise ValueError(
                 "Give either executions, or actors and options to make them of."
             )
-        if max_body < 1:
-            raise ValueError(f"max_body must be at least 1 byte, got {max_body}")
+        if executions is not None and not isinstance(executions, Executions):
+            raise TypeError(f"executions must be an Executions, got {executions!r}")
+        check_counts(required=True, max_body=max_body)
+        check_callables(authorize=authorize)
+        check_texts(prefix=prefix)
         if prefix and not prefix.startswith("/"):
             raise ValueError(f'prefix must start with "/", got {prefix!r}')
         self.executions = executions or Executions(*actors, **options)

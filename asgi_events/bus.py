@@ -87,16 +87,22 @@ class EventBus:
     def publish_nowait(self, event: BaseModel) -> None:
         """Hand an event to every handler without waiting for any.
 
-        For what must be said while a task is being cancelled. On the event loop only.
+        For what must be said while a task is being cancelled. On an event loop only.
         """
-        for waiting in self._hand_over(event):
-            task = asyncio.ensure_future(self._wait_for(waiting))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and loop is not self._loop:
+            self._loop.call_soon_threadsafe(self.publish_nowait, event)
+            return
+        self._leave_running(self._hand_over(event))
 
     async def _publish(self, event: BaseModel) -> None:
-        for waiting in self._hand_over(event):
-            await self._wait_for(waiting)
+        waiting = self._hand_over(event)
+        while waiting:
+            try:
+                await self._wait_for(waiting.pop(0))
+            except BaseException:  # the publisher is cancelled, its event is not
+                self._leave_running(waiting)
+                raise
         self._publishes += 1
         if self._publishes % _PUBLISHES_PER_YIELD == 0:
             await asyncio.sleep(0)
@@ -136,8 +142,19 @@ class EventBus:
     async def _wait_for(self, answer: Awaitable[Any]) -> None:
         try:
             await answer
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            logger.exception("An event handler failed; the others go on.")
         except Exception:
             logger.exception("An event handler failed; the others go on.")
+
+    def _leave_running(self, waiting: list[Awaitable[Any]]) -> None:
+        for answer in waiting:
+            task = asyncio.ensure_future(self._wait_for(answer))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
 
 def _alias(handler: EventHandler) -> EventHandler:

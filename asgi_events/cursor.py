@@ -92,7 +92,7 @@ class Cursor:
             return self._introduce(chunk, first)
         if self.finished:
             self._over = True
-            return self._introduce(self._end())
+            return self._introduce(self._end()) or None
         return b""
 
     def on_ready(self, wake: Callable[[], None]) -> None:
@@ -153,8 +153,10 @@ class Cursor:
                     logger.warning("A viewer of %s waits: %s", self.log.name, error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
-            if self._page is None:  # its retention is over
-                self._over = True
+            self._over = self._page is None  # its retention is over
+        except Exception:
+            logger.exception("The log %s can not be read any more.", self.log.name)
+            self._over = True
         finally:
             self._loading = None
             if self._wake is not None:

@@ -12,7 +12,7 @@ import logging
 import re
 import secrets
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, TypedDict
@@ -37,9 +37,16 @@ from asgi_events.follower import Follower, Hints, reap
 from asgi_events.frames import goodbye
 from asgi_events.inputs import ActorInput
 from asgi_events.log import Log
+from asgi_events.options import (
+    check_callables,
+    check_counts,
+    check_iterables,
+    check_methods,
+    check_seconds,
+)
 from asgi_events.recorder import Recorder
 from asgi_events.remote import Remote
-from asgi_events.responses import EventSourceResponse, check_seconds
+from asgi_events.responses import EventSourceResponse
 from asgi_events.run import Run, Terms
 from asgi_events.signals import SignalChain
 from asgi_events.state import ErrorMessage, ExecutionState
@@ -149,28 +156,31 @@ class Executions:
             heartbeat_interval=heartbeat_interval,
             send_timeout=send_timeout,
             max_stream_duration=max_stream_duration,
-            cancel_after=None if cancel_after == 0 else cancel_after,
             max_duration=max_duration,
         )
+        check_seconds(zero=True, cancel_after=cancel_after)
+        check_seconds(required=True, zero=True, drain_grace=drain_grace)
         check_seconds(
             required=True,
             cancel_timeout=cancel_timeout,
             retention=retention,
             lease=lease,
         )
-        if not 0 <= drain_grace < float("inf"):
-            raise ValueError(
-                f"drain_grace must be a number of seconds of at least 0, "
-                f"got {drain_grace!r}"
-            )
-        _check_counts(
-            retry=retry,
+        check_counts(
             max_executions=max_executions,
             max_viewers=max_viewers,
             max_stream_backlog=max_stream_backlog,
-            max_events=max_events,
-            max_bytes=max_bytes,
         )
+        check_counts(
+            required=True, retry=retry, max_events=max_events, max_bytes=max_bytes
+        )
+        check_callables(error_message=error_message)
+        check_methods("get", "set", "get_stats", cache_backend=cache_backend)
+        check_iterables(handlers=handlers)
+        for handler in handlers:
+            check_callables(handler=handler)
+        if not isinstance(store, str):
+            check_methods("open", "append", "read", store=store)
         self.actors = _by_name(actors)
         self.inputs = {name: ActorInput(actor) for name, actor in self.actors.items()}
         self.store = open_store(store) if isinstance(store, str) else store
@@ -526,14 +536,6 @@ def _by_name(actors: Sequence[Actor[..., Any]]) -> dict[str, Actor[..., Any]]:
             )
         named[actor.name] = actor
     return named
-
-
-def _check_counts(**options: int | None) -> None:
-    for name, count in options.items():
-        if count is None and name not in ("retry", "max_events", "max_bytes"):
-            continue
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be an int of at least 1, got {count!r}")
 
 
 def _fingerprint(name: str, arguments: Mapping[str, Any], owner: str | None) -> str:

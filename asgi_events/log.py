@@ -21,6 +21,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from asgi_events.rounds import Rounds
+
 if TYPE_CHECKING:
     from asgi_events.cursor import Cursor
 
@@ -69,21 +71,32 @@ class Log:
         self.end: str | None = None
         self.on_append: Callable[[], None] | None = None
         self._stored = stored
+        self._released = False
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._frames: list[bytes] = []
         self._ends: list[int] = []  # of each frame, in bytes since frame 1
         self._start = 0  # of the oldest frame held, likewise
         self._cursors: set[Cursor] = set()
-        self._sleeping: dict[Cursor, Callable[[], None]] = {}
+        self._rounds = Rounds()
+        self._urgent = False
         self._room: asyncio.Future[None] | None = None
         self._looking_for_room = False
         self._joined: tuple[int, int, int, bytes] = (-1, 0, 0, b"")
 
-    def append(self, block: bytes, *, end: str | None = None) -> None:
-        """Number a block and hold it; ``end`` makes it the terminal one."""
+    def append(
+        self, block: bytes, *, end: str | None = None, urgent: bool = False
+    ) -> None:
+        """Number a block and hold it.
+
+        Args:
+            block: The block, without an id.
+            end: How the execution ended, with its terminal event.
+            urgent: Wake the viewers for it at once, even if they were just woken.
+        """
         if self.end is not None:
             return
+        self._urgent = self._urgent or urgent or end is not None
         self.last += 1
         if self.name is not None:
             block = numbered(self.name, self.last, block)
@@ -100,6 +113,7 @@ class Log:
             self._hold(frame)
         self.last += len(frames)
         self.end = end
+        self._urgent = end is not None
         self.commit(self.last)
 
     def skip_to(self, number: int) -> None:
@@ -117,14 +131,13 @@ class Log:
     def commit(self, number: int) -> None:
         """Show all frames up to ``number`` to the cursors."""
         self.committed = number
-        sleeping, self._sleeping = self._sleeping, {}
-        for wake in sleeping.values():
-            wake()
+        self._rounds.wake(at_once=self._urgent)
+        self._urgent = False
         self._make_room()
 
     def release(self) -> None:
         """Owe nobody anything any more: old frames go, the log is never full again."""
-        self._stored = True
+        self._released = True
         self._make_room()
 
     @property
@@ -173,12 +186,12 @@ class Log:
     def detach(self, cursor: Cursor) -> None:
         """Forget ``cursor``."""
         self._cursors.discard(cursor)
-        self._sleeping.pop(cursor, None)
+        self._rounds.discard(cursor)
         self._make_room()
 
     def sleep(self, cursor: Cursor, wake: Callable[[], None]) -> None:
-        """Wake ``cursor`` at the next commit."""
-        self._sleeping[cursor] = wake
+        """Wake ``cursor`` when more is committed."""
+        self._rounds.sleep(cursor, wake)
 
     def taken(self) -> None:
         """A cursor has moved on; look once per turn of the loop for all that did."""
@@ -210,7 +223,7 @@ class Log:
         return True
 
     def _unneeded(self) -> int:
-        if self._stored:
+        if self._stored or self._released:
             return self.committed
         if not self._cursors:
             return 0

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from asgi_events.actors import Actor
 from asgi_events.app import Authorize, EventsApp
 from asgi_events.executions import Executions, ExecutionsOptions
+from asgi_events.options import check_callables, check_iterables, check_texts
 from asgi_events.request import below, route_path
 from asgi_events.types import ASGIApp, Receive, Scope, Send
 
@@ -39,6 +40,9 @@ class EventsMiddleware:
         max_body: int = 1024 * 1024,
         **options: Unpack[ExecutionsOptions],
     ) -> None:
+        check_callables(app=app)
+        check_iterables(actors=actors)
+        check_texts(prefix=prefix)
         if not prefix.strip("/"):
             raise ValueError(
                 'prefix must name a path, "/events" say: below "/" nothing would be '

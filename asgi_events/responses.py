@@ -27,6 +27,7 @@ from typing import Any
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
 from asgi_events.frames import FrameSource, IteratorSource, Sleeper, goodbye
+from asgi_events.options import check_callables, check_counts, check_seconds
 from asgi_events.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
 from asgi_events.types import Headers, Receive, Scope, Send
 from asgi_events.wheel import wheel
@@ -89,6 +90,8 @@ class EventSourceResponse:
             send_timeout=send_timeout,
             max_duration=max_duration,
         )
+        check_counts(max_backlog=max_backlog)
+        check_callables(error_message=error_message)
         if isinstance(content, FrameSource):
             self.source: FrameSource = content
         elif isinstance(content, AsyncIterable):
@@ -295,25 +298,6 @@ def _holds_back(scope: Scope) -> bool:
     servers with HTTP/2 only granian waits, and ending a stream early costs it little.
     """
     return scope.get("http_version") != "2" and "spec_version" in scope.get("asgi", {})
-
-
-def check_seconds(*, required: bool = False, **options: float | None) -> None:
-    """Raise for an option that is not a positive number of seconds; None is off.
-
-    Raises:
-        TypeError: It is not a number, or None where it is ``required``.
-        ValueError: It is zero, negative, infinite or not a number.
-    """
-    for name, seconds in options.items():
-        if seconds is None and not required:
-            continue
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise TypeError(f"{name} must be a number of seconds, got {seconds!r}")
-        if not 0 < seconds < float("inf"):
-            off = "" if required else "; None switches it off"
-            raise ValueError(
-                f"{name} must be a positive number of seconds, got {seconds!r}{off}"
-            )
 
 
 def _encode_headers(headers: Headers) -> Iterable[tuple[bytes, bytes]]:

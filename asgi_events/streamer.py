@@ -22,13 +22,15 @@ from asgi_events.events import (
     CancelledEvent,
     CompleteEvent,
     ErrorEvent,
+    ExecutionEvent,
     ExecutionResult,
     ExecutionStatus,
     TerminalEvent,
 )
 from asgi_events.frames import Sleeper
 from asgi_events.log import Log
-from asgi_events.responses import EventSourceResponse, check_seconds
+from asgi_events.options import check_callables, check_seconds
+from asgi_events.responses import EventSourceResponse
 from asgi_events.sse import KEEP_ALIVE, MAX_CHUNK, STREAM_START, json_block
 from asgi_events.types import ASGIApp, Headers
 from asgi_events.wheel import Timer, wheel
@@ -90,6 +92,7 @@ class EventStreamer:
         log: Log | None = None,
     ) -> None:
         check_seconds(heartbeat_interval=heartbeat_interval)
+        check_callables(error_message=error_message)
         if on_disconnect not in ("cancel", "continue"):
             raise ValueError(
                 f'on_disconnect must be "cancel" or "continue", got {on_disconnect!r}'
@@ -107,7 +110,9 @@ class EventStreamer:
 
     def __call__(self, event: BaseModel) -> Awaitable[None] | None:
         """Take an event; the answer, if any, is to be awaited: the log is full."""
-        self.log.append(json_block(encode_json(event)))
+        self.log.append(
+            json_block(encode_json(event)), urgent=isinstance(event, ExecutionEvent)
+        )
         return self.log.room() if self.log.full else None
 
     def stream(
