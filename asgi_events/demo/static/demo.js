@@ -176,7 +176,8 @@ function draw({ id, state, connection, cancelling }) {
 function drawConnection(connection, outcome) {
   const ending = connection === "ended" && outcome ? `: ${outcome.status}` : "";
   const text = CONNECTION_TEXTS[connection] + ending;
-  if (page.connection.textContent !== text) page.connection.textContent = text;
+  if (page.connection.textContent === text) return;
+  page.connection.textContent = text;
   page.connection.dataset.state = connection;
 }
 
@@ -263,7 +264,7 @@ function foldFirst(group, home) {
 
 function labelFold(details, name) {
   const list = details.querySelector("ul");
-  const label = `${numbers.format(list.childElementCount)} more ${name} finished`;
+  const label = `${name}: ${numbers.format(list.childElementCount)} more finished`;
   details.querySelector("summary").textContent = label;
   list.setAttribute("aria-label", label);
   details.parentElement.hidden = list.childElementCount === 0;
@@ -480,7 +481,7 @@ function setConnection(connection) {
   const over = connection === "reconnecting" && state.outcome;
   if (over) current.feed.close();
   if (connection === "forgotten" && !state.outcome) {
-    settle(state, { status: "forgotten", message: "It was restarted, and this demo keeps executions in memory only." });
+    settle(state, { status: "forgotten", message: "It was restarted, or the execution is long over: this demo keeps executions in memory only." });
   }
   current.connection = over ? "ended" : connection;
   redraw();
@@ -563,7 +564,7 @@ function showProblem(text) {
 async function readProblem(response) {
   const problem = await response.json().catch(() => ({}));
   const errors = Array.isArray(problem.errors) ? problem.errors : [];
-  const details = errors.map((error) => error?.detail ?? error?.message ?? JSON.stringify(error));
+  const details = errors.map(({ loc, msg }) => `${loc.join(".")}: ${msg}`); // as pydantic has them
   return [problem.title ?? `The server answered ${response.status}`, problem.detail, ...details].filter(Boolean).join("\n");
 }
 
