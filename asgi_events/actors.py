@@ -20,6 +20,7 @@ from asgiref.sync import sync_to_async
 from pydantic import BaseModel
 
 from asgi_events.cache import CacheBackend, Recall, cache_key
+from asgi_events.errors import told
 from asgi_events.events import (
     EventType,
     ExecutionEvent,
@@ -119,7 +120,7 @@ class Actor(Generic[P, R]):
         except Exception as error:
             return ExecutionResult(
                 ok=False,
-                error_message=state.error_message(error),
+                error_message=told(error, state.error_message, "Execution failed"),
                 execution_time=perf_counter() - started,
             )
 
@@ -166,7 +167,7 @@ class Actor(Generic[P, R]):
             if recall is not None:
                 await recall.set(result)
         except Exception as error:
-            message = state.error_message(error)
+            message = told(error, state.error_message, "The call failed")
             await state.publish(event(ExecutionStatus.FAILED, message=message))
             raise
         except BaseException:  # cancelled: nothing may hold this up

@@ -11,7 +11,6 @@ import hashlib
 import logging
 import re
 import secrets
-import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +22,7 @@ from asgi_events.audience import Seats
 from asgi_events.bus import EventBus, EventHandler
 from asgi_events.cache import CacheBackend
 from asgi_events.encoding import encode_json
+from asgi_events.errors import ErrorMessage, neutral, whole
 from asgi_events.exceptions import (
     Busy,
     Draining,
@@ -49,7 +49,7 @@ from asgi_events.remote import Remote
 from asgi_events.responses import EventSourceResponse
 from asgi_events.run import Run, Terms
 from asgi_events.signals import SignalChain
-from asgi_events.state import ErrorMessage, ExecutionState
+from asgi_events.state import ExecutionState
 from asgi_events.stores import EventStore, Page, open_store
 from asgi_events.streamer import EventStreamer
 from asgi_events.types import ASGIApp, Headers, Receive, Scope, Send
@@ -195,7 +195,7 @@ class Executions:
         self._retention = retention
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._error_message = error_message or (_whole if debug else _neutral)
+        self._error_message = error_message or (whole if debug else neutral)
         self._terms = Terms(
             cancel_after=cancel_after,
             cancel_timeout=cancel_timeout,
@@ -547,18 +547,3 @@ def _derived_id(owner: str | None, idempotency_key: str | None) -> str:
     """The id that every process gives to the same request."""
     asked = encode_json([owner, idempotency_key])
     return hashlib.sha256(asked).hexdigest()[:32]
-
-
-def _neutral(error: BaseException) -> str:
-    """A sentence that says nothing, and the id under which the log says everything."""
-    # One error passes through several actors; it is one entry of the log.
-    error_id: str | None = getattr(error, "asgi_events_error_id", None)
-    if error_id is None:
-        error_id = secrets.token_hex(4)
-        error.asgi_events_error_id = error_id  # type: ignore[attr-defined]  # our mark
-        logger.error("Error %s in an actor.", error_id, exc_info=error)
-    return f"The execution failed. Error id: {error_id}"
-
-
-def _whole(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error)).rstrip()

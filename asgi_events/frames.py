@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from asgi_events.encoding import encode_json
+from asgi_events.errors import ErrorMessage, told
 from asgi_events.events import ErrorEvent
 from asgi_events.sse import MAX_CHUNK, ServerSentEvent, json_block
 
@@ -110,7 +111,7 @@ class IteratorSource:
         self,
         content: AsyncIterable[Any],
         *,
-        error_message: Callable[[BaseException], str] | None = None,
+        error_message: ErrorMessage | None = None,
     ) -> None:
         self._iterator = aiter(content)
         self._error_message = error_message
@@ -180,6 +181,8 @@ class IteratorSource:
             await self._close_iterator()
 
     async def _offer(self, block: bytes) -> None:
+        if not block:  # to whoever takes it, that would be nothing yet
+            return
         self._ready.append(block)
         self._size += len(block)
         if self._wake is not None:
@@ -192,7 +195,7 @@ class IteratorSource:
         logger.error("The iterable of an event stream failed.", exc_info=error)
         message = "The stream failed."
         if self._error_message is not None:
-            message = self._error_message(error)
+            message = told(error, self._error_message, message)
         return json_block(encode_json(ErrorEvent(message=message)))
 
     def _end(self, last: bytes) -> None:

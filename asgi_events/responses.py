@@ -21,11 +21,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Iterable
 from typing import Any
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
+from asgi_events.errors import ErrorMessage
 from asgi_events.frames import FrameSource, IteratorSource, Sleeper, goodbye
 from asgi_events.options import check_callables, check_counts, check_seconds
 from asgi_events.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
@@ -83,7 +84,7 @@ class EventSourceResponse:
         send_timeout: float | None = 30.0,
         max_duration: float | None = None,
         max_backlog: int | None = None,
-        error_message: Callable[[BaseException], str] | None = None,
+        error_message: ErrorMessage | None = None,
     ) -> None:
         check_seconds(
             heartbeat_interval=heartbeat_interval,
@@ -178,6 +179,9 @@ class _Stream:
                 "An event stream was dropped: its client took nothing for %s s.",
                 self._response.send_timeout,
             )
+        except Exception:
+            await self._say_the_end()
+            raise
         finally:
             timer.stop()
             watching.cancel()
@@ -249,7 +253,7 @@ class _Stream:
         if now >= since + timeout and self._task is not None and not self._timed_out:
             self._timed_out = True
             self._task.cancel()
-        return max(since + timeout, now + _FAREWELL_TIMEOUT)
+        return now + timeout if self._timed_out else since + timeout
 
     async def _start(self) -> None:
         await self._send(

@@ -7,20 +7,18 @@ the threads of sync actors without anybody passing it on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
 
 from asgi_events.bus import EventBus
+from asgi_events.errors import ErrorMessage
 from asgi_events.events import LogEvent, ProgressEvent, TextDelta
 
 if TYPE_CHECKING:
     from asgi_events.cache import CacheBackend
-
-ErrorMessage = Callable[[BaseException], str]
-"""What viewers are told of an error."""
 
 current: ContextVar[ExecutionState | None] = ContextVar(
     "asgi_events_state", default=None

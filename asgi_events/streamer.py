@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from asgi_events.cache import HasStats, resolved
 from asgi_events.cursor import Cursor
 from asgi_events.encoding import encode_json
+from asgi_events.errors import ErrorMessage, told
 from asgi_events.events import (
     CANCELLED,
     CancelledEvent,
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 OnDisconnect = Literal["cancel", "continue"]
 
 _CLEANUP_TIMEOUT = 10.0  # seconds a response waits for the task it has cancelled
+
+_FAILED = "Execution failed"
 
 _STATUS: dict[type[TerminalEvent], ExecutionStatus] = {
     CompleteEvent: ExecutionStatus.COMPLETED,
@@ -86,7 +89,7 @@ class EventStreamer:
         include_result: bool = False,
         heartbeat_interval: float | None = 15.0,
         on_disconnect: OnDisconnect = "cancel",
-        error_message: Callable[[BaseException], str] = str,
+        error_message: ErrorMessage = str,
         max_events: int = 10_000,
         max_bytes: int = 16 * 1024 * 1024,
         log: Log | None = None,
@@ -128,8 +131,9 @@ class EventStreamer:
             ValueError: This streamer serves another task already.
         """
         self.follow(execution_task, cache_backend=cache_backend)
+        stream = EventStream(self)
         self._readers += 1
-        return EventStream(self)
+        return stream
 
     def response(
         self,
@@ -210,11 +214,11 @@ class EventStreamer:
             return CancelledEvent(message=self.cancel_message)
         error = task.exception()
         if error is not None:
-            return ErrorEvent(message=self._error_message(error))
+            return ErrorEvent(message=told(error, self._error_message, _FAILED))
         result = task.result()
         if isinstance(result, ExecutionResult):
             if not result.ok:
-                return ErrorEvent(message=result.error_message or "Execution failed")
+                return ErrorEvent(message=result.error_message or _FAILED)
             result = result.result
         return CompleteEvent(result=result if self._include_result else None)
 
@@ -234,6 +238,8 @@ class EventStream:
     the task that waits for it is cancelled, or when it is dropped. It is a
     ``FrameSource`` too, so a response of ours sends its frames as they are.
     """
+
+    _closed = True  # until it is made: __del__ comes for what failed to be, too
 
     def __init__(self, streamer: EventStreamer) -> None:
         self._streamer = streamer
