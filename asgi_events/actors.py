@@ -154,31 +154,42 @@ class Actor(Generic[P, R]):
 
         token = current.set(state)
         try:
-            await state.publish(event(ExecutionStatus.STARTED))
-            recall = self._recall(state, args, kwargs)
-            found = await recall.get() if recall is not None else None
-            if found is not None:
+            try:
+                await state.publish(event(ExecutionStatus.STARTED))
+                result, recovered = await self._result(state, args, kwargs)
+            except Exception as error:
+                message = told(error, state.error_message, "The call failed")
+                await state.publish(event(ExecutionStatus.FAILED, message=message))
+                raise
+            except BaseException:  # cancelled: nothing may hold this up
+                state.cancel()
+                state.event_bus.publish_nowait(event(ExecutionStatus.CANCELLED))
+                raise
+            # Not in the try: a cancel while this is published would be a second end.
+            if recovered:
                 await state.publish(event(ExecutionStatus.RECOVERED, from_cache=True))
-                return found
-            value = await self._run(state, args, kwargs)
-            result = ExecutionResult[Any](
-                result=value, execution_time=perf_counter() - started
-            )
-            if recall is not None:
-                await recall.set(result)
-        except Exception as error:
-            message = told(error, state.error_message, "The call failed")
-            await state.publish(event(ExecutionStatus.FAILED, message=message))
-            raise
-        except BaseException:  # cancelled: nothing may hold this up
-            state.cancel()
-            state.event_bus.publish_nowait(event(ExecutionStatus.CANCELLED))
-            raise
-        else:  # outside of the try: the end has been told, if not yet taken by all
-            await state.publish(event(ExecutionStatus.COMPLETED))
+            else:
+                await state.publish(event(ExecutionStatus.COMPLETED))
             return result
         finally:
             current.reset(token)
+
+    async def _result(
+        self, state: ExecutionState, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[ExecutionResult[R], bool]:
+        """The result of the function, and whether the cache had it."""
+        recall = self._recall(state, args, kwargs)
+        found = await recall.get() if recall is not None else None
+        if found is not None:
+            return found, True
+        started = perf_counter()
+        value = await self._run(state, args, kwargs)
+        result = ExecutionResult[Any](
+            result=value, execution_time=perf_counter() - started
+        )
+        if recall is not None:
+            await recall.set(result)
+        return result, False
 
     def _describe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
         if self._detail is None:
