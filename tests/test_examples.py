@@ -108,3 +108,42 @@ async def test_streaming_api_stops_its_task_when_the_client_leaves(
     await asyncio.sleep(0)
 
     assert "■ omni_agent" in capsys.readouterr().out
+
+
+WAYS = {
+    "with_starlette": ["/stream", "/mounted/research", "/events/research"],
+    "with_fastapi": ["/stream", "/mounted/research", "/events/research"],
+    "with_litestar": ["/stream", "/mounted/research", "/events/research"],
+    "with_quart": ["/stream", "/events/research"],
+    "with_django": ["/stream", "/events/research"],
+}
+
+
+@pytest.mark.parametrize(
+    ("example", "path"),
+    [(name, path) for name, paths in WAYS.items() for path in paths],
+    indirect=["example"],
+)
+async def test_every_framework_streams_in_every_way(
+    example: ModuleType, path: str
+) -> None:
+    body = b'{"topic": "tea"}'
+    headers = STREAM | {"host": "localhost", "content-length": str(len(body))}
+    async with Connection(
+        example.app, "POST", path, headers=headers, body=body
+    ) as connection:
+        events = await connection.events()
+    await example.app.executions.drain(0)
+    if mounted := getattr(example, "mounted", None):
+        await getattr(mounted, "executions", example.app.executions).drain(0)
+
+    assert connection.status == 200
+    assert kinds(events) == HELLO
+    retained = path != "/stream"
+    assert (events[-1].event == "end") is retained
+    assert all(bool(event.id) is retained for event in events if event.event is None)
+    mount = path.removesuffix("/research")
+    location = f"{mount}/executions/{(events[0].id or '').partition(':')[0]}"
+    assert connection.headers.get("location") == (location if retained else None)
+    assert connection.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert connection.headers["cache-control"] == "no-cache, no-transform"
