@@ -84,6 +84,7 @@ class Actor(Generic[P, R]):
         self._detail = detail
         self._cacheable = cacheable or cache_backend is not None
         self._cache_backend = cache_backend
+        self._last_resort: CacheBackend | None = None
         self._run = _runner(function)
         update_wrapper(self, function, updated=())
 
@@ -205,15 +206,19 @@ class Actor(Generic[P, R]):
     ) -> Recall | None:
         if not self._cacheable:
             return None
-        if self._cache_backend is None and state.cache_backend is None:
+        backend = self._cache_backend
+        if backend is None:  # not "or": an empty cache may be false
+            backend = state.cache_backend
+        if backend is None:
+            backend = self._last_resort
+        if backend is None:
             from asgi_events.memory_cache import MemoryCache  # needs an extra
 
-            self._cache_backend = MemoryCache()
-        backend = self._cache_backend or state.cache_backend
+            backend = self._last_resort = MemoryCache()
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
         key = cache_key(self.name, self.function, bound.arguments)
-        return Recall(backend, key) if backend is not None and key is not None else None
+        return Recall(backend, key) if key is not None else None
 
 
 _Run = Callable[

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any, Literal, TypeAlias, Unpack
 
 from asgi_events.actors import Actor
@@ -227,13 +228,12 @@ class _Exchange:
         if key is not None and not (0 < len(key) <= 255 and key.isprintable()):
             raise Problem(400, "An Idempotency-Key has 1 to 255 printable characters.")
         body = await request.read_json(self._receive, limit=self._app._max_body)
+        with self._executions.seat() if request.wants_stream else nullcontext():
+            execution = await self._executions.start(
+                name, body, owner=owner, idempotency_key=key
+            )
         if request.wants_stream:
-            self._executions.check_viewers()
-        execution = await self._executions.start(
-            name, body, owner=owner, idempotency_key=key
-        )
-        if request.wants_stream:
-            return self._stream(execution)
+            return self._stream(execution, seated=True)
         return self._about(execution, 202)
 
     async def _rejoin(self, name: str, last_event_id: str) -> _Answer:
@@ -278,13 +278,17 @@ class _Exchange:
         return execution
 
     def _stream(
-        self, execution: Execution, last_event_id: str | None = None
+        self,
+        execution: Execution,
+        last_event_id: str | None = None,
+        *,
+        seated: bool = False,
     ) -> _Answer:
         headers = {}
         if self._request.method == "POST":
             headers["location"] = f"{self._request.base}/executions/{execution.id}"
         response = self._executions.response(
-            execution, last_event_id=last_event_id, headers=headers
+            execution, last_event_id=last_event_id, headers=headers, seated=seated
         )
 
         async def answer() -> None:

@@ -65,13 +65,14 @@ class Audience:
     def __len__(self) -> int:
         return len(self._cursors)
 
-    def attach(self, last_event_id: str | None) -> Cursor:
+    def attach(self, last_event_id: str | None, *, seated: bool = False) -> Cursor:
         """A new viewer, from where it stands; closing the cursor is how it leaves.
 
         Raises:
             LimitReached: ``max_viewers`` watch already.
         """
-        self._seats.take()
+        if not seated:
+            self._seats.take()
         cursor = Cursor(
             self._log,
             last_event_id=last_event_id,

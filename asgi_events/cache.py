@@ -3,10 +3,15 @@
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import is_dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
 from typing import Any, Protocol
+from uuid import UUID
 
-from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic import BaseModel, SecretBytes, SecretStr
 
 from asgi_events.events import ExecutionResult
 
@@ -45,19 +50,15 @@ def cache_key(
     The types of models count: two models with equal fields are two inputs.
     """
     try:
-        content = to_json(
+        content = repr(
             [
                 name,
                 getattr(function, "__module__", ""),
                 getattr(function, "__qualname__", ""),
-                [
-                    [key, _kinds(value), value]
-                    for key, value in sorted(arguments.items())
-                ],
-            ],
-            inf_nan_mode="strings",
-        )
-    except (PydanticSerializationError, ValueError):
+                _identity(arguments),
+            ]
+        ).encode("utf-8", "surrogatepass")
+    except (TypeError, ValueError, RecursionError):
         logger.warning(
             "A call of the cacheable actor %r is not cached: its arguments can not be "
             "written as JSON.",
@@ -67,10 +68,32 @@ def cache_key(
     return hashlib.sha256(content).hexdigest()
 
 
-def _kinds(value: Any) -> str:
-    if isinstance(value, BaseModel):
-        return f"{type(value).__module__}.{type(value).__qualname__}"
-    return type(value).__name__
+def _identity(value: Any) -> Any:
+    """What tells ``value`` from every other, however deep the difference is.
+
+    Not its JSON: that hides secrets and excluded fields, and two users would share.
+    """
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    match value:
+        case Enum() | SecretStr() | SecretBytes():
+            own = value.value if isinstance(value, Enum) else value.get_secret_value()
+            return kind, _identity(own)
+        case None | bool() | int() | float() | str() | bytes():
+            return kind, repr(value)
+        case BaseModel():
+            return kind, _identity(value.__dict__ | (value.model_extra or {}))
+        case Mapping():
+            items = [(_identity(key), _identity(item)) for key, item in value.items()]
+            return kind, sorted(items, key=repr)
+        case list() | tuple():
+            return kind, [_identity(item) for item in value]
+        case set() | frozenset():
+            return kind, sorted(map(_identity, value), key=repr)
+        case date() | time() | timedelta() | Decimal() | UUID() | PurePath():
+            return kind, repr(value)
+        case _ if is_dataclass(value):
+            return kind, _identity(vars(value))
+    raise TypeError(f"{kind} has no identity that a cache could go by")
 
 
 class Recall:

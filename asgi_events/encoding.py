@@ -12,12 +12,14 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from asgi_events.events import Event, TerminalEvent
+from asgi_events.events import Event
 from asgi_events.sse import replace_surrogates
 
 logger = logging.getLogger(__name__)
 
 _warned: set[type] = set()
+
+_MAX_DEPTH = 200  # of what is repaired; pydantic itself stops at 255
 
 
 def encode_json(value: Any) -> bytes:
@@ -27,14 +29,15 @@ def encode_json(value: Any) -> bytes:
     JSON does not have, become null.
     """
     try:
-        if isinstance(value, BaseModel):
+        if not isinstance(value, BaseModel):
+            return to_json(value, inf_nan_mode="null")
+        if value.model_config.get("ser_json_inf_nan", "null") != "constants":
             return value.__pydantic_serializer__.to_json(
                 value, exclude_none=isinstance(value, Event)
             )
-        return to_json(value, inf_nan_mode="null")
     except Exception as error:
         _warn_once(type(value), error)
-        return json.dumps(_repaired(value), ensure_ascii=False).encode()
+    return json.dumps(_repaired(value), ensure_ascii=False).encode()
 
 
 def _warn_once(kind: type, error: Exception) -> None:
@@ -48,33 +51,61 @@ def _warn_once(kind: type, error: Exception) -> None:
         )
 
 
-def _repaired(value: Any) -> Any:
+def _repaired(value: Any, depth: int = 0) -> Any:
     """``value`` from parts that JSON has; as much of it as can be kept."""
-    if value is None or isinstance(value, bool | int):
+    try:
+        return _rebuilt(value, depth)
+    except Exception:  # RecursionError too
+        return replace_surrogates(_safe_repr(value))
+
+
+def _rebuilt(value: Any, depth: int) -> Any:
+    if depth > _MAX_DEPTH:
+        raise RecursionError
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        int.__repr__(value)  # thousands of digits: json.dumps would refuse them
         return value
     if isinstance(value, str):
-        return replace_surrogates(str(value))
+        return replace_surrogates(str.__str__(value))
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
     if isinstance(value, BaseModel):
-        ours = isinstance(value, Event | TerminalEvent)
-        fields = {name: getattr(value, name) for name in type(value).model_fields}
-        fields |= value.model_extra or {}
-        return {
-            name: _repaired(field)
-            for name, field in fields.items()
-            if not (ours and field is None)
-        }
+        return _rebuilt_model(value, depth)
     if isinstance(value, Mapping):
-        return {
-            replace_surrogates(str(key)): _repaired(item) for key, item in value.items()
-        }
+        return {_key(key): _repaired(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_repaired(item) for item in value]
+        return [_repaired(item, depth + 1) for item in value]
+    return json.loads(to_json(value))
+
+
+def _rebuilt_model(value: BaseModel, depth: int) -> dict[str, Any]:
+    """Pydantic's own way, field by field: what a model hides or masks stays so."""
+    write = value.__pydantic_serializer__.to_python
+    ours = isinstance(value, Event)
+    rebuilt: dict[str, Any] = {}
+    for name in [*type(value).model_fields, *(value.model_extra or {})]:
+        try:
+            written = write(value, include={name}, exclude_none=ours, warnings=False)
+        except Exception:
+            part = getattr(value, name)
+            inner = isinstance(part, BaseModel | Mapping | list | tuple)
+            written = {name: part if inner else f"<{type(part).__qualname__}>"}
+        rebuilt |= {
+            _key(key): _repaired(part, depth + 1) for key, part in written.items()
+        }
+    return rebuilt
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return replace_surrogates(str.__str__(key))
     try:
-        return json.loads(to_json(value))
+        (text,) = json.loads(to_json({key: None}))
     except Exception:
-        return replace_surrogates(_safe_repr(value))
+        text = replace_surrogates(_safe_repr(key))
+    return str(text)
 
 
 def _safe_repr(value: Any) -> str:

@@ -20,6 +20,9 @@ class Work(Protocol):
     async def wait(self) -> None:
         """Wait until its terminal event is stored."""
 
+    def abandon(self) -> None:
+        """Record no more: the process stops, and the lease will tell the others."""
+
     def audience_changed(self, watched: bool) -> None:
         """The first viewer has come, or the last one has left."""
 
@@ -59,6 +62,7 @@ class Execution:
         self.ended: datetime | None = None
         self.log = log
         self.work: Work | None = None
+        self.dismissed = False
         self._audience = Audience(
             log,
             read_page=read_page,
@@ -98,13 +102,15 @@ class Execution:
         """
         return self.work is not None and await self.work.cancel(message)
 
-    def attach(self, last_event_id: str | None = None) -> Cursor:
+    def attach(
+        self, last_event_id: str | None = None, *, seated: bool = False
+    ) -> Cursor:
         """A new viewer, from where it stands; closing the cursor is how it leaves.
 
         Raises:
             LimitReached: ``max_viewers`` watch already.
         """
-        return self._audience.attach(last_event_id)
+        return self._audience.attach(last_event_id, seated=seated)
 
     def is_seen(self, last_event_id: str | None) -> bool:
         """Whether that is the id of the terminal event."""
@@ -112,7 +118,13 @@ class Execution:
 
     def dismiss(self) -> None:
         """Send the viewers away, since the process stops; they reconnect."""
+        self.dismissed = True
         self._audience.dismiss()
+
+    def abandon(self) -> None:
+        """Let go of it: the process stops."""
+        if self.work is not None:
+            self.work.abandon()
 
     def end(self) -> None:
         """Note that the terminal event is stored."""

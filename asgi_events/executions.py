@@ -11,10 +11,18 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Self, TypedDict
+from typing import Any, Self, TypeAlias, TypedDict
 from weakref import WeakValueDictionary
 
 from asgi_events.actors import Actor
@@ -58,6 +66,11 @@ from asgi_events.wheel import Timer, wheel
 logger = logging.getLogger(__name__)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_KEY_LIFE = 86_400.0  # seconds an Idempotency-Key is known beyond the retention
+_KEY_TRIES, _KEY_PAUSE = 20, 0.05  # to find what another process is starting
+
+_Begin: TypeAlias = Callable[[str], Coroutine[Any, Any, Execution]]
 
 
 class ExecutionsOptions(TypedDict, total=False):
@@ -210,6 +223,7 @@ class Executions:
         self._remote: WeakValueDictionary[str, Execution] = WeakValueDictionary()
         self._hints = Hints(self.store)
         self._starts: dict[str, asyncio.Future[Execution]] = {}
+        self._keys: dict[str, str] = {}
         self._retained: dict[str, Timer] = {}
         self._deleting: set[asyncio.Task[None]] = set()
         self._drained: asyncio.Task[None] | None = None
@@ -279,19 +293,23 @@ class Executions:
             if isinstance(input, bytes)
             else takes.from_python(input)
         )
-        if id is None and idempotency_key is None:
-            return await self._start(secrets.token_hex(16), name, arguments, owner)
-        if id is None:
-            id = _derived_id(owner, idempotency_key)
-        elif not _ID.fullmatch(id):
+        if id is not None and not _ID.fullmatch(id):
             raise ValueError(f"An id is 1 to 64 of A-Z a-z 0-9 _ and -, got {id!r}")
-        if id not in self._starts:
-            starting = self._start_or_find(id, name, arguments, owner)
-            self._starts[id] = asyncio.ensure_future(starting)
+        begin = partial(self._start, name=name, arguments=arguments, owner=owner)
+        if idempotency_key is not None:
+            key = _marker(owner, idempotency_key)
+            starting = partial(self._start_marked, key, begin)
+        elif id is not None:
+            key = id
+            starting = partial(self._start_or_find, id, begin)
+        else:
+            return await begin(secrets.token_hex(16))
+        if key not in self._starts:
+            self._starts[key] = asyncio.ensure_future(self._remember(key, starting()))
         # Whoever asks for the same waits for the same; one that leaves stops neither.
-        execution = await asyncio.shield(self._starts[id])
+        execution = await asyncio.shield(self._starts[key])
         if execution.fingerprint != _fingerprint(name, arguments, owner):
-            raise IdempotencyConflict(idempotency_key or id)
+            raise IdempotencyConflict(idempotency_key or key)
         return execution
 
     async def get(self, id: str) -> Execution:
@@ -304,7 +322,7 @@ class Executions:
         local = self._executions.get(id)
         if local is not None:
             return local
-        page = await self._read_settled(id)
+        page = await self._read_settled(id) if _ID.fullmatch(id) else None
         if page is None:
             raise UnknownExecution(id)
         execution = self._remote.get(id)
@@ -315,9 +333,19 @@ class Executions:
             execution.log.extend([], end=page.end)
         return execution
 
-    def check_viewers(self) -> None:
-        """Raise ``LimitReached`` when ``max_viewers`` watch already."""
-        self._viewers.check()
+    @contextmanager
+    def seat(self) -> Iterator[None]:
+        """A viewer's seat, given back should the block raise.
+
+        Raises:
+            LimitReached: ``max_viewers`` watch already.
+        """
+        self._viewers.take()
+        try:
+            yield
+        except BaseException:
+            self._viewers.leave()
+            raise
 
     def response(
         self,
@@ -325,6 +353,7 @@ class Executions:
         *,
         last_event_id: str | None = None,
         headers: Headers | None = None,
+        seated: bool = False,
     ) -> ASGIApp:
         """An ASGI application that makes its caller a viewer of ``execution``.
 
@@ -346,7 +375,7 @@ class Executions:
             if scope["method"] == "HEAD":  # looks, but does not watch
                 await respond_with(_no_frames())(scope, receive, send)
                 return
-            cursor = execution.attach(last_event_id)
+            cursor = execution.attach(last_event_id, seated=seated)
             if self.draining:
                 cursor.dismiss(goodbye("draining"))
             await respond_with(cursor)(scope, receive, send)
@@ -378,9 +407,11 @@ class Executions:
             await execution.cancel("Execution cancelled: the server is shutting down")
         # The second more is for the store to take the terminal events.
         await self._wait_for_all(self._terms.cancel_timeout + 1.0)
+        for execution in self:
+            execution.abandon()
         for timer in self._retained.values():
             timer.stop()
-        for held in (self._executions, self._retained, self._starts):
+        for held in (self._executions, self._retained, self._starts, self._keys):
             held.clear()
         if self._owns_store:
             await self.store.aclose()
@@ -394,20 +425,65 @@ class Executions:
             for task in late:
                 task.cancel()
 
-    async def _start_or_find(
-        self, id: str, name: str, arguments: dict[str, Any], owner: str | None
+    async def _remember(
+        self, key: str, starting: Coroutine[Any, Any, Execution]
     ) -> Execution:
+        """Start, and keep what is started in mind as long as it is held here."""
         try:
-            return await self._start(id, name, arguments, owner)
-        except (Busy, Ended):  # another process has started it, or had
-            self._starts.pop(id, None)
-            return await self.get(id)
+            execution = await starting
         except BaseException:
-            self._starts.pop(id, None)
+            self._starts.pop(key, None)
+            raise
+        if execution.id in self._executions:
+            self._keys[execution.id] = key
+        else:  # it runs elsewhere, and is found there
+            self._starts.pop(key, None)
+        return execution
+
+    async def _start_or_find(self, id: str, begin: _Begin) -> Execution:
+        try:
+            return await begin(id)
+        except (Busy, Ended):  # another process has started it
+            return await self.get(id)
+
+    async def _start_marked(self, marker: str, begin: _Begin) -> Execution:
+        """Start what no process has started under this key, or find what one has.
+
+        Ids must not be guessed from keys, nor come back with them. So a key has a log
+        of its own, without frames, that names the execution.
+        """
+        id = secrets.token_hex(16)
+        longest = self._terms.max_duration or _KEY_LIFE
+        try:
+            await self.store.open(
+                marker,
+                writer=id,
+                lease=self._lease,
+                ttl=longest + self._retention,
+                meta={"id": id},
+            )
+        except (Busy, Ended):
+            return await self._find_marked(marker, begin)
+        try:
+            return await begin(id)
+        except BaseException:
+            await self._delete(marker)
             raise
 
+    async def _find_marked(self, marker: str, begin: _Begin) -> Execution:
+        for _ in range(_KEY_TRIES):
+            page = await self.store.read(marker, 0, 0)
+            if page is None:
+                break
+            try:
+                return await self.get(page.meta["id"])
+            except UnknownExecution:  # it is being started, or is forgotten
+                await asyncio.sleep(_KEY_PAUSE)
+        await self._delete(marker)
+        return await self._start_marked(marker, begin)
+
     async def _start(
-        self, id: str, name: str, arguments: dict[str, Any], owner: str | None
+        self, id: str, *, name: str, arguments: dict[str, Any], owner: str | None
     ) -> Execution:
         if self.draining:
             raise Draining
@@ -429,13 +505,18 @@ class Executions:
                 ttl=self._retention,
                 meta=meta,
             )
+            if self._drained is not None:  # it began while the store opened the log
+                await self._delete(id)
+                raise Draining
         except BaseException:
             self._running.leave()
             raise
         execution = self._make(id, meta, start=grant.last)
         self._executions[id] = execution
         bus = EventBus()
-        streamer = EventStreamer(log=execution.log, include_result=True)
+        streamer = EventStreamer(
+            log=execution.log, include_result=True, error_message=self._error_message
+        )
         bus.subscribe(streamer)
         for handler in self._handlers:
             bus.subscribe(handler)
@@ -495,6 +576,8 @@ class Executions:
     def _retain(self, execution: Execution) -> None:
         """Keep what has ended until its retention is over."""
         self._running.leave()
+        if execution.id not in self._executions:  # a drain has let go of it
+            return
 
         def tick(_: float) -> None:
             self._forget(execution.id)
@@ -503,11 +586,14 @@ class Executions:
         self._retained[execution.id] = wheel().start(tick, until)
 
     def _forget(self, id: str) -> None:
-        for held in (self._executions, self._retained, self._starts):
+        for held in (self._executions, self._retained):
             held.pop(id, None)
-        deleting = asyncio.ensure_future(self._delete(id))
-        self._deleting.add(deleting)
-        deleting.add_done_callback(self._deleting.discard)
+        key = self._keys.pop(id, id)
+        self._starts.pop(key, None)
+        for name in {id, key}:
+            deleting = asyncio.ensure_future(self._delete(name))
+            self._deleting.add(deleting)
+            deleting.add_done_callback(self._deleting.discard)
 
     async def _delete(self, id: str) -> None:
         try:
@@ -543,7 +629,7 @@ def _fingerprint(name: str, arguments: Mapping[str, Any], owner: str | None) -> 
     return hashlib.sha256(encode_json(asked)).hexdigest()
 
 
-def _derived_id(owner: str | None, idempotency_key: str | None) -> str:
-    """The id that every process gives to the same request."""
+def _marker(owner: str | None, idempotency_key: str) -> str:
+    """The key of the log that every process finds for the same request."""
     asked = encode_json([owner, idempotency_key])
-    return hashlib.sha256(asked).hexdigest()[:32]
+    return f"idempotency:{hashlib.sha256(asked).hexdigest()}"

@@ -10,6 +10,7 @@ import re
 import sys
 from dataclasses import dataclass, fields
 from datetime import datetime
+from math import isnan
 from typing import Any, TextIO
 
 from pydantic import BaseModel
@@ -89,7 +90,7 @@ class EventPrinter:
                 self._progress(event)
             case _:
                 text = encode_json(event).decode()
-                self._line(event, f"{type(event).__name__} {text}")
+                self._line(event, _clean(f"{type(event).__name__} {text}"))
 
     def _call(self, event: ExecutionEvent[Any]) -> None:
         status = event.execution_status
@@ -118,7 +119,7 @@ class EventPrinter:
             event.level, styles.dim
         )
         name = f"{_clean(event.address)}: " if self._show_address else ""
-        text = _clean(event.message).replace("\n", " ")
+        text = _clean(event.message)
         level = "" if event.level == "info" else f"{event.level}: "
         self._line(event, f"{style}{name}{level}{text}{styles.reset}", deeper=1)
 
@@ -126,7 +127,7 @@ class EventPrinter:
         styles = self._styles()
         count = f"{event.current:g}"
         bar = ""
-        if event.total:
+        if event.total and not isnan(event.current / event.total):
             share = min(max(event.current / event.total, 0.0), 1.0)
             full = round(share * _BAR_WIDTH)
             filled, empty = tuple(self._either("█░", "#-"))
@@ -143,7 +144,8 @@ class EventPrinter:
         if self._writing != event.address:
             start = self._finish_line() + indent
             self._writing = event.address
-        self._write(start + _clean(event.delta).replace("\n", f"\n{indent}"))
+        lines = map(_clean, event.delta.split("\n"))
+        self._write(start + f"\n{indent}".join(lines))
 
     def _summary(self, event: ExecutionEvent[Any], styles: _Styles) -> None:
         ended = [s for s in _MARKS if s is not ExecutionStatus.STARTED]
@@ -206,12 +208,14 @@ def _depth(address: str, deeper: int) -> int:
 
 
 def _clean(text: str) -> str:
-    return _CONTROL.sub("\ufffd", text)
+    """``text`` as a part of one line."""
+    return _CONTROL.sub("\ufffd", text.replace("\n", " "))
 
 
 def _seconds(seconds: float) -> str:
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 120:
+    if seconds < 119.95:
         return f"{seconds:.1f} s"
-    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"

@@ -90,6 +90,8 @@ class Recorder:
                 )
             except Gap as gap:
                 # The store has lost its newest frames, as a replica that took over may.
+                if gap.last + 1 < log.first:
+                    raise  # some of them are not held any more
                 frames = log.since(gap.last)[: len(frames) + after - gap.last]
                 after = gap.last
                 raise Unavailable("The store went back; sending again.") from gap

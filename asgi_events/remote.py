@@ -38,6 +38,9 @@ class Remote:
             self._waiting -= 1
             self._follow()
 
+    def abandon(self) -> None:
+        """There is nothing to let go of: it follows while it is watched."""
+
     def audience_changed(self, watched: bool) -> None:
         """Follow, or stop."""
         self._watched = watched

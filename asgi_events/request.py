@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from asgi_events.answers import Problem
 from asgi_events.sse import MEDIA_TYPE
@@ -38,7 +38,7 @@ class Request:
         # NOTE: not every framework says where it has mounted us (Litestar strips the
         # path and leaves root_path empty), but raw_path is whole everywhere.
         raw: bytes | None = self.scope.get("raw_path")
-        full = raw.decode("latin-1") if raw else self.scope["path"]
+        full = raw.decode("latin-1") if raw else quote(self.scope["path"])
         parts = full.partition("?")[0].rstrip("/").split("/")
         return "/".join(parts[: len(parts) - len(self.segments)])
 

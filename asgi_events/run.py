@@ -88,6 +88,10 @@ class Run:
         """Wait until the terminal event is stored."""
         await self._over.wait()
 
+    def abandon(self) -> None:
+        """Record no more: the process stops, and the lease will tell the others."""
+        self._recording.cancel()
+
     def stop(self, message: str = CANCELLED) -> None:
         """Cancel the task, once; viewers are told ``message``."""
         if self._stubborn is not None or self._over.is_set():
@@ -104,6 +108,8 @@ class Run:
             self._unwatched = None
         after = self._terms.cancel_after
         if watched or after is None or self._over.is_set():
+            return
+        if self._execution.dismissed:  # by us, and they are to come back
             return
         if after == 0:
             self._stop_unwatched()
@@ -138,6 +144,17 @@ class Run:
 
     async def _record(self) -> None:
         try:
+            await self._record_to_the_end()
+            self._execution.end()
+        finally:
+            for timer in (self._unwatched, self._overtime, self._stubborn):
+                if timer is not None:
+                    timer.stop()
+            self._over.set()
+            self._on_end(self._execution)
+
+    async def _record_to_the_end(self) -> None:
+        try:
             await self._recorder.run()
         except (Fenced, Ended) as error:
             logger.error(
@@ -147,12 +164,6 @@ class Run:
         except Exception:
             logger.exception("%r can not be recorded, and stops.", self._execution)
             await self._give_way()
-        for timer in (self._unwatched, self._overtime, self._stubborn):
-            if timer is not None:
-                timer.stop()
-        self._over.set()
-        self._execution.end()
-        self._on_end(self._execution)
 
     async def _give_way(self) -> None:
         """Stop; show what the store has, and nothing that it does not have."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil, floor
 from typing import TypeAlias
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 logger = logging.getLogger(__name__)
 
@@ -89,14 +89,18 @@ class Wheel:
                 self._place(timer, at)
 
 
-# NOTE: the values must not hold their keys, or no event loop would ever be freed.
-_wheels: WeakKeyDictionary[asyncio.AbstractEventLoop, Wheel] = WeakKeyDictionary()
+# NOTE: the values must not hold their keys, or no event loop would ever be freed. A
+# wheel does, by its timers: it is held by what it has scheduled on its loop, and by
+# nothing else. One without timers has nothing to remember.
+_wheels: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[Wheel]] = WeakKeyDictionary()
 
 
 def wheel() -> Wheel:
     """The wheel of the running event loop."""
     loop = asyncio.get_running_loop()
-    found = _wheels.get(loop)
+    known = _wheels.get(loop)
+    found = known() if known is not None else None
     if found is None:
-        found = _wheels[loop] = Wheel()
+        found = Wheel()
+        _wheels[loop] = ref(found)
     return found
