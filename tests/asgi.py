@@ -165,7 +165,10 @@ class Connection:
     @property
     def ended(self) -> bool:
         """Whether the application said that its body is complete."""
-        return bool(self.messages) and not self.messages[-1].get("more_body", True)
+        return any(
+            m["type"] == "http.response.body" and not m.get("more_body", False)
+            for m in self.messages
+        )
 
     async def until(self, text: bytes) -> bytes:
         """The body, as soon as it has ``text`` in it."""

@@ -7,6 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: no collection needs to walk it again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 async def no_task_is_left() -> AsyncIterator[None]:
     """Every test leaves its event loop as it found it: without tasks."""

@@ -1,0 +1,307 @@
+"""Shared timers, on an event loop whose clock only moves when it would wait."""
+
+import asyncio
+import gc
+import logging
+import selectors
+import weakref
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from asgi_events.wheel import Wheel, wheel
+
+SLOT = 0.025  # seconds: how late a callback may come
+START = 1000.0
+
+
+class Clock(selectors.DefaultSelector):
+    """Never waits: it moves its own time on by as much as it was to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = START
+        self.waits = 0
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        assert timeout is not None, "nothing will ever happen any more"
+        self.now += timeout
+        self.waits += 1
+        return ready
+
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def run(clock: Clock) -> Iterator[Run]:
+    """Run a coroutine on a loop of its own, which has that clock."""
+    loop = asyncio.SelectorEventLoop(clock)
+    loop.time = lambda: clock.now  # type: ignore[method-assign]  # that is the point
+    yield loop.run_until_complete
+    loop.close()
+
+
+def test_calls_back_at_most_a_slot_late(run: Run, clock: Clock) -> None:
+    late: list[float] = []
+
+    async def main() -> None:
+        timers = Wheel()
+        for n in range(200):
+            at = START + n * 0.0037
+
+            def tick(now: float, at: float = at) -> None:
+                late.append(now - at)
+
+            timers.start(tick, at)
+        await asyncio.sleep(2)
+
+    run(main())
+    assert len(late) == 200
+    assert -1e-6 <= min(late)
+    assert max(late) <= SLOT + 1e-6
+
+
+def test_tells_the_tick_the_loop_s_time(run: Run, clock: Clock) -> None:
+    told: list[bool] = []
+
+    def tick(now: float) -> None:
+        told.append(now == clock.now)
+
+    async def main() -> None:
+        Wheel().start(tick, START + 1)
+        await asyncio.sleep(2)
+
+    run(main())
+    assert told == [True]
+
+
+def test_calls_back_whenever_the_tick_says(run: Run) -> None:
+    times: list[float] = []
+
+    def tick(now: float) -> float | None:
+        times.append(round(now - START, 1))
+        return START + 2 * len(times) + 1 if len(times) < 4 else None
+
+    async def main() -> None:
+        Wheel().start(tick, START + 1)
+        await asyncio.sleep(60)
+
+    run(main())
+    assert times == [1.0, 3.0, 5.0, 7.0]
+
+
+def test_calls_back_in_the_next_slot_when_the_time_is_over(run: Run) -> None:
+    times: list[float] = []
+
+    async def main() -> None:
+        Wheel().start(times.append, START - 500)
+        assert times == []  # never within start
+        await asyncio.sleep(1)
+
+    run(main())
+    assert len(times) == 1
+    assert START <= times[0] <= START + SLOT + 1e-6
+
+
+def test_lets_the_loop_run_between_ticks_that_are_always_late(run: Run) -> None:
+    count = 0
+
+    def tick(now: float) -> float | None:
+        nonlocal count
+        count += 1
+        return now - 1 if count < 1000 else None
+
+    async def main() -> None:
+        Wheel().start(tick, START)
+        await asyncio.sleep(1)
+
+    run(main())
+    assert 1 < count <= 1 / SLOT + 2
+
+
+def test_shares_one_timer_of_the_loop_by_slot(run: Run) -> None:
+    called: list[float] = []
+
+    async def main() -> int:
+        loop: Any = asyncio.get_running_loop()
+        timers = Wheel()
+        before = len(loop._scheduled)
+        for _ in range(5000):
+            timers.start(called.append, START + 0.51)
+        used = len(loop._scheduled) - before
+        await asyncio.sleep(1)
+        return used
+
+    assert run(main()) == 1
+    assert len(called) == 5000
+
+
+def test_does_not_call_a_timer_that_was_stopped(run: Run) -> None:
+    called: list[str] = []
+
+    async def main() -> None:
+        timers = Wheel()
+        gone = timers.start(lambda now: called.append("gone"), START + 1)
+        timers.start(lambda now: called.append("kept"), START + 1)
+        gone.stop()
+        gone.stop()  # harmless
+        await asyncio.sleep(2)
+
+    run(main())
+    assert called == ["kept"]
+
+
+def test_leaves_nothing_on_the_loop_when_all_timers_are_stopped(run: Run) -> None:
+    async def main() -> list[Any]:
+        loop: Any = asyncio.get_running_loop()
+        timers = Wheel()
+        for started in [timers.start(print, START + n) for n in range(1, 9)]:
+            started.stop()
+        return [h for h in loop._scheduled if not h.cancelled()]
+
+    assert run(main()) == []
+
+
+def test_places_a_timer_again_where_another_was_stopped(run: Run) -> None:
+    called: list[str] = []
+
+    async def main() -> None:
+        timers = Wheel()
+        timers.start(lambda now: called.append("first"), START + 1).stop()
+        timers.start(lambda now: called.append("second"), START + 1)
+        await asyncio.sleep(2)
+
+    run(main())
+    assert called == ["second"]
+
+
+def test_may_be_stopped_by_a_tick_of_the_same_slot(run: Run) -> None:
+    called: list[int] = []
+
+    async def main() -> None:
+        timers = Wheel()
+
+        def tick(me: int, other: int) -> None:
+            called.append(me)
+            started[other].stop()
+
+        started = {
+            me: timers.start(lambda now, me=me: tick(me, 1 - me), START + 1)
+            for me in (0, 1)
+        }
+        await asyncio.sleep(2)
+
+    run(main())
+    assert len(called) == 1
+
+
+def test_may_stop_itself_while_it_asks_for_more(run: Run) -> None:
+    called: list[float] = []
+
+    async def main() -> None:
+        def tick(now: float) -> float:
+            called.append(now)
+            timer.stop()
+            return now + 1
+
+        timer = Wheel().start(tick, START + 1)
+        await asyncio.sleep(10)
+
+    run(main())
+    assert len(called) == 1
+
+
+def test_may_be_stopped_after_it_was_called(run: Run) -> None:
+    called: list[str] = []
+
+    async def main() -> None:
+        timers = Wheel()
+        done = timers.start(lambda now: called.append("done"), START + 1)
+        await asyncio.sleep(2)
+        timers.start(lambda now: called.append("next"), START + 3)
+        done.stop()
+        await asyncio.sleep(2)
+
+    run(main())
+    assert called == ["done", "next"]
+
+
+def test_logs_a_failing_tick_and_goes_on(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[float] = []
+
+    def fail(now: float) -> None:
+        raise ValueError("bad tick")
+
+    async def main() -> None:
+        timers = Wheel()
+        timers.start(fail, START + 1)
+        timers.start(called.append, START + 1)
+        timers.start(called.append, START + 2)
+        await asyncio.sleep(3)
+
+    run(main())
+    assert len(called) == 2
+    assert [(r.levelno, r.message) for r in caplog.records] == [
+        (logging.ERROR, "A timer failed; the others go on.")
+    ]
+
+
+def test_does_not_wake_the_loop_without_need(run: Run, clock: Clock) -> None:
+    async def main() -> None:
+        Wheel().start(lambda now: None, START + 3600)
+        await asyncio.sleep(3000)
+
+    run(main())
+    assert clock.waits == 1
+
+
+def test_is_one_for_each_event_loop() -> None:
+    async def same() -> tuple[Wheel, bool]:
+        return wheel(), wheel() is wheel()
+
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    (one, same_one), (other, same_other) = (
+        loop.run_until_complete(same()) for loop in loops
+    )
+    for loop in loops:
+        loop.close()
+    assert (same_one, same_other, one is other) == (True, True, False)
+
+
+@pytest.mark.parametrize("pending", [False, True], ids=["idle", "pending"])
+def test_lets_an_event_loop_be_freed(pending: bool) -> None:
+    async def use() -> weakref.ref[asyncio.AbstractEventLoop]:
+        loop = asyncio.get_running_loop()
+        timer = wheel().start(lambda now: None, loop.time() + 1000)
+        if not pending:
+            timer.stop()
+        return weakref.ref(loop)
+
+    gone = asyncio.run(use())
+    gc.collect()
+    assert gone() is None
+
+
+async def test_calls_back_on_a_real_loop() -> None:
+    loop = asyncio.get_running_loop()
+    called = loop.create_future()
+    wheel().start(called.set_result, loop.time() + 0.03)
+    now = await asyncio.wait_for(called, 10)
+    assert now <= loop.time()
+
+
+def test_needs_a_running_loop() -> None:
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        wheel()
