@@ -1,0 +1,605 @@
+"""The recorder, against a store that fails in every way a store may fail."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from asgi_events import Executions, agent, current_state
+from asgi_events.actors import Actor
+from asgi_events.exceptions import Ended, Fenced, Unavailable
+from asgi_events.execution import Execution
+from asgi_events.follower import reap
+from asgi_events.log import Log
+from asgi_events.recorder import Recorder
+from asgi_events.stores import Ack, Grant, Page
+from asgi_events.stores.memory import MemoryStore
+from tests.asgi import TIMEOUT, Connection, data, kinds
+
+KEY = "a" * 32
+WRITER = "writer"
+
+
+class FaultyStore(MemoryStore):
+    """A ``MemoryStore`` that fails as it is told, and counts how often it is called.
+
+    Attributes:
+        before: What the next calls of a method raise, having done nothing.
+        after: What they raise, having done it all the same.
+        up: While it is cleared every call is ``Unavailable``.
+        fast: While it is cleared ``append`` waits.
+        called: How often a method was called.
+        appended: How many frames each ``append`` was given.
+    """
+
+    def __init__(self, **bounds: int) -> None:
+        super().__init__(**bounds)
+        self.before: dict[str, list[Exception]] = defaultdict(list)
+        self.after: dict[str, list[Exception]] = defaultdict(list)
+        self.up = asyncio.Event()
+        self.up.set()
+        self.fast = asyncio.Event()
+        self.fast.set()
+        self.called: dict[str, int] = defaultdict(int)
+        self.appended: list[int] = []
+        self._changed = asyncio.Event()
+
+    async def calls(self, method: str, count: int) -> None:
+        """Wait until ``method`` was called ``count`` times more than now."""
+        wanted = self.called[method] + count
+        async with asyncio.timeout(TIMEOUT):
+            while self.called[method] < wanted:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def lose(self, key: str, count: int) -> None:
+        """Go back by ``count`` frames, as a replica may that takes over."""
+        log = self._logs[key]
+        del log.frames[-count:], log.ends[-count:]
+
+    async def take_over(self, key: str) -> None:
+        """Do as another process does that takes the writer for dead."""
+        log = self._logs[key]
+        log.alive_until = 0.0
+        await reap(self, key, log.first + len(log.frames) - 1)
+
+    def frames(self, key: str) -> list[bytes]:
+        return list(self._logs[key].frames)
+
+    async def append(
+        self,
+        key: str,
+        grant: Grant,
+        after: int,
+        frames: Sequence[bytes],
+        *,
+        end: str | None = None,
+    ) -> Ack:
+        self._call("append")
+        self.appended.append(len(frames))
+        await self.fast.wait()
+        ack = await super().append(key, grant, after, frames, end=end)
+        return self._answer("append", ack)
+
+    async def renew(self, key: str, grant: Grant) -> Ack:
+        self._call("renew")
+        return self._answer("renew", await super().renew(key, grant))
+
+    async def read(self, key: str, after: int, limit: int) -> Page | None:
+        self._call("read")
+        return await super().read(key, after, limit)
+
+    def _call(self, method: str) -> None:
+        self.called[method] += 1
+        self._changed.set()
+        if not self.up.is_set():
+            raise Unavailable("The store is down.")
+        if self.before[method]:
+            raise self.before[method].pop(0)
+
+    def _answer(self, method: str, ack: Ack) -> Ack:
+        if self.after[method]:
+            raise self.after[method].pop(0)
+        return ack
+
+
+class Recording:
+    """A log, its recorder, and their store."""
+
+    def __init__(self, store: FaultyStore, log: Log) -> None:
+        self.store = store
+        self.log = log
+        self.cancels = 0
+        self.task: asyncio.Task[None]
+
+    def append(self, *texts: str, end: str | None = None) -> None:
+        for text in texts:
+            self.log.append(f"data: {text}\n\n".encode(), end=end)
+
+    def cancel(self) -> None:
+        self.cancels += 1
+
+    async def recorded(self) -> None:
+        await asyncio.wait_for(asyncio.shield(self.task), TIMEOUT)
+
+    async def stored(self) -> list[str]:
+        page = await MemoryStore.read(self.store, KEY, 0, 1 << 20)
+        assert page is not None
+        return [frame.decode() for frame in page.frames]
+
+
+def frames(*texts: str) -> list[str]:
+    return [f"id: {KEY}:{n}\ndata: {text}\n\n" for n, text in enumerate(texts, 1)]
+
+
+@asynccontextmanager
+async def recording(
+    *, lease: float = TIMEOUT * 3, **bounds: int
+) -> AsyncIterator[Recording]:
+    store = FaultyStore()
+    grant = await store.open(KEY, writer=WRITER, lease=lease, ttl=TIMEOUT, meta={})
+    log = Log(KEY, stored=True, **bounds)
+    this = Recording(store, log)
+    recorder = Recorder(log, store, grant, lease=lease)
+    recorder.on_cancel = this.cancel
+    this.task = asyncio.create_task(recorder.run())
+    try:
+        yield this
+    finally:
+        this.task.cancel()
+        await asyncio.wait({this.task})
+
+
+async def test_stores_all_that_waits_in_one_call() -> None:
+    async with recording() as this:
+        this.append("a", "b", "c")
+        this.append("d", end="completed")
+        await this.recorded()
+        assert this.store.appended == [4]
+        assert await this.stored() == frames("a", "b", "c", "d")
+        assert this.log.committed == 4
+
+
+async def test_takes_what_was_appended_meanwhile_with_the_next_call() -> None:
+    async with recording() as this:
+        this.store.fast.clear()
+        this.append("a")
+        await this.store.calls("append", 1)
+        this.append("b", "c")
+        this.append("d", end="completed")
+        this.store.fast.set()
+        await this.recorded()
+        assert this.store.appended == [1, 3]
+        assert await this.stored() == frames("a", "b", "c", "d")
+
+
+async def test_ends_when_the_terminal_frame_is_stored_and_not_before() -> None:
+    async with recording() as this:
+        this.store.fast.clear()
+        this.append("a", end="completed")
+        await this.store.calls("append", 1)
+        before = (this.task.done(), this.log.committed)
+        this.store.fast.set()
+        await this.recorded()
+        page = await this.store.read(KEY, 0, 100)
+        assert before == (False, 0)
+        assert page is not None and page.end == "completed"
+
+
+async def test_commits_nothing_that_the_store_has_not_taken() -> None:
+    async with recording() as this:
+        this.store.up.clear()
+        this.append("a", "b")
+        await this.store.calls("append", 2)
+        assert this.log.committed == 0
+        this.store.up.set()
+        this.append("c", end="completed")
+        await this.recorded()
+        assert this.log.committed == 3
+        assert await this.stored() == frames("a", "b", "c")
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_asks_again_whether_the_store_did_it_or_not(moment: str) -> None:
+    async with recording() as this:
+        faults = getattr(this.store, moment)["append"]
+        faults += [Unavailable("What now?"), Unavailable("And now?")]
+        this.append("a")
+        this.append("b", end="completed")
+        await this.recorded()
+        assert this.store.called["append"] == 3
+        assert await this.stored() == frames("a", "b")
+
+
+async def test_sends_again_what_the_store_has_lost() -> None:
+    async with recording() as this:
+        this.append("a", "b", "c")
+        await this.store.calls("append", 1)
+        await asyncio.sleep(0)
+        this.store.lose(KEY, 2)
+        this.append("d", "e")
+        this.append("f", end="completed")
+        await this.recorded()
+        assert await this.stored() == frames("a", "b", "c", "d", "e", "f")
+        assert this.log.committed == 6
+
+
+async def test_gives_up_rather_than_store_frames_under_wrong_numbers() -> None:
+    async with recording(max_events=4) as this:
+        for number in range(1, 13):
+            this.append(str(number))
+            await this.store.calls("append", 1)
+            await asyncio.sleep(0)
+        held = this.log.first
+        this.store.lose(KEY, 11)
+        this.append("13", end="completed")
+        await asyncio.wait({this.task}, timeout=TIMEOUT)
+        stored = await this.stored()
+        assert held > 2  # so frame 2 can not be sent again
+        assert stored == frames(*map(str, range(1, len(stored) + 1)))
+        assert this.task.exception() is not None
+
+
+@pytest.mark.parametrize("error", [Fenced("Not yours."), Ended("Over.")], ids=str)
+async def test_stops_at_once_when_the_log_is_not_ours(error: Exception) -> None:
+    async with recording() as this:
+        this.store.before["append"] += [error]
+        this.append("a")
+        with pytest.raises(type(error)):
+            await this.recorded()
+        assert this.store.called["append"] == 1
+        assert this.log.committed == 0
+
+
+async def test_renews_the_lease_when_it_is_quiet() -> None:
+    async with recording(lease=0.3) as this:
+        await this.store.calls("renew", 3)
+        await asyncio.sleep(0)
+        page = await this.store.read(KEY, 0, 100)
+        assert page is not None and page.alive
+        assert this.store.called["append"] == 0
+
+
+async def test_renews_while_the_store_comes_and_goes() -> None:
+    async with recording(lease=0.1) as this:
+        this.store.before["renew"] += [Unavailable("Gone."), Unavailable("Still.")]
+        await this.store.calls("renew", 4)
+        this.append("a", end="completed")
+        await this.recorded()
+        assert await this.stored() == frames("a")
+
+
+async def test_is_told_of_a_lost_lease_by_the_renewal() -> None:
+    async with recording(lease=0.1) as this:
+        this.store.before["renew"] += [Fenced("Reaped.")]
+        with pytest.raises(Fenced):
+            await this.recorded()
+
+
+async def test_passes_on_a_cancel_with_the_next_append() -> None:
+    async with recording() as this:
+        await this.store.cancel(KEY)
+        assert this.cancels == 0
+        this.append("a")
+        await this.store.calls("append", 1)
+        await asyncio.sleep(0)
+        assert this.cancels == 1
+
+
+async def test_passes_on_a_cancel_with_the_next_renewal() -> None:
+    async with recording(lease=0.1) as this:
+        await this.store.cancel(KEY)
+        await this.store.calls("renew", 1)
+        await asyncio.sleep(0)
+        assert this.cancels == 1
+
+
+# The same, as viewers see it
+
+
+Make = Callable[..., Executions]
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
+    """Makes ``Executions`` and drains them when the test is over."""
+    made: list[Executions] = []
+
+    def make(*actors: Actor[..., Any], **options: Any) -> Executions:
+        made.append(Executions(*actors, **options))
+        return made[-1]
+
+    yield make
+    for executions in made:
+        await executions.drain(0)
+
+
+class Steps:
+    """An actor that publishes a step each time it is told to."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[int | None] = asyncio.Queue()
+        self.published: list[int] = []
+        self.ended = ""
+
+        @agent
+        async def step() -> None:
+            try:
+                while (number := await self.told.get()) is not None:
+                    await current_state().progress(number)
+                    self.published.append(number)
+            except asyncio.CancelledError:
+                self.ended = "cancelled"
+                raise
+            self.ended = "returned"
+
+        self.actor: Actor[..., Any] = step
+
+    def tell(self, *numbers: int | None) -> None:
+        for number in numbers:
+            self.told.put_nowait(number)
+
+
+def viewer(executions: Executions, execution: Execution) -> Connection:
+    return Connection(executions.response(execution))
+
+
+def steps_in(told: list[Any]) -> list[float]:
+    return [event["current"] for event in told if event["event_type"] == "progress"]
+
+
+async def end_of(execution: Execution) -> str:
+    return str(await asyncio.wait_for(execution.wait(), TIMEOUT))
+
+
+async def test_shows_nothing_while_the_store_is_away_and_then_everything_once(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store, heartbeat_interval=0.03)
+    execution = await executions.start("step")
+    async with viewer(executions, execution) as connection:
+        steps.tell(1)
+        await connection.until(b'"current":1.0')
+        store.up.clear()
+        steps.tell(2, 3)
+        before = len(connection.body)
+        await connection.until(b": keep-alive\n: keep-alive\n")
+        hidden = connection.body[before:].replace(b": keep-alive\n", b"")
+        store.up.set()
+        steps.tell(None)
+        events = await connection.events()
+    assert hidden == b""
+    assert [e.id for e in events[:-1]] == [f"{execution.id}:{n}" for n in range(1, 7)]
+    assert steps_in(data(events)) == [1, 2, 3]
+    assert kinds(events)[-1] == "complete"
+    assert "The store is down. Trying again." in caplog.text
+
+
+async def test_lets_a_viewer_come_while_the_store_is_away(make: Make) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store, heartbeat_interval=0.03)
+    execution = await executions.start("step")
+    async with viewer(executions, execution) as first:
+        await first.until(b"started")
+    store.up.clear()
+    steps.tell(1, None)
+    async with viewer(executions, execution) as second:
+        await second.until(b": keep-alive\n")
+        before = second.body
+        store.up.set()
+        events = await second.events()
+    assert b"started" in before and b"progress" not in before
+    assert steps_in(data(events)) == [1]
+
+
+async def test_reads_old_frames_again_and_again_while_the_store_is_away(
+    make: Make,
+) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store, heartbeat_interval=0.03, max_events=4)
+    execution = await executions.start("step")
+    steps.tell(*range(20), None)
+    assert await end_of(execution) == "completed"
+    store.up.clear()
+    async with viewer(executions, execution) as connection:
+        await connection.until(b": keep-alive\n")
+        before = b"data:" in connection.body
+        store.up.set()
+        events = await connection.events()
+    assert not before
+    assert steps_in(data(events)) == [*range(20)]
+
+
+async def test_does_not_spin_when_a_read_fails_for_good(make: Make) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store, max_events=4)
+    execution = await executions.start("step")
+    steps.tell(*range(20), None)
+    await end_of(execution)
+    store.before["read"] += [OSError("disk on fire") for _ in range(1000)]
+    async with viewer(executions, execution) as connection:
+        await connection.until(b": stream-start\n")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        reads = store.called["read"]
+        store.before["read"].clear()
+    assert reads < 20
+
+
+async def test_cancels_the_actor_and_tells_viewers_that_it_is_lost(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store)
+    execution = await executions.start("step")
+    async with viewer(executions, execution) as connection:
+        await connection.until(b"started")
+        await store.take_over(execution.id)
+        steps.tell(1)
+        events = await connection.events()
+    *_, last, end = events
+    assert data(events)[-1] == {
+        "event_type": "lost",
+        "message": "The process that ran this execution died",
+    }
+    assert last.event is None and (end.event, end.data) == ("end", '{"status":"lost"}')
+    assert await end_of(execution) == "lost"
+    assert steps.ended == "cancelled"
+    assert "is not ours any more, and stops" in caplog.text
+
+
+async def test_shows_after_a_take_over_what_is_stored_and_nothing_else(
+    make: Make,
+) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store)
+    execution = await executions.start("step")
+    async with viewer(executions, execution) as connection:
+        await connection.until(b"started")
+        store.fast.clear()
+        steps.tell(1, 2, 3)
+        await store.calls("append", 1)
+        await store.take_over(execution.id)
+        store.fast.set()
+        await connection.end()
+    stored = b"".join(store.frames(execution.id))
+    assert connection.body == (
+        b": stream-start\nretry: 3000\n%bevent: end\ndata: "
+        b'{"status":"lost"}\n\n' % stored
+    )
+    assert stored.count(b"id: ") == 2
+
+
+async def test_does_not_claim_a_success_that_was_not_stored(make: Make) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store)
+    execution = await executions.start("step")
+    async with viewer(executions, execution) as connection:
+        await connection.until(b"started")
+        store.fast.clear()
+        steps.tell(None)
+        await store.calls("append", 1)  # the actor's end; the terminal frame waits
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert execution.log.end == "completed"
+        await store.take_over(execution.id)
+        store.fast.set()
+        events = await connection.events()
+    assert kinds(events)[-1] == "lost"
+    assert "complete" not in kinds(events)
+    assert await end_of(execution) == "lost"
+
+
+async def test_is_lost_when_the_store_breaks_its_promises(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store, lease=0.1)
+    execution = await executions.start("step")
+    async with viewer(executions, execution) as connection:
+        await connection.until(b"started")
+        store.before["append"] += [ZeroDivisionError("a bug")]
+        steps.tell(1)
+        events = await connection.events()
+    assert kinds(events)[-1] == "lost"
+    assert b"a bug" not in connection.body
+    assert steps.ended == "cancelled"
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
+async def test_holds_the_actor_back_while_the_store_is_slow(make: Make) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store, max_events=4)
+    execution = await executions.start("step")
+    async with viewer(executions, execution) as connection:
+        await connection.until(b"started")
+        store.fast.clear()
+        steps.tell(*range(50), None)
+        await store.calls("append", 1)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        published = len(steps.published)
+        waiting = len(execution.log.uncommitted())
+        store.fast.set()
+        events = await connection.events()
+    assert published < 10
+    assert waiting <= 5  # max_events, and the one its publisher waits for
+    assert steps_in(data(events)) == [*range(50)]
+    assert kinds(events)[-1] == "complete"
+
+
+async def test_holds_the_actor_back_by_bytes_as_well(make: Make) -> None:
+    store = FaultyStore()
+    published: list[int] = []
+
+    @agent
+    async def talk() -> None:
+        for number in range(20):
+            await current_state().text("x" * 1000)
+            published.append(number)
+
+    executions = make(talk, store=store, max_bytes=3000)
+    store.fast.clear()
+    execution = await executions.start(talk)
+    await store.calls("append", 1)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    held = len(published)
+    store.fast.set()
+    assert await end_of(execution) == "completed"
+    assert held < 4
+    assert len(published) == 20
+
+
+async def test_cancels_an_actor_that_the_store_wants_held_back(make: Make) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store, max_events=4)
+    execution = await executions.start("step")
+    await store.calls("append", 1)
+    store.fast.clear()
+    steps.tell(*range(50))
+    await store.calls("append", 1)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await execution.cancel()
+    store.fast.set()
+    assert await end_of(execution) == "cancelled"
+    assert steps.ended == "cancelled"
+
+
+async def test_heeds_a_cancel_that_somebody_else_left_in_the_store(
+    make: Make,
+) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store)
+    execution = await executions.start("step")
+    async with viewer(executions, execution) as connection:
+        await connection.until(b"started")
+        assert await store.cancel(execution.id) is True
+        steps.tell(1)
+        events = await connection.events()
+    assert data(events)[-1] == {
+        "event_type": "cancelled",
+        "message": "Execution cancelled",
+    }
+    assert steps.ended == "cancelled"
+
+
+async def test_leaves_nothing_behind_when_it_drains_without_its_store(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, steps = FaultyStore(), Steps()
+    executions = make(steps.actor, store=store, cancel_timeout=0.03)
+    execution = await executions.start("step")
+    await store.calls("append", 1)
+    store.up.clear()
+    await asyncio.wait_for(executions.drain(0), TIMEOUT)
+    assert steps.ended == "cancelled"
+    running = [task for task in asyncio.all_tasks() if not task.done()]
+    store.up.set()
+    await asyncio.wait({asyncio.ensure_future(execution.wait())}, timeout=3)
+    assert running == [asyncio.current_task()]
