@@ -84,7 +84,7 @@ class Cursor:
             self._over = True
             return self._introduce(self._farewell)
         if self.position < self.log.first - 1:
-            return self._take_old()
+            return self._take_old(limit)
         if self.position < self.log.committed:
             first = self.position + 1
             chunk, self.position = self.log.join(self.position, limit)
@@ -125,10 +125,10 @@ class Cursor:
         if on_close is not None:
             on_close(self)
 
-    def _take_old(self) -> bytes | None:
+    def _take_old(self, limit: int) -> bytes | None:
         if self._read_page is None:
             self._skip_to(self.log.first)
-            return self.take()
+            return self.take(limit)
         page, self._page = self._page, None
         if page is None:
             return b""

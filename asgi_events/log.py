@@ -142,8 +142,8 @@ class Log:
 
     @property
     def full(self) -> bool:
-        """Whether the bounds are reached and nothing can be let go."""
-        return self._over() and not self._make_room()
+        """Whether the bounds are reached, nothing can be let go, and more may come."""
+        return self.end is None and self._over() and not self._make_room()
 
     def room(self) -> asyncio.Future[None]:
         """Done when the log is no longer full."""
@@ -205,7 +205,7 @@ class Log:
 
     def _over(self) -> bool:
         return len(self._frames) > self._max_events or (
-            bool(self._ends) and self._ends[-1] - self._start > self._max_bytes
+            len(self._frames) > 1 and self._ends[-1] - self._start > self._max_bytes
         )
 
     def _make_room(self) -> bool:

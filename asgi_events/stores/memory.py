@@ -17,7 +17,7 @@ class _Log:
     lease: float
     alive_until: float
     meta: Mapping[str, str]
-    epoch: int = 1
+    epoch: int
     first: int = 1
     end: str | None = None
     cancel: bool = False
@@ -53,6 +53,7 @@ class MemoryStore:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._logs: dict[str, _Log] = {}
+        self._epochs = 0
         self._watches: set[_MemoryWatch] = set()
 
     async def open(
@@ -67,7 +68,8 @@ class MemoryStore:
         now = monotonic()
         log = self._find(key)
         if log is None:
-            log = _Log(writer, ttl, lease, now + lease, dict(meta))
+            self._epochs += 1  # a deleted log's writer does not write its successor
+            log = _Log(writer, ttl, lease, now + lease, dict(meta), epoch=self._epochs)
             self._logs[key] = log
         elif log.end is not None:
             raise Ended(f"The log {key!r} has ended.")
@@ -131,7 +133,8 @@ class MemoryStore:
             return False
         if monotonic() < log.alive_until:
             return False
-        log.epoch += 1
+        self._epochs += 1
+        log.epoch = self._epochs
         log.ends.append((log.ends[-1] if log.ends else 0) + len(frame))
         log.frames.append(frame)
         log.end = end
