@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 def numbered(name: str, number: int, block: bytes) -> bytes:
-    """The frame of a retained execution."""
-    return b"id: %b:%d\n%b" % (name.encode(), number, block)
+    """The frame of a retained execution: the block, with its id as the last field."""
+    return b"%bid: %b:%d\n\n" % (block[:-1], name.encode(), number)
 
 
 class Log:

@@ -2,7 +2,7 @@ r"""The wire format of Server-Sent Events, without I/O.
 
 Spec: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
-Three rules are ours, each found with a real client that breaks without it:
+Four rules are ours, each found with a real client that breaks without it:
 
 1. Lines end in LF, never CRLF: @ag-ui/client splits frames on two LFs only.
 2. A comment is ONE line and no blank line follows: ``: keep-alive\n``. A blank line
@@ -10,6 +10,8 @@ Three rules are ours, each found with a real client that breaks without it:
    openai once an id was seen.
 3. A block always has ``data``: one with only ``id`` or ``retry`` is a phantom message
    in the same clients.
+4. ``id`` comes after ``data``. fetch-event-source takes an id for seen when it has read
+   that line; were it first, a connection cut inside of the data would lose the event.
 """
 
 import codecs
@@ -100,12 +102,13 @@ class ServerSentEvent:
             lines.append(f": {self.comment}\n")
         if self.event is not None:
             lines.append(f"event: {self.event}\n")
-        if self.id is not None:
-            lines.append(f"id: {self.id}\n")
         if self.retry is not None:
             lines.append(f"retry: {self.retry}\n")
         if self.data is not None:
             lines.extend(f"data: {line}\n" for line in _LINE_END.split(self.data))
+        if self.id is not None:
+            lines.append(f"id: {self.id}\n")
+        if self.data is not None:
             lines.append("\n")
         text = "".join(lines)
         try:

@@ -253,8 +253,8 @@ async def test_starts_and_streams_when_the_client_accepts_a_stream(make: Make) -
     assert c.ended
     assert len(frames) == 10
     assert frames[-1] == (
-        b'id: %b:10\ndata: {"event_type":"complete","message":"Execution completed '
-        b'successfully","result":7}\n\n' % execution.id.encode()
+        b'data: {"event_type":"complete","message":"Execution completed '
+        b'successfully","result":7}\nid: %b:10\n\n' % execution.id.encode()
     )
 
 

@@ -20,7 +20,7 @@ END = b'event: end\ndata: {"status":"completed"}\n\n'
 
 
 def frame(number: int, size: int = 0) -> bytes:
-    return b"id: x:%d\ndata: %d%b\n\n" % (number, number, b"." * size)
+    return b"data: %d%b\nid: x:%d\n\n" % (number, b"." * size, number)
 
 
 def frames(first: int, last: int, size: int = 0) -> bytes:

@@ -187,7 +187,7 @@ def test_spreads_those_who_are_sent_away_together(
         pytest.param(Point(x=1), b'data: {"x":1,"y":null}\n\n', id="model"),
         pytest.param(
             ServerSentEvent(data="1", event="tick", id="7", retry=5),
-            b"event: tick\nid: 7\nretry: 5\ndata: 1\n\n",
+            b"event: tick\nretry: 5\ndata: 1\nid: 7\n\n",
             id="ServerSentEvent",
         ),
         pytest.param(ServerSentEvent(comment="hi"), b": hi\n", id="comment"),

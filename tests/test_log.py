@@ -47,9 +47,9 @@ def test_numbers_frames_from_one_without_holes() -> None:
     log = filled(Log("x"), 3)
 
     assert log.since(0) == [
-        b"id: x:1\ndata: 1\n\n",
-        b"id: x:2\ndata: 2\n\n",
-        b"id: x:3\ndata: 3\n\n",
+        b"data: 1\nid: x:1\n\n",
+        b"data: 2\nid: x:2\n\n",
+        b"data: 3\nid: x:3\n\n",
     ]
     assert (log.first, log.last, log.committed) == (1, 3, 3)
 
@@ -67,7 +67,7 @@ def test_goes_on_numbering_after_old_frames_are_gone() -> None:
         log.commit(number)
 
     assert log.since(log.first - 1) == [
-        b"id: x:%d\ndata: %d\n\n" % (n, n) for n in range(log.first, 8)
+        b"data: %d\nid: x:%d\n\n" % (n, n) for n in range(log.first, 8)
     ]
     assert log.first > 1
 
@@ -80,7 +80,7 @@ def test_appends_nothing_after_the_terminal_frame(stored: bool) -> None:
     log.append(b"data: late\n\n")
     log.append(b"data: again\n\n", end="failed")
 
-    assert log.since(0) == [b"id: x:1\ndata: end\n\n"]
+    assert log.since(0) == [b"data: end\nid: x:1\n\n"]
     assert (log.last, log.end) == (1, "completed")
 
 
@@ -118,9 +118,9 @@ def test_gives_only_committed_frames() -> None:
 
     log.commit(2)
 
-    assert cursor.take() == b"id: x:1\ndata: 1\n\nid: x:2\ndata: 2\n\n"
+    assert cursor.take() == b"data: 1\nid: x:1\n\ndata: 2\nid: x:2\n\n"
     assert cursor.take() == b""
-    assert log.uncommitted() == [b"id: x:3\ndata: 3\n\n"]
+    assert log.uncommitted() == [b"data: 3\nid: x:3\n\n"]
 
 
 def test_does_not_give_the_terminal_frame_before_it_is_stored() -> None:
@@ -133,7 +133,7 @@ def test_does_not_give_the_terminal_frame_before_it_is_stored() -> None:
 
     log.commit(1)
 
-    assert cursor.take() == b"id: x:1\ndata: end\n\n"
+    assert cursor.take() == b"data: end\nid: x:1\n\n"
     assert cursor.finished
 
 
@@ -242,7 +242,7 @@ async def test_wakes_a_few_at_every_frame() -> None:
 def test_holds_the_frames_that_another_process_has_numbered() -> None:
     log = Log("x", stored=True, start=5)
     cursor = Cursor(log, last_event_id="x:5")
-    ours = [b"id: x:6\ndata: 6\n\n", b"id: x:7\ndata: 7\n\n"]
+    ours = [b"data: 6\nid: x:6\n\n", b"data: 7\nid: x:7\n\n"]
 
     log.extend(ours, end="completed")
 
@@ -253,13 +253,13 @@ def test_holds_the_frames_that_another_process_has_numbered() -> None:
 
 def test_goes_on_further_ahead_when_it_skips() -> None:
     log = Log("x", stored=True)
-    log.extend([b"id: x:1\ndata: 1\n\n"], end=None)
+    log.extend([b"data: 1\nid: x:1\n\n"], end=None)
 
     log.skip_to(100)
-    log.extend([b"id: x:100\ndata: 100\n\n"], end=None)
+    log.extend([b"data: 100\nid: x:100\n\n"], end=None)
 
     assert (log.first, log.last, log.committed) == (100, 100, 100)
-    assert Cursor(log, last_event_id="x:99").take() == b"id: x:100\ndata: 100\n\n"
+    assert Cursor(log, last_event_id="x:99").take() == b"data: 100\nid: x:100\n\n"
 
 
 def test_takes_back_what_is_not_stored() -> None:
@@ -270,10 +270,10 @@ def test_takes_back_what_is_not_stored() -> None:
 
     log.rewind()
 
-    assert log.since(0) == [b"id: x:1\ndata: 1\n\n", b"id: x:2\ndata: 2\n\n"]
+    assert log.since(0) == [b"data: 1\nid: x:1\n\n", b"data: 2\nid: x:2\n\n"]
     assert (log.last, log.committed, log.end) == (2, 2, None)
-    log.extend([b"id: x:3\ndata: lost\n\n"], end="lost")
-    assert Cursor(log, last_event_id="x:2").take() == b"id: x:3\ndata: lost\n\n"
+    log.extend([b"data: lost\nid: x:3\n\n"], end="lost")
+    assert Cursor(log, last_event_id="x:2").take() == b"data: lost\nid: x:3\n\n"
 
 
 # Joins

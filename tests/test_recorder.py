@@ -132,7 +132,7 @@ class Recording:
 
 
 def frames(*texts: str) -> list[str]:
-    return [f"id: {KEY}:{n}\ndata: {text}\n\n" for n, text in enumerate(texts, 1)]
+    return [f"data: {text}\nid: {KEY}:{n}\n\n" for n, text in enumerate(texts, 1)]
 
 
 @asynccontextmanager

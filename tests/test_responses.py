@@ -207,7 +207,7 @@ async def test_takes_items_of_every_kind() -> None:
         b"event: raw\ndata: bytes\n\n"
         b'data: {"a":null}\n\n'
         b'data: {"x":1}\n\n'
-        b"event: named\nid: 9\ndata: \n\n"
+        b"event: named\ndata: \nid: 9\n\n"
     )
 
 
@@ -840,7 +840,7 @@ async def test_leaves_others_their_turns_while_it_sends_a_long_log(
             await EventSourceResponse(Cursor(log))(scope, receive, count)
 
         async with Connection(app) as c:
-            await c.until(Flood.block)
+            await c.until(Flood.block.rstrip())
             if leaves:
                 c.disconnect()
             await c.end()

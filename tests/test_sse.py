@@ -113,10 +113,10 @@ def test_writes_utf_8_without_cr_and_without_bom(event: ServerSentEvent) -> None
         ),
         pytest.param(
             ServerSentEvent(data="x", event="e", id="i", retry=0, comment="c"),
-            b": c\nevent: e\nid: i\nretry: 0\ndata: x\n\n",
+            b": c\nevent: e\nretry: 0\ndata: x\nid: i\n\n",
             id="all fields",
         ),
-        pytest.param(ServerSentEvent(data="x", id=""), b"id: \ndata: x\n\n", id="id"),
+        pytest.param(ServerSentEvent(data="x", id=""), b"data: x\nid: \n\n", id="id"),
         pytest.param(ServerSentEvent(comment="c"), b": c\n", id="only a comment"),
         pytest.param(ServerSentEvent(), b"", id="nothing"),
     ],

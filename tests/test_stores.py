@@ -59,7 +59,7 @@ PassTime = Callable[[float], Awaitable[None]]
 
 
 def frames(first: int, last: int) -> list[bytes]:
-    return [b"id: k:%d\ndata: %d\n\n" % (n, n) for n in range(first, last + 1)]
+    return [b"data: %d\nid: k:%d\n\n" % (n, n) for n in range(first, last + 1)]
 
 
 async def opened(store: EventStore, key: str = "k", *, writer: str = "w") -> Grant:
