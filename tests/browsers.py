@@ -1,0 +1,40 @@
+"""The Chromium of the machine, driven by Playwright."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from tests.servers import require
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+_CHROMIUM = "chromium"
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser; where there is none, the test is skipped, or fails in CI."""
+    require(find_spec("playwright"), "playwright is not installed")
+    require(shutil.which(_CHROMIUM), f"{_CHROMIUM} is not installed")
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which(_CHROMIUM), args=_ARGUMENTS
+        )
+        yield browser
+        await browser.close()
