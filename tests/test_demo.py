@@ -1,0 +1,326 @@
+"""The demo, as a newcomer runs it: the command, and the page in Chromium."""
+
+import contextlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
+
+from asgi_events.cli import main
+from asgi_events.demo import Demo
+from asgi_events.sse import Decoder
+from tests.asgi import call, data
+from tests.browsers import chromium
+from tests.servers import TIMEOUT, Server
+
+ENDED = '#outcome:not([data-status=""]):not([data-status="started"])'
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Twelve files of Python, one that is not text, and links that lead outside."""
+    root = tmp_path / "tree"
+    for number in range(12):
+        folder = root / f"part{number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"m{number:02}.py").write_text("x = 1\n" * (number + 1))
+    (root / "data.bin").write_bytes(b"\0" * 100)
+    (root / ".git").mkdir()
+    (root / ".git" / "config").write_text("hidden\n")
+    secret = tmp_path / "secret.py"
+    secret.write_text("password = 'hunter2'\n")
+    (root / "link.py").symlink_to(secret)
+    (root / "outside").symlink_to(tmp_path, target_is_directory=True)
+    (root / "loop").symlink_to(root / "loop")
+    return root
+
+
+RESULT = {
+    "files": 12,
+    "lines": 78,
+    "bytes": 468,
+    "languages": {".py": {"files": 12, "lines": 78}},
+}
+
+
+class DemoServer(Server):
+    """The command ``asgi-events demo``, in a process of its own."""
+
+    def __init__(self, tree: Path, port: int = 0) -> None:
+        super().__init__(f"demo of {tree}")
+        self._arguments = ["demo", str(tree), "--port", str(port)]
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-W", "error", "-m", "asgi_events", *self._arguments]
+
+
+@pytest.fixture
+def server(tree: Path) -> Iterator[DemoServer]:
+    with DemoServer(tree) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+@contextlib.asynccontextmanager
+async def opened(browser: Browser, url: str) -> AsyncIterator[Page]:
+    """A page that broke no rule of its Content-Security-Policy and raised nothing."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    wrong: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            wrong.append(message.text)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    await page.goto(url)
+    try:
+        yield page
+    finally:
+        await context.close()
+    assert wrong == []
+
+
+async def start(page: Page, *, pace: str) -> None:
+    await page.fill("#pattern", "*.py")
+    await page.fill("#pace", pace)
+    await page.press("#pace", "Enter")
+    await page.wait_for_selector(
+        '#connection:is([data-state="live"], [data-state="ended"])'
+    )
+
+
+async def seen(page: Page) -> list[tuple[str | None, str | None]]:
+    """The address and status of every node of the tree."""
+    nodes = await page.locator("#tree [data-address]").all()
+    return sorted(
+        [
+            (
+                await node.get_attribute("data-address"),
+                await node.get_attribute("data-status"),
+            )
+            for node in nodes
+        ]
+    )
+
+
+WHOLE = sorted(
+    [
+        ("survey", "completed"),
+        ("survey/list_files", "completed"),
+        ("survey/measure", "completed"),
+        *((f"survey/measure#{n}", "completed") for n in range(2, 13)),
+        ("survey/report", "completed"),
+    ]
+)
+# survey, list_files, 12 × (two of measure, progress), a log line, report and its words
+CALLS = 2 + 2 + 12 * 3 + 1 + 2
+
+
+async def test_surveys_the_tree_and_nothing_outside_it(tree: Path) -> None:
+    demo = Demo(tree)
+    headers = {"accept": "text/event-stream"}
+    answer = await call(
+        demo, "POST", "/survey", headers=headers, json={"pattern": "*.py", "pace": 0}
+    )
+    events = data(Decoder().feed(answer.body))
+    await demo.events.executions.drain(0)
+
+    assert events[-1]["result"] == RESULT
+    assert b"secret" not in answer.body and b"outside" not in answer.body
+    assert sum(event["event_type"] == "text_delta" for event in events) > 10
+    assert len(events) > CALLS
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
+async def test_answers_json_to_those_who_do_not_ask_for_a_page(
+    tree: Path, accept: str
+) -> None:
+    answer = await call(Demo(tree), "GET", "/", headers={"accept": accept})
+
+    assert [actor["name"] for actor in (await answer.json())["actors"]] == ["survey"]
+
+
+async def test_answers_the_page_with_a_strict_policy(tree: Path) -> None:
+    answer = await call(Demo(tree), "GET", "/", headers={"accept": "text/html"})
+
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("path", ["/static/../survey.py", "/static/x", "/static"])
+async def test_has_no_files_but_its_own(tree: Path, path: str) -> None:
+    assert (await call(Demo(tree), "GET", path)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["demo", "/no/such/folder"], "is not a folder"),
+        (["demo", "--port", "65536"], "is not a port"),
+        (["demo", "--port", "x"], "is not a port"),
+        ([], "required: COMMAND"),
+        (["dance"], "invalid choice"),
+    ],
+    ids=["folder", "port too large", "port", "nothing", "command"],
+)
+def test_says_what_is_wrong_with_the_command(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(argv)
+
+    assert exit.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.server
+def test_says_that_the_port_is_taken(server: DemoServer, tree: Path) -> None:
+    again = subprocess.run(
+        DemoServer(tree, server.port).command(), capture_output=True, text=True
+    )
+
+    assert again.returncode == 1
+    assert f"Can not serve on 127.0.0.1:{server.port}" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_stops_at_a_signal_with_an_execution_running(
+    server: DemoServer, number: signal.Signals
+) -> None:
+    curl = shutil.which("curl")
+    assert curl is not None
+    watching = subprocess.Popen(
+        [curl, "-sN", f"{server.url}/survey", "--json", '{"pace": 1}']
+        + ["-H", "Accept: text/event-stream"],
+        stdout=subprocess.PIPE,
+    )
+    assert watching.stdout is not None
+    assert watching.stdout.readline() == b": stream-start\n"
+    server.signal(number)
+    rest = watching.stdout.read()
+    watching.stdout.close()
+
+    assert watching.wait(TIMEOUT) == 0
+    assert b'event: goodbye\ndata: {"reason":"draining"}' in rest or (
+        b"event: goodbye" in rest and rest.endswith(b'{"reason":"draining"}\n\n')
+    )
+    assert server.wait() == 0
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="module")
+class TestPage:
+    async def test_shows_a_survey_to_its_end(
+        self, browser: Browser, server: DemoServer
+    ) -> None:
+        async with opened(browser, server.url) as page:
+            await start(page, pace="0")
+            await page.wait_for_selector(ENDED)
+
+            await expect(page.locator("#outcome")).to_have_attribute(
+                "data-status", "completed"
+            )
+            assert await seen(page) == WHOLE
+            await expect(page.locator("#progress-text")).to_contain_text("12 of 12")
+            await expect(page.locator("#report")).to_contain_text(
+                "In tree there are 12 files of 468 bytes."
+            )
+            await expect(page.locator("#log")).to_contain_text("12 files match '*.py'")
+            await expect(page.locator("#outcome")).to_contain_text("78")
+
+    async def test_misses_nothing_when_it_is_reloaded_in_the_middle(
+        self, browser: Browser, server: DemoServer
+    ) -> None:
+        async with opened(browser, server.url) as page:
+            await start(page, pace="0.1")
+            await page.wait_for_selector('[data-address="survey/measure#2"]')
+            await page.reload()
+            second = await page.context.new_page()
+            await second.goto(page.url)
+            for viewer in (page, second):
+                await viewer.wait_for_selector(ENDED)
+
+            assert await seen(page) == await seen(second) == WHOLE
+            counts = [await viewer.text_content("#count") for viewer in (page, second)]
+            last = await call_json(page, "self")
+            assert counts == [str(last)] * 2
+
+    async def test_cancels(self, browser: Browser, server: DemoServer) -> None:
+        async with opened(browser, server.url) as page:
+            await start(page, pace="1")
+            await page.focus("#cancel")
+            await page.keyboard.press("Enter")
+
+            await page.wait_for_selector('#outcome[data-status="cancelled"]')
+            await page.wait_for_selector(
+                '[data-address="survey"][data-status="cancelled"]'
+            )
+
+    async def test_says_that_a_restarted_server_has_forgotten(
+        self, browser: Browser, server: DemoServer, tree: Path
+    ) -> None:
+        async with opened(browser, server.url) as page:
+            await start(page, pace="1")
+            port = server.port
+            server.signal(signal.SIGKILL)
+            server.wait()
+            await page.wait_for_selector('#connection[data-state="reconnecting"]')
+            with DemoServer(tree, port):
+                await page.wait_for_selector('#connection[data-state="forgotten"]')
+                await page.click("#new")
+                await start(page, pace="0")
+                await page.wait_for_selector('#outcome[data-status="completed"]')
+
+    async def test_shows_what_was_wrong_with_the_input(
+        self, browser: Browser, server: DemoServer
+    ) -> None:
+        async with opened(browser, server.url) as page:
+            await page.fill("#pace", "7")
+            await page.click("#start")
+
+            await expect(page.get_by_role("alert")).to_contain_text(
+                "pace: Input should be less than or equal to 1"
+            )
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    async def test_has_no_horizontal_scroll_on_a_phone(
+        self, browser: Browser, server: DemoServer, scheme: Any
+    ) -> None:
+        async with opened(browser, server.url) as page:
+            await page.set_viewport_size({"width": 360, "height": 740})
+            await page.emulate_media(
+                color_scheme="dark" if scheme == "dark" else "light"
+            )
+            await start(page, pace="0")
+            await page.wait_for_selector(ENDED)
+
+            assert (
+                await page.evaluate("() => document.documentElement.scrollWidth") == 360
+            )
+
+
+async def call_json(page: Page, what: str) -> int:
+    """The number of the last event, as the server says."""
+    id = re.sub(".*#", "", page.url)
+    answer = await page.request.get(page.url.partition("#")[0] + f"executions/{id}")
+    last: int = (await answer.json())["last"]
+    return last
