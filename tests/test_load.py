@@ -61,9 +61,7 @@ async def run(viewers: int, events: int) -> int:
     return sum(connections for _, connections in results)
 
 
-async def test_shows_each_of_200_viewers_every_event_once_over_thousands_of_reconnects() -> (
-    None
-):
+async def test_shows_200_viewers_all_events_once_over_many_reconnects() -> None:
     connections = await run(VIEWERS, EVENTS)
 
     assert connections > 10 * VIEWERS
