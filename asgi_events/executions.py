@@ -413,6 +413,8 @@ class Executions:
             timer.stop()
         for held in (self._executions, self._retained, self._starts, self._keys):
             held.clear()
+        if self._deleting:
+            await asyncio.wait(self._deleting, timeout=1.0)
         if self._owns_store:
             await self.store.aclose()
         if self._signals is not None:

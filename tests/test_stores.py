@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap
-from asgi_events.stores import Ack, EventStore, Grant, Page, memory, open_store
+from asgi_events.stores import Ack, EventStore, Grant, Page, memory, open_store, sqlite
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.redis import RedisStore
+from asgi_events.stores.sqlite import SQLiteStore
 from tests.asgi import TIMEOUT
 from tests.valkey import Valkey
 
@@ -37,6 +39,20 @@ class Memory:
 
     def open(self) -> EventStore:
         return MemoryStore()
+
+    async def pass_time(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
+class SQLite:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+        real = sqlite.time
+        self._ahead = 0.0
+        self._path = path
+        monkeypatch.setattr(sqlite, "time", lambda: real() + self._ahead)
+
+    def open(self) -> EventStore:
+        return SQLiteStore(self._path, synchronous="NORMAL")
 
     async def pass_time(self, seconds: float) -> None:
         self._ahead += seconds
@@ -76,15 +92,22 @@ def start() -> Iterator[Callable[[str], Valkey]]:
 
 
 @pytest.fixture(
-    params=["memory", *(pytest.param(n, marks=pytest.mark.server) for n in SERVERS)]
+    params=[
+        "memory",
+        "sqlite",
+        *(pytest.param(name, marks=pytest.mark.server) for name in SERVERS),
+    ]
 )
 def kind(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     start: Callable[[str], Valkey],
 ) -> Kind:
     if request.param == "memory":
         return Memory(monkeypatch)
+    if request.param == "sqlite":
+        return SQLite(monkeypatch, tmp_path / "events.db")
     server = start(request.param)
     with server.client() as client:
         client.flushall()

@@ -108,11 +108,12 @@ class EventStore(Protocol):
             key: The execution's id.
             writer: Who writes; the same writer opens again without harm.
             lease: Seconds until the writer is taken for dead, unless it is heard of.
-            ttl: Seconds the log is kept after its last frame.
+            ttl: Seconds the log is kept after the last lease is over.
             meta: What readers in other processes have to know of the execution.
 
         Raises:
-            Busy: Another writer's lease holds.
+            Busy: There is another writer, alive or not: nobody goes on where it has
+                stopped, the log of a dead one is reaped.
             Ended: The log has its terminal frame.
         """
 
@@ -145,7 +146,7 @@ class EventStore(Protocol):
     async def attend(self, key: str, seconds: float) -> None:
         """Say to the writer, wherever it is, that somebody watches for ``seconds``.
 
-        Harmless when there is no such log, or it has ended.
+        Of several who say so, the one that says longest counts. Harmless when there is no such log, or it has ended.
         """
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
@@ -188,6 +189,10 @@ def open_store(url: str) -> EventStore:
         from asgi_events.stores.memory import MemoryStore
 
         return MemoryStore()
+    if scheme == "sqlite":
+        from asgi_events.stores.sqlite import SQLiteStore
+
+        return SQLiteStore.from_url(url)
     if scheme in ("redis", "rediss", "unix"):
         from asgi_events.stores.redis import RedisStore
 

@@ -125,7 +125,7 @@ class MemoryStore:
     async def attend(self, key: str, seconds: float) -> None:
         log = self._find(key)
         if log is not None:
-            log.watched_until = monotonic() + seconds
+            log.watched_until = max(log.watched_until, monotonic() + seconds)
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
         log = self._find(key)
