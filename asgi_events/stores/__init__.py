@@ -146,7 +146,8 @@ class EventStore(Protocol):
     async def attend(self, key: str, seconds: float) -> None:
         """Say to the writer, wherever it is, that somebody watches for ``seconds``.
 
-        Of several who say so, the one that says longest counts. Harmless when there is no such log, or it has ended.
+        Of several who say so, the one that says longest counts. Harmless when there is
+        no such log, or it has ended.
         """
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
