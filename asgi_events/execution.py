@@ -14,6 +14,8 @@ from asgi_events.log import Log
 class Work(Protocol):
     """What is behind an execution: a task of this process, or of another one."""
 
+    is_local: bool
+
     async def cancel(self, message: str) -> bool:
         """Cancel it; False when it is over."""
 
@@ -80,6 +82,11 @@ class Execution:
         if self.log.end is None or self.log.committed < self.log.last:
             return ExecutionStatus.STARTED
         return ExecutionStatus(self.log.end)
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether it runs, or ran, in this process."""
+        return self.work is not None and self.work.is_local
 
     @property
     def viewers(self) -> int:

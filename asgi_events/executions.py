@@ -13,8 +13,6 @@ import re
 import secrets
 from collections.abc import (
     AsyncIterator,
-    Callable,
-    Coroutine,
     Iterator,
     Mapping,
     Sequence,
@@ -22,7 +20,7 @@ from collections.abc import (
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Self, TypeAlias, TypedDict
+from typing import Any, Self, TypedDict
 from weakref import WeakValueDictionary
 
 from asgi_events.actors import Actor
@@ -32,9 +30,7 @@ from asgi_events.cache import CacheBackend
 from asgi_events.encoding import encode_json
 from asgi_events.errors import ErrorMessage, neutral, whole
 from asgi_events.exceptions import (
-    Busy,
     Draining,
-    Ended,
     IdempotencyConflict,
     StoreError,
     UnknownActor,
@@ -43,6 +39,7 @@ from asgi_events.exceptions import (
 from asgi_events.execution import Execution
 from asgi_events.follower import Follower, Hints, reap
 from asgi_events.frames import goodbye
+from asgi_events.idempotency import Starts, marker_of
 from asgi_events.inputs import ActorInput
 from asgi_events.log import Log
 from asgi_events.options import (
@@ -67,10 +64,9 @@ logger = logging.getLogger(__name__)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-_KEY_LIFE = 86_400.0  # seconds an Idempotency-Key is known beyond the retention
-_KEY_TRIES, _KEY_PAUSE = 20, 0.05  # to find what another process is starting
-
-_Begin: TypeAlias = Callable[[str], Coroutine[Any, Any, Execution]]
+# An Idempotency-Key is known this long, and the retention, where executions may run for
+# ever: as long as most services keep one.
+_LONGEST = 86_400.0  # seconds
 
 
 class ExecutionsOptions(TypedDict, total=False):
@@ -222,8 +218,12 @@ class Executions:
         self._executions: dict[str, Execution] = {}
         self._remote: WeakValueDictionary[str, Execution] = WeakValueDictionary()
         self._hints = Hints(self.store)
-        self._starts: dict[str, asyncio.Future[Execution]] = {}
-        self._keys: dict[str, str] = {}
+        self._starts = Starts(
+            self.store,
+            self.get,
+            lease=lease,
+            ttl=retention + (max_duration or _LONGEST),
+        )
         self._retained: dict[str, Timer] = {}
         self._deleting: set[asyncio.Task[None]] = set()
         self._drained: asyncio.Task[None] | None = None
@@ -297,19 +297,14 @@ class Executions:
             raise ValueError(f"An id is 1 to 64 of A-Z a-z 0-9 _ and -, got {id!r}")
         begin = partial(self._start, name=name, arguments=arguments, owner=owner)
         if idempotency_key is not None:
-            key = _marker(owner, idempotency_key)
-            starting = partial(self._start_marked, key, begin)
+            marker = marker_of(owner, idempotency_key)
+            execution = await self._starts.by_marker(marker, begin)
         elif id is not None:
-            key = id
-            starting = partial(self._start_or_find, id, begin)
+            execution = await self._starts.by_id(id, begin)
         else:
             return await begin(secrets.token_hex(16))
-        if key not in self._starts:
-            self._starts[key] = asyncio.ensure_future(self._remember(key, starting()))
-        # Whoever asks for the same waits for the same; one that leaves stops neither.
-        execution = await asyncio.shield(self._starts[key])
         if execution.fingerprint != _fingerprint(name, arguments, owner):
-            raise IdempotencyConflict(idempotency_key or key)
+            raise IdempotencyConflict(idempotency_key or execution.id)
         return execution
 
     async def get(self, id: str) -> Execution:
@@ -411,8 +406,9 @@ class Executions:
             execution.abandon()
         for timer in self._retained.values():
             timer.stop()
-        for held in (self._executions, self._retained, self._starts, self._keys):
-            held.clear()
+        self._executions.clear()
+        self._retained.clear()
+        self._starts.clear()
         if self._deleting:
             await asyncio.wait(self._deleting, timeout=1.0)
         if self._owns_store:
@@ -426,63 +422,6 @@ class Executions:
             _, late = await asyncio.wait(waiting, timeout=timeout)
             for task in late:
                 task.cancel()
-
-    async def _remember(
-        self, key: str, starting: Coroutine[Any, Any, Execution]
-    ) -> Execution:
-        """Start, and keep what is started in mind as long as it is held here."""
-        try:
-            execution = await starting
-        except BaseException:
-            self._starts.pop(key, None)
-            raise
-        if execution.id in self._executions:
-            self._keys[execution.id] = key
-        else:  # it runs elsewhere, and is found there
-            self._starts.pop(key, None)
-        return execution
-
-    async def _start_or_find(self, id: str, begin: _Begin) -> Execution:
-        try:
-            return await begin(id)
-        except (Busy, Ended):  # another process has started it
-            return await self.get(id)
-
-    async def _start_marked(self, marker: str, begin: _Begin) -> Execution:
-        """Start what no process has started under this key, or find what one has.
-
-        Ids must not be guessed from keys, nor come back with them. So a key has a log
-        of its own, without frames, that names the execution.
-        """
-        id = secrets.token_hex(16)
-        longest = self._terms.max_duration or _KEY_LIFE
-        try:
-            await self.store.open(
-                marker,
-                writer=id,
-                lease=self._lease,
-                ttl=longest + self._retention,
-                meta={"id": id},
-            )
-        except (Busy, Ended):
-            return await self._find_marked(marker, begin)
-        try:
-            return await begin(id)
-        except BaseException:
-            await self._delete(marker)
-            raise
-
-    async def _find_marked(self, marker: str, begin: _Begin) -> Execution:
-        for _ in range(_KEY_TRIES):
-            page = await self.store.read(marker, 0, 0)
-            if page is None:
-                break
-            try:
-                return await self.get(page.meta["id"])
-            except UnknownExecution:  # it is being started, or is forgotten
-                await asyncio.sleep(_KEY_PAUSE)
-        await self._delete(marker)
-        return await self._start_marked(marker, begin)
 
     async def _start(
         self, id: str, *, name: str, arguments: dict[str, Any], owner: str | None
@@ -588,11 +527,10 @@ class Executions:
         self._retained[execution.id] = wheel().start(tick, until)
 
     def _forget(self, id: str) -> None:
-        for held in (self._executions, self._retained):
-            held.pop(id, None)
-        key = self._keys.pop(id, id)
-        self._starts.pop(key, None)
-        for name in {id, key}:
+        self._executions.pop(id, None)
+        self._retained.pop(id, None)
+        marker = self._starts.forget(id)
+        for name in (id,) if marker is None else (id, marker):
             deleting = asyncio.ensure_future(self._delete(name))
             self._deleting.add(deleting)
             deleting.add_done_callback(self._deleting.discard)
@@ -629,9 +567,3 @@ def _by_name(actors: Sequence[Actor[..., Any]]) -> dict[str, Actor[..., Any]]:
 def _fingerprint(name: str, arguments: Mapping[str, Any], owner: str | None) -> str:
     asked = [name, owner, dict(arguments)]
     return hashlib.sha256(encode_json(asked)).hexdigest()
-
-
-def _marker(owner: str | None, idempotency_key: str) -> str:
-    """The key of the log that every process finds for the same request."""
-    asked = encode_json([owner, idempotency_key])
-    return f"idempotency:{hashlib.sha256(asked).hexdigest()}"

@@ -151,8 +151,10 @@ class Follower:
         log = self._log
         if page.first > log.last + 1:
             log.skip_to(page.first)
-        whole = page.first + len(page.frames) - 1 >= page.last
-        log.extend(page.frames, end=page.end if whole else None)
+        last = page.first + len(page.frames) - 1
+        # The log may have been set further ahead while the page was read.
+        new = page.frames[log.last + 1 - page.first :]
+        log.extend(new, end=page.end if last >= page.last else None)
 
     async def _say_that_somebody_watches(self) -> None:
         now = asyncio.get_running_loop().time()

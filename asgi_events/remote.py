@@ -12,6 +12,8 @@ from asgi_events.stores import EventStore
 class Remote:
     """Follows an execution as long as somebody here watches it or waits for it."""
 
+    is_local = False
+
     def __init__(
         self, execution: Execution, store: EventStore, follower: Follower
     ) -> None:

@@ -45,6 +45,8 @@ class Run:
         on_end: Called when the terminal event is stored.
     """
 
+    is_local = True
+
     def __init__(
         self,
         execution: Execution,

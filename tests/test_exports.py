@@ -47,7 +47,7 @@ LAYERS = [
     ["actors", "cursor", "responses"],
     ["streamer", "printer", "inputs", "recorder", "follower", "audience"],
     ["execution"],
-    ["run", "remote"],
+    ["run", "remote", "idempotency"],
     ["executions"],
     ["answers"],
     ["request"],
