@@ -504,7 +504,9 @@ class Executions:
         return execution
 
     def _follower(self, log: Log) -> Follower:
-        return Follower(log, self.store, self._hints, attend=self._terms.cancel_after)
+        after = self._terms.cancel_after
+        attend = None if after is None else max(after, self._lease)
+        return Follower(log, self.store, self._hints, attend=attend)
 
     async def _read_settled(self, id: str) -> Page | None:
         """How a log stands; one whose writer has died is ended first."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from asgi_events.encoding import encode_json
 from asgi_events.events import ExecutionStatus, LostEvent
-from asgi_events.exceptions import Unavailable
+from asgi_events.exceptions import StoreError
 from asgi_events.log import Log, numbered
 from asgi_events.sse import json_block
 from asgi_events.stores import EventStore, Page, Watch
@@ -66,7 +66,7 @@ class Hints:
         while True:
             try:
                 await self._pass_on()
-            except Unavailable as error:
+            except StoreError as error:
                 logger.warning("Hints are late: %s", error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
@@ -122,7 +122,7 @@ class Follower:
                 try:
                     await self._catch_up()
                     pause = first
-                except Unavailable as error:
+                except StoreError as error:  # whatever it is, it may be mended
                     logger.warning("Viewers of %s wait: %s", self._key, error)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, longest)

@@ -78,7 +78,9 @@ class Starts:
         self, key: str, start: Callable[[], Coroutine[Any, Any, Execution]]
     ) -> Execution:
         if key not in self._starting:
-            self._starting[key] = asyncio.ensure_future(self._remember(key, start()))
+            starting = asyncio.ensure_future(self._remember(key, start()))
+            starting.add_done_callback(_look)
+            self._starting[key] = starting
         # Whoever asks for the same waits for the same; one that leaves stops neither.
         return await asyncio.shield(self._starting[key])
 
@@ -127,3 +129,9 @@ class Starts:
                 await asyncio.sleep(_PAUSE)
         await self._store.delete(marker)
         return await self._begin_marked(marker, begin)
+
+
+def _look(starting: asyncio.Future[Execution]) -> None:
+    """Look at the error of a start, though all who asked for it may have left."""
+    if not starting.cancelled():
+        starting.exception()

@@ -20,6 +20,8 @@ from asgi_events.wheel import Timer, wheel
 
 logger = logging.getLogger(__name__)
 
+_LOOK_AGAIN = 1.0  # seconds until one watched elsewhere may be found unwatched
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
@@ -120,7 +122,8 @@ class Run:
 
     def _stop_unwatched(self) -> None:
         if self._recorder.watched_elsewhere:
-            self.audience_changed(False)
+            again = self._terms.cancel_after or _LOOK_AGAIN
+            self._unwatched = _later(again, self._stop_unwatched)
             return
         self.stop(
             f"Execution cancelled: nobody watched it for {self._terms.cancel_after} s"
