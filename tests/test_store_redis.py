@@ -23,7 +23,7 @@ from asgi_events.exceptions import (
     StoreError,
     Unavailable,
 )
-from asgi_events.stores import Ack, Grant, Page
+from asgi_events.stores import Ack, Grant, Page, redis_hints
 from asgi_events.stores import redis as module
 from asgi_events.stores.redis import RedisStore
 from tests.servers import TIMEOUT, require
@@ -256,7 +256,7 @@ class TestAServerThatStandsStill:
     async def test_gives_hints_again(
         self, server: Valkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "_POLL", 0.05)
+        monkeypatch.setattr(redis_hints, "_POLL", 0.05)
         async with opened(server.url, timeout=0.1) as store:
             watch = await store.watch()
             watch.add("log")
@@ -481,7 +481,7 @@ class TestTwoProcesses:
         other: RedisStore,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(module, "_POLL", 3600.0)
+        monkeypatch.setattr(redis_hints, "_POLL", 3600.0)
         watch = await other.watch()
 
         async def hints() -> set[str]:
@@ -626,7 +626,7 @@ class TestHints:
     async def test_come_also_when_they_got_lost(
         self, store: RedisStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "_POLL", 0.02)
+        monkeypatch.setattr(redis_hints, "_POLL", 0.02)
         watch = await store.watch()
         watch.add("log")
         async with asyncio.timeout(TIMEOUT):
@@ -639,7 +639,7 @@ class TestHints:
         store: RedisStore,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(module, "_POLL", 0.05)
+        monkeypatch.setattr(redis_hints, "_POLL", 0.05)
         one, two = await store.watch(), await store.watch()
         one.add("a")
         two.add("b")
@@ -658,7 +658,7 @@ class TestHints:
         store: RedisStore,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(module, "_POLL", 3600.0)
+        monkeypatch.setattr(redis_hints, "_POLL", 3600.0)
         one, two = await store.watch(), await store.watch()
         one.add("log")
         async with asyncio.timeout(TIMEOUT):
@@ -725,7 +725,7 @@ class TestPermissions:
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(module, "_POLL", 0.02)
+        monkeypatch.setattr(redis_hints, "_POLL", 0.02)
         async with opened(limited(server, "-ssubscribe")) as store:
             watch = await store.watch()
             watch.add("log")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from asgi_events.exceptions import Busy, Ended, Fenced, StoreError, Unavailable
-from asgi_events.stores import Ack, EventStore, Grant, Page, sqlite
+from asgi_events.stores import Ack, EventStore, Grant, Page, sqlite, sqlite_watches
 from asgi_events.stores.sqlite import SQLiteStore
 from tests.asgi import TIMEOUT
 
@@ -302,7 +302,7 @@ async def test_misses_nothing_between_one_watch_and_the_next(make: Make) -> None
 async def test_hints_after_a_long_silence(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_QUIET", 0.0)
+    monkeypatch.setattr(sqlite_watches, "_QUIET", 0.0)
     here, there = make(), make()
     grant = await opened(there)
     watch = await here.watch()
@@ -317,8 +317,8 @@ async def test_hints_after_a_long_silence(
 async def test_looks_at_nothing_when_nothing_is_watched(
     make: Make, statements: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_POLL", 0.0)
-    monkeypatch.setattr(sqlite, "_POLL_QUIET", 0.0)
+    monkeypatch.setattr(sqlite_watches, "_POLL", 0.0)
+    monkeypatch.setattr(sqlite_watches, "_POLL_QUIET", 0.0)
     store = make()
     await opened(store)
     watch = await store.watch()

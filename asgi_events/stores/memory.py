@@ -1,6 +1,5 @@
 """The store of one process: nothing survives it, and nothing has to be set up."""
 
-import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from time import monotonic
 
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap
 from asgi_events.stores import Ack, Grant, Page
+from asgi_events.stores.hints import HintSet
 
 
 @dataclass(slots=True)
@@ -218,8 +218,7 @@ class _MemoryWatch:
     def __init__(self, watches: "set[_MemoryWatch]") -> None:
         self._watches = watches
         self._keys: set[str] = set()
-        self._hints: set[str] = set()
-        self._hinted = asyncio.Event()
+        self._hints = HintSet()
 
     def add(self, key: str) -> None:
         self._keys.add(key)
@@ -230,13 +229,9 @@ class _MemoryWatch:
     def hint(self, key: str) -> None:
         if key in self._keys:
             self._hints.add(key)
-            self._hinted.set()
 
     async def get(self) -> set[str]:
-        await self._hinted.wait()
-        self._hinted.clear()
-        hints, self._hints = self._hints, set()
-        return hints
+        return await self._hints.get()
 
     async def aclose(self) -> None:
         self._watches.discard(self)

@@ -12,61 +12,25 @@ file belongs on a disk of the machine: a network file system does not keep its l
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import json
-import logging
 import os
 import sqlite3
 import weakref
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, repeat
-from queue import Empty, SimpleQueue
-from threading import Lock, Thread
-from time import monotonic, sleep, time
-from typing import Any, Generic, NamedTuple, Self, TypeAlias, TypeVar
+from time import time
+from typing import NamedTuple, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from asgi_events.exceptions import Busy, Ended, Fenced, Gap, StoreError, Unavailable
+from asgi_events.exceptions import Busy, Ended, Fenced, Gap
 from asgi_events.stores import Ack, Grant, Page
+from asgi_events.stores.sqlite_file import File, transaction
+from asgi_events.stores.sqlite_threads import Worker
+from asgi_events.stores.sqlite_watches import Watch, Watches
 
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-_APPLICATION_ID = 0x61736765  # "asge": by this a file is known as ours
-_VERSION = 1
-# A log that is deleted loses its key at once, its frames by and by.
-_SCHEMA = """
-CREATE TABLE log (
-    id INTEGER PRIMARY KEY,
-    key TEXT UNIQUE,
-    writer TEXT NOT NULL,
-    epoch INTEGER NOT NULL DEFAULT 1,
-    lease REAL NOT NULL,
-    ttl REAL NOT NULL,
-    alive_until REAL NOT NULL,
-    watched_until REAL NOT NULL DEFAULT 0,
-    last INTEGER NOT NULL DEFAULT 0,
-    "end" TEXT,
-    cancel INTEGER NOT NULL DEFAULT 0,
-    meta TEXT NOT NULL
-);
-CREATE TABLE frame (
-    log INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    frame BLOB NOT NULL,
-    PRIMARY KEY (log, seq)
-) WITHOUT ROWID
-"""
-
-_POLL = 0.01  # seconds between two looks for what other processes have written
-_POLL_QUIET = 0.05  # likewise, when they have written nothing for so many seconds:
-_QUIET = 5.0
 _SWEEP = 10.0  # seconds between two searches for what is expired
 _SWEPT = 1000  # logs or frames that go at once; requests come before the next ones
 _KEYS = 1000  # keys in one read
@@ -100,7 +64,7 @@ class SQLiteStore:
             )
         if not 0 <= busy_timeout < 3600:
             raise ValueError(f"busy_timeout must be 0 to 3600, got {busy_timeout!r}")
-        self._file = _File(os.path.abspath(path), synchronous, busy_timeout)
+        self._file = File(os.path.abspath(path), synchronous, busy_timeout)
         self._opened: _Opened | None = None
 
     @classmethod
@@ -181,9 +145,9 @@ class SQLiteStore:
                 yield key
             listed, _ = rows[-1]
 
-    async def watch(self) -> _Watch:
+    async def watch(self) -> Watch:
         opened = self._open()
-        return _Watch(opened.watches, opened.reader)
+        return Watch(opened.watches, opened.reader)
 
     async def aclose(self) -> None:
         opened, self._opened = self._opened, None
@@ -192,11 +156,11 @@ class SQLiteStore:
             await opened.reader.stop()
 
     @property
-    def _writer(self) -> _Worker:
+    def _writer(self) -> Worker:
         return self._open().writer
 
     @property
-    def _reader(self) -> _Worker:
+    def _reader(self) -> Worker:
         return self._open().reader
 
     def _open(self) -> _Opened:
@@ -209,391 +173,22 @@ class SQLiteStore:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    writer: _Worker
-    reader: _Worker
-    watches: _Watches
+    writer: Worker
+    reader: Worker
+    watches: Watches
 
     @classmethod
-    def on(cls, file: _File) -> _Opened:
-        watches = _Watches()
+    def on(cls, file: File) -> _Opened:
+        watches = Watches()
         return cls(
-            _Worker(file, "BEGIN IMMEDIATE", idle=_sweep, hint=watches.hint),
-            _Worker(file, "BEGIN", idle=watches.look, hint=watches.hint),
+            Worker(file, "BEGIN IMMEDIATE", idle=_sweep, hint=watches.hint),
+            Worker(file, "BEGIN", idle=watches.look, hint=watches.hint),
             watches,
         )
 
     def dismiss(self) -> None:
         self.writer.dismiss()
         self.reader.dismiss()
-
-
-# The file: how it is opened, and what to do when it cannot be
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: str
-    synchronous: str
-    busy_timeout: float
-
-    def connect(self) -> sqlite3.Connection:
-        # isolation_level=None: no transactions but those that are begun here.
-        db = sqlite3.connect(self.path, timeout=self.busy_timeout, isolation_level=None)
-        try:
-            db.execute(f"PRAGMA synchronous = {self.synchronous}")
-            # 16 MiB: the last page of each log is written once for many appends to it.
-            db.execute("PRAGMA wal_autocheckpoint = 4000")
-            empty = self._check(db)
-            self._begin_wal(db)
-            if empty:
-                self._create(db)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _check(self, db: sqlite3.Connection) -> bool:
-        """Whether the file is empty; raises when it is not ours."""
-        # One statement, for one snapshot: another process may be making the tables.
-        application_id, version, tables = db.execute(
-            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
-            "FROM pragma_application_id, pragma_user_version"
-        ).fetchone()
-        if not (application_id or version or tables):
-            return True
-        if application_id != _APPLICATION_ID:
-            raise StoreError(
-                f"{self.path} is the database of another program: name another file."
-            )
-        if version != _VERSION:
-            raise StoreError(
-                f"{self.path} has schema version {version}, and this asgi_events knows "
-                f"version {_VERSION}: upgrade asgi_events, or name another file."
-            )
-        return False
-
-    def _create(self, db: sqlite3.Connection) -> None:
-        with _transaction(db, "BEGIN IMMEDIATE"):
-            if not self._check(db):  # somebody was faster
-                return
-            for statement in _SCHEMA.split(";"):
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {_VERSION}")
-
-    def _begin_wal(self, db: sqlite3.Connection) -> None:
-        # NOTE: SQLite waits for who reads here, but not for who writes.
-        deadline = monotonic() + self.busy_timeout
-        while True:
-            try:
-                (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
-                break
-            except sqlite3.OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or monotonic() >= deadline:
-                    raise
-            sleep(0.005)
-        if mode != "wal":
-            raise StoreError(
-                f"{self.path} is on a file system without shared memory, a network's "
-                "perhaps: name a file on a disk of this machine."
-            )
-
-    def explain(self, error: sqlite3.Error) -> StoreError:
-        """What the caller is told: whether to try again, and what to do."""
-        kind, advice = _ADVICE.get(_code(error), (StoreError, "see sqlite.org/rescode"))
-        return kind(f"{self.path}: {error}; {advice}.")
-
-
-_ADVICE: dict[int, tuple[type[StoreError], str]] = {
-    sqlite3.SQLITE_BUSY: (Unavailable, "find who holds its lock for so long"),
-    sqlite3.SQLITE_FULL: (Unavailable, "make room on the disk"),
-    sqlite3.SQLITE_IOERR: (Unavailable, "look into the disk"),
-    sqlite3.SQLITE_CANTOPEN: (
-        StoreError,
-        "its directory has to exist, and this user be allowed to write there",
-    ),
-    sqlite3.SQLITE_READONLY: (
-        StoreError,
-        "this user has to be allowed to write the file and its directory",
-    ),
-    sqlite3.SQLITE_NOTADB: (StoreError, "name another file"),
-    sqlite3.SQLITE_CORRUPT: (
-        StoreError,
-        'move it away; "sqlite3 FILE .recover" saves what can be saved',
-    ),
-}
-
-
-def _code(error: sqlite3.Error) -> int:
-    """The primary result code; the upper bits are details (sqlite.org/rescode.html)."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection, begin: str) -> Iterator[None]:
-    db.execute(begin)
-    try:
-        yield
-        db.execute("COMMIT")
-    finally:
-        # True after an error, but not after one at which SQLite rolls back by itself.
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-
-
-# The threads, and what is asked of them
-
-
-@dataclass(slots=True, eq=False)
-class _Request(Generic[T]):
-    work: Callable[[sqlite3.Connection], T]
-    future: asyncio.Future[T]
-    hint: str | None
-    result: T | None = None
-    error: Exception | None = None
-
-    def attempt(self, db: sqlite3.Connection) -> None:
-        self.error = None
-        try:
-            self.result = self.work(db)
-        except StoreError as error:  # an answer; it is raised before anything is done
-            self.error = error
-
-    def answer(self) -> None:
-        if self.future.done():  # who asked was cancelled
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)  # type: ignore[arg-type]  # a T by now
-
-
-_Requests: TypeAlias = Sequence[_Request[Any]]
-
-
-class _Worker:
-    """A thread that takes all requests that wait, does them together, and answers.
-
-    Its queue has no bound but that those who ask wait for the answer.
-
-    Args:
-        file: What it opens a connection to.
-        begin: Begins the transaction in which requests are done.
-        idle: Called when requests are answered; returns in how many seconds to call it
-            again, None for after the next requests.
-        hint: Is told what requests have changed.
-    """
-
-    def __init__(
-        self,
-        file: _File,
-        begin: str,
-        *,
-        idle: Callable[[sqlite3.Connection], float | None],
-        hint: Callable[[set[str]], None],
-    ) -> None:
-        self._file = file
-        self._begin = begin
-        self._idle = idle
-        self._hint = hint
-        self._queue: SimpleQueue[_Request[Any] | None] = SimpleQueue()
-        self._stopped: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._stopped.set_running_or_notify_cancel()
-        # A daemon: a store that nobody has closed does not keep the process alive.
-        self._thread = Thread(target=self._run, name="asgi_events.sqlite", daemon=True)
-        self._thread.start()
-
-    def submit(
-        self, work: Callable[[sqlite3.Connection], T], hint: str | None = None
-    ) -> asyncio.Future[T]:
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Request(work, future, hint))
-        return future
-
-    def dismiss(self) -> None:
-        """Stop when all that was asked so far is done."""
-        self._queue.put(None)
-
-    async def stop(self) -> None:
-        self.dismiss()
-        await asyncio.wrap_future(self._stopped)
-        self._thread.join()
-
-    def _run(self) -> None:
-        db: sqlite3.Connection | None = None
-        due: float | None = None
-        going = True
-        try:
-            while going:
-                requests, going = self._take(due)
-                try:
-                    db = db or self._file.connect()
-                    if requests:
-                        self._serve(db, requests)
-                except Exception as error:
-                    for request in requests:
-                        request.error = error
-                self._answer(requests)
-                if db is not None and (due is None or due <= monotonic()):
-                    due = self._call_idle(db)
-        finally:
-            if db is not None:
-                db.close()
-            self._stopped.set_result(None)
-
-    def _take(self, due: float | None) -> tuple[_Requests, bool]:
-        """All that waits, nothing when it is ``due``; and whether more may come."""
-        requests: list[_Request[Any]] = []
-        wait = None if due is None else max(due - monotonic(), 0)
-        with suppress(Empty):
-            request = self._queue.get(timeout=wait)
-            while request is not None:
-                requests.append(request)
-                request = self._queue.get_nowait()
-            return requests, False
-        return requests, True
-
-    def _serve(self, db: sqlite3.Connection, requests: _Requests) -> None:
-        """All in one transaction or, when one spoils it, each in one of its own."""
-        request: _Request[Any] | None = None
-        try:
-            with _transaction(db, self._begin):
-                for request in requests:
-                    request.attempt(db)
-                request = None
-        except Exception as error:
-            if request is None:  # it was the transaction itself
-                raise
-            if len(requests) == 1:
-                request.error = error
-                return
-            for request in requests:
-                self._serve(db, [request])
-
-    def _answer(self, requests: _Requests) -> None:
-        asked: defaultdict[asyncio.AbstractEventLoop, list[_Request[Any]]]
-        asked = defaultdict(list)
-        changed = set()
-        for request in requests:
-            if isinstance(request.error, sqlite3.Error):
-                request.error = self._file.explain(request.error)
-            if request.error is None and request.hint is not None:
-                changed.add(request.hint)
-            asked[request.future.get_loop()].append(request)
-        for loop, answered in asked.items():
-            _call_soon(loop, _answer_all, answered)
-        self._hint(changed)
-
-    def _call_idle(self, db: sqlite3.Connection) -> float | None:
-        try:
-            pause = self._idle(db)
-        except Exception:
-            logger.warning("%s: trying again.", self._file.path, exc_info=True)
-            pause = 1.0
-        return None if pause is None else monotonic() + pause
-
-
-def _answer_all(requests: _Requests) -> None:
-    for request in requests:
-        request.answer()
-
-
-def _call_soon(
-    loop: asyncio.AbstractEventLoop, call: Callable[[T], None], argument: T
-) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-        loop.call_soon_threadsafe(call, argument)
-
-
-# Hints
-
-
-class _Watches:
-    """Who wants hints of which logs, and how those stood when last looked at.
-
-    The event loop and both threads come here, so there is a lock.
-    """
-
-    def __init__(self) -> None:
-        self.lock = Lock()
-        self.all: set[_Watch] = set()
-        self._seen: dict[str, object] = {}  # this and what follows is the reader's
-        self._version: int | None = None
-        self._quiet_at = 0.0
-
-    def hint(self, keys: set[str]) -> None:
-        """Hint at ``keys`` where they are watched."""
-        with self.lock:
-            hints = [(watch, watch.keys & keys) for watch in self.all]
-        for watch, hinted in hints:
-            if hinted:
-                _call_soon(watch.loop, watch.hint, hinted)
-
-    def note(self, db: sqlite3.Connection, key: str) -> None:
-        """See how a log stands before it is read for the first time."""
-        self._seen.setdefault(key, _states(db, {key}).get(key))
-
-    def look(self, db: sqlite3.Connection) -> float | None:
-        """Hint at what another connection has changed; the seconds to the next look."""
-        with self.lock:
-            keys = set().union(*(watch.keys for watch in self.all))
-        if not keys:
-            return None
-        began = monotonic()
-        (version,) = db.execute("PRAGMA data_version").fetchone()
-        if version == self._version:
-            return _POLL if began < self._quiet_at else _POLL_QUIET
-        states = _states(db, keys)
-        seen, self._seen = self._seen, {key: states.get(key) for key in keys}
-        self.hint({key for key in keys & seen.keys() if seen[key] != states.get(key)})
-        self._version = version
-        self._quiet_at = began + _QUIET
-        # Very many logs take their time, but at most a fifth of a processor.
-        return max(_POLL, 4 * (monotonic() - began))
-
-
-class _Watch:
-    def __init__(self, watches: _Watches, reader: _Worker) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.keys: set[str] = set()
-        self._watches = watches
-        self._reader = reader
-        self._hints: set[str] = set()
-        self._hinted = asyncio.Event()
-        with watches.lock:
-            watches.all.add(self)
-
-    def add(self, key: str) -> None:
-        with self._watches.lock:
-            self.keys.add(key)
-        noted = self._reader.submit(lambda db: self._watches.note(db, key))
-        noted.add_done_callback(_ignore_error)
-
-    def discard(self, key: str) -> None:
-        with self._watches.lock:
-            self.keys.discard(key)
-
-    def hint(self, keys: set[str]) -> None:
-        self._hints |= keys
-        self._hinted.set()
-
-    async def get(self) -> set[str]:
-        await self._hinted.wait()
-        self._hinted.clear()
-        hints, self._hints = self._hints, set()
-        return hints
-
-    async def aclose(self) -> None:
-        with self._watches.lock:
-            self._watches.all.discard(self)
-
-
-def _ignore_error(future: asyncio.Future[None]) -> None:
-    if not future.cancelled():
-        future.exception()
-
-
-# What is done in a transaction
 
 
 class _Log(NamedTuple):
@@ -768,23 +363,13 @@ def _keys(db: sqlite3.Connection, after: int) -> list[tuple[int, str]]:
     ).fetchall()
 
 
-def _states(db: sqlite3.Connection, keys: set[str]) -> dict[str, object]:
-    """What readers see of each log, but for its frames."""
-    rows = db.execute(
-        'SELECT key, id, last, "end", cancel FROM log '
-        "WHERE key IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(keys)),),
-    )
-    return {row[0]: row for row in rows}
-
-
 def _delete(db: sqlite3.Connection, key: str) -> None:
     db.execute("UPDATE log SET key = NULL WHERE key = ?", (key,))
 
 
 def _sweep(db: sqlite3.Connection) -> float:
     """Delete a part of what is expired; the seconds until the next part."""
-    with _transaction(db, "BEGIN IMMEDIATE"):
+    with transaction(db, "BEGIN IMMEDIATE"):
         db.execute(
             "UPDATE log SET key = NULL WHERE id IN (SELECT id FROM log "
             "WHERE key IS NOT NULL AND alive_until + ttl <= ? LIMIT ?)",
