@@ -11,7 +11,9 @@ a text delta, each pydantic model as itself, and their result is the whole text.
 import asyncio
 import inspect
 import logging
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing
 from functools import update_wrapper
 from time import perf_counter
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
@@ -28,6 +30,7 @@ from asgi_events.events import (
     ExecutionStatus,
 )
 from asgi_events.state import ExecutionState, current
+from asgi_events.threads import threads
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +88,7 @@ class Actor(Generic[P, R]):
         self._cacheable = cacheable or cache_backend is not None
         self._cache_backend = cache_backend
         self._last_resort: CacheBackend | None = None
+        self._identity = _identity(function)
         self._run = _runner(function)
         update_wrapper(self, function, updated=())
 
@@ -117,7 +121,10 @@ class Actor(Generic[P, R]):
         """Run below ``state``; what the function raises is told, not raised."""
         started = perf_counter()
         try:
-            return await self._observed(state, args, kwargs or {})
+            outcome = await self._observed(state, args, kwargs or {})
+            # What the function returned of another's ExecutionEvent is how it went.
+            own = outcome.result
+            return own if isinstance(own, ExecutionResult) else outcome
         except Exception as error:
             return ExecutionResult(
                 ok=False,
@@ -162,6 +169,14 @@ class Actor(Generic[P, R]):
                 message = told(error, state.error_message, "The call failed")
                 await state.publish(event(ExecutionStatus.FAILED, message=message))
                 raise
+            except SystemExit as error:  # of a library: the others run on
+                message = told(error, state.error_message, "The call failed")
+                await state.publish(event(ExecutionStatus.FAILED, message=message))
+                raise RuntimeError(
+                    f"An actor called sys.exit({error.code!r})"
+                ) from error
+            except GeneratorExit:  # its event loop is no more
+                raise
             except BaseException:  # cancelled: nothing may hold this up
                 state.cancel()
                 state.event_bus.publish_nowait(event(ExecutionStatus.CANCELLED))
@@ -188,7 +203,8 @@ class Actor(Generic[P, R]):
         result = ExecutionResult[Any](
             result=value, execution_time=perf_counter() - started
         )
-        if recall is not None:
+        failed = isinstance(value, ExecutionResult) and not value.ok
+        if recall is not None and not failed:
             await recall.set(result)
         return result, False
 
@@ -217,8 +233,21 @@ class Actor(Generic[P, R]):
             backend = self._last_resort = MemoryCache()
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        key = cache_key(self.name, self.function, bound.arguments)
+        key = cache_key(self.name, self._identity, bound.arguments)
         return Recall(backend, key) if key is not None else None
+
+
+def _identity(function: Any) -> str:
+    """What names the function in a shared cache.
+
+    Of one def there may be several functions, with other closures or another self;
+    these have an identity of their own, which no other process shares.
+    """
+    module = getattr(function, "__module__", "")
+    name = f"{module}.{getattr(function, '__qualname__', '')}"
+    if inspect.isfunction(function) and "<locals>" not in name:
+        return name
+    return f"{name} {secrets.token_hex(8)}"
 
 
 _Run = Callable[
@@ -239,7 +268,9 @@ def _runner(function: Callable[..., Any]) -> _Run:
 
     if _is(inspect.isgeneratorfunction, function):
         # Not thread-sensitive: sync actors are to run side by side.
-        stream_in_thread = sync_to_async(_stream_sync, thread_sensitive=False)
+        stream_in_thread = sync_to_async(
+            _stream_sync, thread_sensitive=False, executor=threads
+        )
 
         async def run_generator(
             state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -257,7 +288,7 @@ def _runner(function: Callable[..., Any]) -> _Run:
 
         return run_coroutine
 
-    in_thread = sync_to_async(function, thread_sensitive=False)
+    in_thread = sync_to_async(function, thread_sensitive=False, executor=threads)
 
     async def run_sync(
         state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -288,12 +319,13 @@ async def _stream(items: AsyncIterator[Any], state: ExecutionState | None) -> st
 
 def _stream_sync(items: Iterator[Any], state: ExecutionState | None) -> str:
     text = []
-    for item in items:
-        if state is not None and state.cancelled:
-            raise asyncio.CancelledError
-        if isinstance(item, str):
-            text.append(item)
-        _say(item, state)
+    with closing(cast(Any, items)):  # now, not when its exception is forgotten
+        for item in items:
+            if state is not None and state.cancelled:
+                raise asyncio.CancelledError
+            if isinstance(item, str):
+                text.append(item)
+            _say(item, state)
     return "".join(text)
 
 

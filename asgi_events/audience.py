@@ -44,6 +44,9 @@ class Audience:
         retry: Milliseconds they are told to wait before they reconnect.
         seats: Shared with the audiences of all other logs.
         on_change: Called when the first has come and when the last has left.
+
+    Attributes:
+        returning: Whether the last to leave was sent away, and told to come back.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Audience:
         self._seats = seats
         self._on_change = on_change
         self._cursors: set[Cursor] = set()
+        self.returning = False
 
     def __len__(self) -> int:
         return len(self._cursors)
@@ -101,5 +105,6 @@ class Audience:
     def _leave(self, cursor: Cursor) -> None:
         self._cursors.discard(cursor)
         self._seats.leave()
+        self.returning = cursor.dismissed
         if not self._cursors:
             self._on_change()

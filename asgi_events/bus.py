@@ -76,7 +76,7 @@ class EventBus:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return self._publish_from_thread(event)
-        if self._loop is None:
+        if self._loop is None or self._loop.is_closed():
             self._loop = loop
         if loop is self._loop:
             return self._publish(event)

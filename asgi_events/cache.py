@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import is_dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -42,9 +42,7 @@ async def resolved(value: Any) -> Any:
     return await value if isinstance(value, Awaitable) else value
 
 
-def cache_key(
-    name: str, function: Callable[..., Any], arguments: Mapping[str, Any]
-) -> str | None:
+def cache_key(name: str, function: str, arguments: Mapping[str, Any]) -> str | None:
     """What calls with equal arguments share; None for arguments that JSON has not.
 
     The types of models count: two models with equal fields are two inputs.
@@ -53,8 +51,7 @@ def cache_key(
         content = repr(
             [
                 name,
-                getattr(function, "__module__", ""),
-                getattr(function, "__qualname__", ""),
+                function,
                 _identity(arguments),
             ]
         ).encode("utf-8", "surrogatepass")
@@ -81,7 +78,8 @@ def _identity(value: Any) -> Any:
         case None | bool() | int() | float() | str() | bytes():
             return kind, repr(value)
         case BaseModel():
-            return kind, _identity(value.__dict__ | (value.model_extra or {}))
+            private = value.__pydantic_private__ or {}
+            return kind, _identity(value.__dict__ | (value.model_extra or {}) | private)
         case Mapping():
             items = [(_identity(key), _identity(item)) for key, item in value.items()]
             return kind, sorted(items, key=repr)

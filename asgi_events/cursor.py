@@ -76,6 +76,11 @@ class Cursor:
         """Whether it has been given the terminal frame."""
         return self.log.end is not None and self.position == self.log.last
 
+    @property
+    def dismissed(self) -> bool:
+        """Whether it was sent away, to come back."""
+        return self._farewell is not None
+
     def take(self, limit: int = MAX_CHUNK) -> bytes | None:
         """Committed frames not given yet; see ``FrameSource``."""
         if self._over:
@@ -99,7 +104,7 @@ class Cursor:
         """Call ``wake`` at the next commit, page, or farewell."""
         self._wake = wake
         if self.position < self.log.first - 1 and self._read_page is not None:
-            if self._loading is None:
+            if self._loading is None or self._loading.done():
                 self._loading = asyncio.ensure_future(self._load(self._read_page))
         else:
             self.log.sleep(self, wake)
@@ -188,6 +193,6 @@ def _resume(log: Log, last_event_id: str) -> tuple[int, str | None]:
     name, number = parsed
     if name != log.name:
         return 0, "foreign"
-    if number > log.committed:
+    if number > max(log.committed, log.known):
         return 0, "future"
     return number, None

@@ -93,6 +93,11 @@ class Execution:
         """How many watch it now, in this process."""
         return len(self._audience)
 
+    @property
+    def awaits_viewers(self) -> bool:
+        """Whether the last viewer was sent away, and told to come back."""
+        return self._audience.returning
+
     async def wait(self) -> ExecutionStatus:
         """Wait for the end, and return how it ended."""
         if self.work is not None:

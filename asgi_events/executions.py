@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import re
 import secrets
@@ -23,11 +24,13 @@ from functools import partial
 from typing import Any, Self, TypedDict
 from weakref import WeakValueDictionary
 
+from pydantic import BaseModel
+from pydantic_core import from_json
+
 from asgi_events.actors import Actor
 from asgi_events.audience import Seats
 from asgi_events.bus import EventBus, EventHandler
 from asgi_events.cache import CacheBackend
-from asgi_events.encoding import encode_json
 from asgi_events.errors import ErrorMessage, neutral, whole
 from asgi_events.exceptions import (
     Draining,
@@ -295,7 +298,14 @@ class Executions:
         )
         if id is not None and not _ID.fullmatch(id):
             raise ValueError(f"An id is 1 to 64 of A-Z a-z 0-9 _ and -, got {id!r}")
-        begin = partial(self._start, name=name, arguments=arguments, owner=owner)
+        fingerprint = _fingerprint(name, input, owner)
+        begin = partial(
+            self._start,
+            name=name,
+            arguments=arguments,
+            owner=owner,
+            fingerprint=fingerprint,
+        )
         if idempotency_key is not None:
             marker = marker_of(owner, idempotency_key)
             execution = await self._starts.by_marker(marker, begin)
@@ -303,7 +313,7 @@ class Executions:
             execution = await self._starts.by_id(id, begin)
         else:
             return await begin(secrets.token_hex(16))
-        if execution.fingerprint != _fingerprint(name, arguments, owner):
+        if execution.fingerprint != fingerprint:
             raise IdempotencyConflict(idempotency_key or execution.id)
         return execution
 
@@ -323,7 +333,8 @@ class Executions:
         execution = self._remote.get(id)
         if execution is None:
             execution = self._remote[id] = self._make_remote(id, page)
-        elif not execution.viewers and page.last > execution.log.last:
+        execution.log.known = max(execution.log.known, page.last)
+        if not execution.viewers and page.last > execution.log.last:
             execution.log.skip_to(page.last + 1)
             execution.log.extend([], end=page.end)
         return execution
@@ -424,12 +435,17 @@ class Executions:
                 task.cancel()
 
     async def _start(
-        self, id: str, *, name: str, arguments: dict[str, Any], owner: str | None
+        self,
+        id: str,
+        *,
+        name: str,
+        arguments: dict[str, Any],
+        owner: str | None,
+        fingerprint: str,
     ) -> Execution:
         if self.draining:
             raise Draining
         created = datetime.now(UTC)
-        fingerprint = _fingerprint(name, arguments, owner)
         meta = {
             "actor": name,
             "created": created.isoformat(),
@@ -521,6 +537,9 @@ class Executions:
         self._running.leave()
         if execution.id not in self._executions:  # a drain has let go of it
             return
+        if execution.ended is None:  # its loop has gone; the lease tells the rest
+            del self._executions[execution.id]
+            return
 
         def tick(_: float) -> None:
             self._forget(execution.id)
@@ -566,6 +585,11 @@ def _by_name(actors: Sequence[Actor[..., Any]]) -> dict[str, Actor[..., Any]]:
     return named
 
 
-def _fingerprint(name: str, arguments: Mapping[str, Any], owner: str | None) -> str:
-    asked = [name, owner, dict(arguments)]
-    return hashlib.sha256(encode_json(asked)).hexdigest()
+def _fingerprint(name: str, input: Any, owner: str | None) -> str:
+    """Of what was given: defaults may be made anew each time, sets have no order."""
+    if isinstance(input, bytes):
+        input = from_json(input)
+    elif isinstance(input, BaseModel):
+        input = input.model_dump(mode="json", exclude_unset=True)
+    asked = json.dumps([name, owner, input or {}], sort_keys=True, default=repr)
+    return hashlib.sha256(asked.encode()).hexdigest()

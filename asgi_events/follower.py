@@ -122,7 +122,7 @@ class Follower:
                 try:
                     await self._catch_up()
                     pause = first
-                except StoreError as error:  # whatever it is, it may be mended
+                except Exception as error:  # whatever it is, it may be mended
                     logger.warning("Viewers of %s wait: %s", self._key, error)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, longest)

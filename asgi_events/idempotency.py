@@ -80,7 +80,10 @@ class Starts:
         if key not in self._starting:
             starting = asyncio.ensure_future(self._remember(key, start()))
             starting.add_done_callback(_look)
-            self._starting[key] = starting
+            if not starting.done():  # an eager task may be
+                self._starting[key] = starting
+            else:
+                return await starting
         # Whoever asks for the same waits for the same; one that leaves stops neither.
         return await asyncio.shield(self._starting[key])
 

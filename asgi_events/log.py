@@ -47,6 +47,7 @@ class Log:
         first: The number of the oldest frame held.
         last: The number of the newest frame.
         committed: The number of the newest frame that cursors are given.
+        known: The number of the newest frame that other processes are known to have.
         end: How the execution ended, once its terminal frame is appended.
     """
 
@@ -68,6 +69,7 @@ class Log:
         self.first = start + 1
         self.last = start
         self.committed = start
+        self.known = start
         self.end: str | None = None
         self.on_append: Callable[[], None] | None = None
         self._stored = stored
@@ -104,6 +106,8 @@ class Log:
         self.end = end
         if not self._stored:
             self.commit(self.last)
+        if end is not None:
+            self._make_room()  # nothing follows: whoever waits, waits in vain
         if self.on_append is not None:
             self.on_append()
 
@@ -213,9 +217,12 @@ class Log:
         while self._over():
             # A quarter at a time: cutting off a list's head moves all the rest.
             spare = min(self._unneeded(), self.first + len(self._frames) // 4)
-            if spare < self.first:
+            if spare >= self.first:
+                self._trim(spare)
+            elif self.end is not None:
+                break
+            else:
                 return False
-            self._trim(spare)
         if self._room is not None:
             if not self._room.done():
                 self._room.set_result(None)

@@ -40,15 +40,25 @@ class Request:
         raw: bytes | None = self.scope.get("raw_path")
         full = raw.decode("latin-1") if raw else quote(self.scope["path"])
         parts = full.partition("?")[0].rstrip("/").split("/")
-        return "/".join(parts[: len(parts) - len(self.segments)])
+        left = len(self.segments)
+        while left and parts:
+            left -= bool(parts.pop())  # an empty part is no segment
+        return "/" + "/".join(filter(None, parts)) if any(parts) else ""
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """The headers by their names in lower case; of a repeated one, the last."""
-        return {
-            bytes(name).decode("latin-1").lower(): bytes(value).decode("latin-1")
-            for name, value in self.scope["headers"]
-        }
+        """The headers by their names in lower case.
+
+        Of a repeated one the last, but of ``Accept`` all, as RFC 9110 joins lists.
+        """
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self.scope["headers"]:
+            name = bytes(raw_name).decode("latin-1").lower()
+            value = bytes(raw_value).decode("latin-1")
+            if name == "accept" and name in headers:
+                value = f"{headers[name]}, {value}"
+            headers[name] = value
+        return headers
 
     @property
     def wants_stream(self) -> bool:

@@ -20,6 +20,7 @@ from asgi_events.wheel import Timer, wheel
 
 logger = logging.getLogger(__name__)
 
+_RETURN = 10.0  # seconds; a goodbye says 4 at most, and connecting takes a while
 _LOOK_AGAIN = 1.0  # seconds until one watched elsewhere may be found unwatched
 
 
@@ -115,6 +116,8 @@ class Run:
             return
         if self._execution.dismissed:  # by us, and they are to come back
             return
+        if self._execution.awaits_viewers:
+            after = max(after, _RETURN)
         if after == 0:
             self._stop_unwatched()
         else:

@@ -31,7 +31,9 @@ class SignalChain:
 
     def install(self) -> None:
         """Hear signals from now on, on the running loop; again does no harm."""
-        if self._previous:
+        if self._previous:  # below others' handlers, perhaps from an earlier loop
+            if threading.current_thread() is threading.main_thread():
+                self._loop = asyncio.get_running_loop()
             return
         if threading.current_thread() is not threading.main_thread():
             logger.warning("Signals reach the main thread only; none is heard here.")
@@ -50,11 +52,11 @@ class SignalChain:
 
     def restore(self) -> None:
         """Put back the handlers that were there, unless others have come since."""
-        for number, previous in self._previous.items():
+        for number, previous in list(self._previous.items()):
             # NOTE: == and not `is`: each look at a method makes a new object.
             if signal.getsignal(number) == self._hear:
                 signal.signal(number, previous)
-        self._previous.clear()
+                del self._previous[number]
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._loop is not None and not self._loop.is_closed():

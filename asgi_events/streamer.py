@@ -42,6 +42,8 @@ OnDisconnect = Literal["cancel", "continue"]
 
 _CLEANUP_TIMEOUT = 10.0  # seconds a response waits for the task it has cancelled
 
+_STATS_TIMEOUT = 1.0  # seconds; the end must not wait for a figure
+
 _FAILED = "Execution failed"
 
 _STATUS: dict[type[TerminalEvent], ExecutionStatus] = {
@@ -225,10 +227,16 @@ class EventStreamer:
 
 async def _stats(cache_backend: HasStats) -> Any:
     try:
-        return await resolved(cache_backend.get_stats())
+        async with asyncio.timeout(_STATS_TIMEOUT):
+            return await resolved(cache_backend.get_stats())
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        logger.exception("get_stats() of %r was cancelled.", cache_backend)
     except Exception:
         logger.exception("get_stats() of %r failed.", cache_backend)
-        return None
+    return None
 
 
 class EventStream:

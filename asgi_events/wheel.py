@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from math import ceil, floor
 from typing import TypeAlias
@@ -65,7 +66,7 @@ class Wheel:
         number = max(ceil(at / _SLOT), floor(loop.time() / _SLOT) + 1)
         slot = self._slots.get(number)
         if slot is None:
-            handle = loop.call_at(number * _SLOT, self._turn, number)
+            handle = loop.call_at(number * _SLOT, self._turn, number, context=Context())
             slot = self._slots[number] = _Slot(number, self._slots, handle)
         slot.timers.add(timer)
         timer.slot = slot

@@ -26,6 +26,7 @@ from asgi_events import (
 )
 from asgi_events.actors import Actor
 from asgi_events.events import Event, LogEvent, ProgressEvent, TextDelta
+from asgi_events.memory_cache import MemoryCache
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 WAIT = 10.0  # seconds; whoever waits this long has failed
@@ -1093,3 +1094,67 @@ async def test_fails_an_actor_that_takes_more(
 async def test_refuses_a_state_that_is_none_of_ours() -> None:
     with pytest.raises(TypeError, match="state must be an ExecutionState, got {}"):
         await ExecutionEvent[Message](actor=leaf)("", "", {})
+
+
+# What a hostile tester found
+
+
+async def test_runs_nested_sync_actors_however_many(state: ExecutionState) -> None:
+    @tool
+    def leaf() -> int:
+        return 1
+
+    @tool
+    def branch() -> int:
+        return async_to_sync(leaf)()
+
+    @agent
+    async def root() -> int:
+        return sum(await asyncio.gather(*(branch() for _ in range(40))))
+
+    outcome = await asyncio.wait_for(root.run(state), WAIT)
+
+    assert outcome.result == 40
+
+
+async def test_fails_when_its_function_exits(
+    state: ExecutionState, heard: Heard
+) -> None:
+    @tool
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    outcome = await leave.run(state)
+
+    assert not outcome.ok
+    assert heard.calls == [("leave", "started"), ("leave", "failed")]
+
+
+async def test_went_as_the_result_says_that_it_returns(state: ExecutionState) -> None:
+    @tool
+    async def broken() -> None:
+        raise ValueError("broken")
+
+    @agent
+    async def root() -> ExecutionResult[None]:
+        return await broken.run(current_state())
+
+    outcome = await root.run(state)
+
+    assert (outcome.ok, outcome.error_message) == (False, "broken")
+
+
+async def test_shares_no_cache_between_functions_of_one_definition(
+    state: ExecutionState,
+) -> None:
+    def make(factor: int) -> Any:
+        @tool(cache_backend=backend)
+        async def times(number: int) -> int:
+            return number * factor
+
+        return times
+
+    backend = MemoryCache()
+    outcomes = [await make(factor).run(state, (1,)) for factor in (2, 3, 2)]
+
+    assert [outcome.result for outcome in outcomes] == [2, 3, 2]

@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from asgi_events import Executions, agent, current_state, tool
 from asgi_events.actors import Actor
@@ -24,6 +25,7 @@ from asgi_events.exceptions import (
     UnknownExecution,
 )
 from asgi_events.execution import Execution
+from asgi_events.follower import Follower
 from asgi_events.stores import Grant
 from asgi_events.stores.memory import MemoryStore
 from tests.asgi import TIMEOUT, Connection, data, kinds
@@ -1304,3 +1306,70 @@ async def test_serves_on_another_event_loop_after_a_drain() -> None:
     lives = [await asyncio.to_thread(run) for _ in range(2)]
     assert lives[0] == lives[1]
     assert lives[0] == ["tool_call"] + ["progress"] * 3 + ["tool_call", "complete"]
+
+
+# What a hostile tester found
+
+
+@agent
+async def endless() -> None:
+    await current_state().log("begun")
+    await asyncio.Event().wait()
+
+
+async def test_keeps_an_execution_whose_last_viewer_it_sent_away_itself(
+    make: Make,
+) -> None:
+    executions = make(endless, cancel_after=0, max_stream_duration=0.05)
+    execution = await executions.start("endless")
+    app = executions.response(execution)
+
+    async with Connection(app) as connection:
+        events = await connection.events()
+    status = execution.status
+    await execution.cancel()
+    await execution.wait()
+
+    assert events[-1].event == "goodbye"
+    assert status == "started"
+
+
+async def test_takes_a_request_for_the_same_whatever_its_defaults_are(
+    make: Make,
+) -> None:
+    class Wanted(BaseModel):
+        topic: str
+        request: UUID = Field(default_factory=uuid4)
+
+    @tool
+    async def look(wanted: Wanted) -> None: ...
+
+    executions = make(look)
+    same = [
+        await executions.start("look", b'{"topic": "tea"}', idempotency_key="k")
+        for _ in range(2)
+    ]
+
+    assert same[0] is same[1]
+
+
+async def test_resumes_where_the_store_is_further_than_its_follower(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look_later(_: Follower) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Follower, "_catch_up", look_later)
+    store = MemoryStore()
+    here, there = make(endless, store=store), make(endless, store=store)
+    execution = await here.start("endless")
+    watching = (await there.get(execution.id)).attach()
+    async with Connection(here.response(execution)) as connection:
+        await connection.event()
+        await connection.event()
+
+    cursor = (await there.get(execution.id)).attach(f"{execution.id}:2")
+
+    assert cursor.position == 2
+    cursor.close()
+    watching.close()

@@ -28,7 +28,7 @@ from asgi_events import (
     streamer as streamer_module,
 )
 from asgi_events.cursor import Cursor
-from asgi_events.events import CompleteEvent, ExecutionStatus
+from asgi_events.events import CompleteEvent, ExecutionStatus, TextDelta
 from asgi_events.frames import FrameSource
 from asgi_events.log import Log
 from asgi_events.sse import KEEP_ALIVE, STREAM_START, Decoder
@@ -1374,3 +1374,48 @@ async def test_leaves_nothing_behind_however_its_readers_leave(shape: str) -> No
 
     assert alive(*kinds) == before
     assert [thing() for thing in things if thing() is not None] == []
+
+
+# What a hostile tester found
+
+
+async def test_lets_publishers_go_when_the_end_comes_in_a_full_log() -> None:
+    streamer = EventStreamer(max_events=4)
+    task: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(3600))
+    stream = streamer.stream(execution_task=task)
+    waiting = [
+        room
+        for number in range(8)
+        if (room := streamer(TextDelta(delta=str(number)))) is not None
+    ]
+
+    task.cancel()
+    await finish(task)
+    await asyncio.wait_for(asyncio.gather(*waiting), 5)  # type: ignore[arg-type]
+
+    assert len(waiting) == 4
+    await stream.aclose()
+
+
+@pytest.mark.parametrize("how", ["hangs", "is cancelled"])
+async def test_ends_although_its_cache_statistics_never_come(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asgi_events.streamer._STATS_TIMEOUT", 0.01)
+
+    class Cache:
+        async def get_stats(self) -> None:
+            if how == "is cancelled":
+                raise asyncio.CancelledError
+            await asyncio.sleep(3600)
+
+    streamer = EventStreamer()
+    task: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(0))
+    stream = streamer.stream(execution_task=task, cache_backend=Cache())
+
+    body = await asyncio.wait_for(read(stream), 5)
+
+    assert body == STREAM_START + (
+        b'data: {"event_type":"complete",'
+        b'"message":"Execution completed successfully"}\n\n'
+    )
