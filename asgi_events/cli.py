@@ -1,10 +1,15 @@
-"""The command line: ``asgi-events demo``."""
+"""The command line: ``asgi-events demo`` and ``asgi-events inspect``."""
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
+
+from asgi_events.exceptions import AsgiEventsError
+from asgi_events.inspect import report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,6 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     demo.add_argument("--port", default=8000, type=_port, help="default: %(default)s")
     demo.set_defaults(run=_demo)
+    inspect = commands.add_parser(
+        "inspect",
+        help="list the executions that a store holds, or print the events of one",
+    )
+    inspect.add_argument("store", metavar="STORE_URL", help="sqlite:///events.db, say")
+    inspect.add_argument("id", nargs="?", metavar="ID")
+    inspect.add_argument("--json", action="store_true", help="for programs")
+    inspect.set_defaults(run=_inspect)
     options = parser.parse_args(argv)
     status: int = options.run(options)
     return status
@@ -61,5 +74,23 @@ def _demo(options: argparse.Namespace) -> int:
         asyncio.run(run())
     except OSError as error:
         print(f"Can not serve on {host}:{port}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    async def run() -> None:
+        pieces = report(options.store, options.id, as_json=options.json)
+        async with aclosing(pieces):
+            async for text in pieces:
+                print(text, end="", flush=True)
+
+    try:
+        asyncio.run(run())
+    except BrokenPipeError:  # head, say; Python would complain once more at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (AsgiEventsError, ImportError, ValueError) as error:
+        print(error, file=sys.stderr)
         return 1
     return 0

@@ -40,7 +40,7 @@ from asgi_events.exceptions import (
     UnknownExecution,
 )
 from asgi_events.execution import Execution
-from asgi_events.follower import Follower, Hints, reap
+from asgi_events.follower import Follower, Hints, Reaper
 from asgi_events.frames import goodbye
 from asgi_events.idempotency import Starts, marker_of
 from asgi_events.inputs import ActorInput
@@ -221,6 +221,7 @@ class Executions:
         self._executions: dict[str, Execution] = {}
         self._remote: WeakValueDictionary[str, Execution] = WeakValueDictionary()
         self._hints = Hints(self.store)
+        self._reaper = Reaper(self.store, lease=lease)
         self._starts = Starts(
             self.store,
             self.get,
@@ -522,14 +523,14 @@ class Executions:
     def _follower(self, log: Log) -> Follower:
         after = self._terms.cancel_after
         attend = None if after is None else max(after, self._lease)
-        return Follower(log, self.store, self._hints, attend=attend)
+        return Follower(log, self.store, self._hints, self._reaper, attend=attend)
 
     async def _read_settled(self, id: str) -> Page | None:
         """How a log stands; one whose writer has died is ended first."""
         page = await self.store.read(id, 0, 0)
         if page is None or page.alive or page.end is not None:
             return page
-        await reap(self.store, id, page.last)
+        await self._reaper.reap(id, page.last)
         return await self.store.read(id, 0, 0)
 
     def _retain(self, execution: Execution) -> None:

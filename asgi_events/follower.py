@@ -27,11 +27,34 @@ _FLOOR = 1.0  # seconds; hints may be lost, and a lease ends without one
 _PAUSES = (0.05, 2.0)  # seconds between tries to reach the store, first and longest
 
 
-async def reap(store: EventStore, key: str, last: int) -> None:
-    """End a log whose writer has died, unless it lives or somebody else does it."""
-    frame = numbered(key, last + 1, json_block(encode_json(LostEvent())))
-    if await store.reap(key, last, frame, end=ExecutionStatus.LOST):
-        logger.warning("The writer of %s has died; its log is ended.", key)
+class Reaper:
+    """Ends the logs of one store whose writers have died; one for all followers.
+
+    A store that was away has renewed no leases meanwhile, so their ends say nothing
+    until the writers have had time to come back.
+
+    Args:
+        store: Where the logs are.
+        lease: Seconds of a lease.
+    """
+
+    def __init__(self, store: EventStore, *, lease: float) -> None:
+        self._store = store
+        self._patience = max(lease, 2 * _PAUSES[1])
+        self._trusted = float("-inf")
+
+    def store_was_away(self) -> None:
+        """Reap nothing for a while."""
+        self._trusted = asyncio.get_running_loop().time() + self._patience
+
+    async def reap(self, key: str, last: int) -> bool:
+        """End a log whose lease is over; False when it is too early to say."""
+        if asyncio.get_running_loop().time() < self._trusted:
+            return False
+        frame = numbered(key, last + 1, json_block(encode_json(LostEvent())))
+        if await self._store.reap(key, last, frame, end=ExecutionStatus.LOST):
+            logger.warning("The writer of %s has died; its log is ended.", key)
+        return True
 
 
 class Hints:
@@ -94,19 +117,28 @@ class Follower:
         log: Where the frames go; it begins where the store's log stood.
         store: Where they come from.
         hints: Who says when to look.
+        reaper: Who ends the log should its writer have died.
         attend: Seconds for which the writer is told, again and again, that somebody
             watches here; None where the writer does not ask.
     """
 
     def __init__(
-        self, log: Log, store: EventStore, hints: Hints, *, attend: float | None
+        self,
+        log: Log,
+        store: EventStore,
+        hints: Hints,
+        reaper: Reaper,
+        *,
+        attend: float | None,
     ) -> None:
         assert log.name is not None
         self._log = log
         self._key = log.name
         self._store = store
         self._hints = hints
-        self._attend = attend
+        self._reaper = reaper
+        # It is said when the floor is reached, if not before.
+        self._attend = None if attend is None else max(attend, 3 * _FLOOR)
         self._attended = float("-inf")
         self._changed = asyncio.Event()
 
@@ -124,6 +156,7 @@ class Follower:
                     pause = first
                 except Exception as error:  # whatever it is, it may be mended
                     logger.warning("Viewers of %s wait: %s", self._key, error)
+                    self._reaper.store_was_away()
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, longest)
         finally:
@@ -138,9 +171,7 @@ class Follower:
             self._log.extend([], end=ExecutionStatus.LOST)
         elif page.frames or page.end is not None:
             self._take(page)
-        elif not page.alive:
-            await reap(self._store, self._key, page.last)
-        else:
+        elif page.alive or not await self._reaper.reap(self._key, page.last):
             try:
                 async with asyncio.timeout(_FLOOR):
                     await self._changed.wait()

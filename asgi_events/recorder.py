@@ -31,6 +31,7 @@ class Recorder:
 
     Attributes:
         on_cancel: Called when somebody, in any process, wants the execution cancelled.
+        on_left: Called when no other process has viewers any more.
         watched_elsewhere: Whether another process has viewers, as last heard.
     """
 
@@ -49,6 +50,7 @@ class Recorder:
         self._grant = grant
         self._interval = lease / 3
         self.on_cancel: Callable[[], None] | None = None
+        self.on_left: Callable[[], None] | None = None
         self.watched_elsewhere = False
         self._woken: asyncio.Future[None] | None = None
         self._renewal_due = False
@@ -115,7 +117,10 @@ class Recorder:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _heed(self, ack: Ack) -> None:
+        left = self.watched_elsewhere and not ack.watched
         self.watched_elsewhere = ack.watched
+        if left and self.on_left is not None:
+            self.on_left()
         if ack.cancel and self.on_cancel is not None:
             self.on_cancel()
 

@@ -78,6 +78,7 @@ class Run:
         self._task = loop.create_task(call, name=f"execution {execution.id}")
         streamer.follow(self._task, cache_backend=cache_backend)
         recorder.on_cancel = self.stop
+        recorder.on_left = self._left_elsewhere
         self._recording = loop.create_task(self._record())
         if terms.max_duration is not None:
             self._overtime = _later(terms.max_duration, self._run_over_time)
@@ -122,6 +123,10 @@ class Run:
             self._stop_unwatched()
         else:
             self._unwatched = _later(after, self._stop_unwatched)
+
+    def _left_elsewhere(self) -> None:
+        if self._unwatched is None:
+            self.audience_changed(self._execution.viewers > 0)
 
     def _stop_unwatched(self) -> None:
         if self._recorder.watched_elsewhere:

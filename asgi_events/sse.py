@@ -123,7 +123,7 @@ def json_block(json: bytes) -> bytes:
     U+0085, U+2028 and U+2029 are escaped, since clients that split lines with
     ``str.splitlines`` would cut there. Inside JSON they only occur in strings.
     """
-    if b"\xe2\x80" in json or b"\xc2\x85" in json:
+    if not json.isascii():
         json = (
             json.replace(b"\xe2\x80\xa8", b"\\u2028")
             .replace(b"\xe2\x80\xa9", b"\\u2029")

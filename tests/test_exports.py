@@ -57,7 +57,7 @@ LAYERS = [
     ["app"],
     ["middleware"],
     [""],  # the package itself
-    ["server", "adapters.body", "demo.*"],
+    ["server", "inspect", "adapters.body", "demo.*"],
     ["adapters", "adapters.*", "demo"],
     ["cli"],
     ["__main__"],

@@ -12,7 +12,7 @@ from asgi_events import Executions, agent, current_state
 from asgi_events.actors import Actor
 from asgi_events.exceptions import Ended, Fenced, Unavailable
 from asgi_events.execution import Execution
-from asgi_events.follower import reap
+from asgi_events.follower import Reaper
 from asgi_events.log import Log
 from asgi_events.recorder import Recorder
 from asgi_events.stores import Ack, Grant, Page
@@ -64,7 +64,7 @@ class FaultyStore(MemoryStore):
         """Do as another process does that takes the writer for dead."""
         log = self._logs[key]
         log.alive_until = 0.0
-        await reap(self, key, log.first + len(log.frames) - 1)
+        await Reaper(self, lease=1.0).reap(key, log.first + len(log.frames) - 1)
 
     def frames(self, key: str) -> list[bytes]:
         return list(self._logs[key].frames)

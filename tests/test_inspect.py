@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from asgi_events.events import ExecutionStatus
+from asgi_events.exceptions import StoreError, Unavailable, UnknownExecution
+from asgi_events.executions import Executions
+from asgi_events.inspect import (
+    Held,
+    events,
+    find,
+    held,
+    line,
+    line_json,
+    report,
+    table,
+    table_json,
+)
+from asgi_events.sse import ServerSentEvent
+from asgi_events.stores.memory import MemoryStore
+from asgi_events.stores.sqlite import SQLiteStore
+from tests.apps import count, quiet
+from tests.valkey import free_port
+
+NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+
+LISTED = [
+    Held(
+        id="b",
+        actor="research",
+        owner=None,
+        status=ExecutionStatus.STARTED,
+        frames=12345,
+        created=NOW - timedelta(seconds=59),
+    ),
+    Held(
+        id="aaaa",
+        actor="x",
+        owner="ann",
+        status=ExecutionStatus.COMPLETED,
+        frames=7,
+        created=NOW - timedelta(days=2, hours=3),
+    ),
+]
+
+
+@pytest.fixture
+async def executions() -> AsyncIterator[Executions]:
+    store = MemoryStore()
+    async with Executions(count, quiet, store=store, drain_grace=0) as executions:
+        yield executions
+
+
+async def printed(url: str, id: str | None = None, *, as_json: bool = False) -> str:
+    return "".join([text async for text in report(url, id, as_json=as_json)])
+
+
+async def test_lists_executions_the_newest_first(executions: Executions) -> None:
+    over = await executions.start(count, {"to": 2}, owner="ann")
+    await over.wait()
+    running = await executions.start(quiet, id="running")
+
+    listed = await held(executions.store)
+
+    assert listed == [
+        Held(
+            id="running",
+            actor="quiet",
+            owner=None,
+            status=ExecutionStatus.STARTED,
+            frames=listed[0].frames,
+            created=running.created,
+        ),
+        Held(
+            id=over.id,
+            actor="count",
+            owner="ann",
+            status=ExecutionStatus.COMPLETED,
+            frames=5,
+            created=over.created,
+        ),
+    ]
+
+
+async def test_lists_no_markers(executions: Executions) -> None:
+    execution = await executions.start(quiet, idempotency_key="k")
+    keys = [key async for key in executions.store.keys()]
+
+    listed = await held(executions.store)
+
+    assert len(keys) == 2
+    assert [each.id for each in listed] == [execution.id]
+    [marker] = set(keys) - {execution.id}
+    with pytest.raises(UnknownExecution):
+        await find(executions.store, marker)
+
+
+async def test_takes_for_lost_what_nobody_writes_and_does_not_end_it() -> None:
+    store = MemoryStore()
+    meta = {"actor": "a", "created": NOW.isoformat(), "fingerprint": ""}
+    await store.open("k", writer="w", lease=0.0, ttl=60.0, meta=meta)
+
+    found = await find(store, "k")
+
+    page = await store.read("k", 0, 0)
+    assert page is not None
+    assert (found.status, page.end) == (ExecutionStatus.LOST, None)
+
+
+async def test_gives_the_events_of_one(executions: Executions) -> None:
+    execution = await executions.start(count, {"to": 3, "text": "x" * 200_000})
+    await execution.wait()
+
+    found = [event async for event in events(executions.store, execution.id)]
+
+    assert [event.id for event in found] == [
+        f"{execution.id}:{number}" for number in range(1, 7)
+    ]
+    assert [json.loads(event.data or "")["number"] for event in found[1:4]] == [1, 2, 3]
+
+
+async def test_knows_no_other_execution(executions: Executions) -> None:
+    with pytest.raises(UnknownExecution, match="No execution 'nobody'"):
+        await anext(events(executions.store, "nobody"))
+
+
+def test_draws_a_table() -> None:
+    assert table(LISTED, NOW) == (
+        "ID    ACTOR     STATUS     FRAMES  AGE\n"
+        "b     research  started     12345  59 s\n"
+        "aaaa  x         completed       7  2 d\n"
+    )
+    assert table([], NOW) == "No executions.\n"
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(-5, "0 s"), (59.4, "59 s"), (60, "1 min"), (3600, "1 h"), (86_400, "1 d")],
+)
+def test_tells_an_age(seconds: float, text: str) -> None:
+    drawn = table(LISTED[:1], LISTED[0].created + timedelta(seconds=seconds))
+
+    assert drawn.endswith(f"  {text}\n")
+
+
+def test_prints_json() -> None:
+    event = ServerSentEvent(data='{"a":1}', id="k:7")
+
+    assert json.loads(table_json(LISTED[1:])) == [
+        {
+            "id": "aaaa",
+            "actor": "x",
+            "owner": "ann",
+            "status": "completed",
+            "frames": 7,
+            "created": "2026-11-20T11:00:00Z",
+        }
+    ]
+    assert line_json(event) == '{"number":7,"data":{"a":1}}\n'
+
+
+def test_prints_an_event_that_can_not_move_the_cursor() -> None:
+    event = ServerSentEvent(data='{"a":"\x1b[2J\x9b"}', id="k:7")
+
+    assert line(event) == '     7  {"a":"\ufffd[2J\ufffd"}\n'
+
+
+async def test_reports_on_a_file(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "a b.db")
+    async with Executions(count, store=store) as executions:
+        execution = await executions.start(count, {"to": 1}, id="one")
+        await execution.wait()
+    await store.aclose()
+    url = f"sqlite:///{tmp_path}/a%20b.db"
+
+    assert [e["id"] for e in json.loads(await printed(url, as_json=True))] == ["one"]
+    assert (await printed(url)).splitlines()[1].split()[:4] == [
+        *("one", "count", "completed", "4")
+    ]
+    lines = (await printed(url, "one")).splitlines()
+    assert lines[1] == '     2  {"number":1,"text":""}'
+    numbers = [
+        json.loads(text)["number"]
+        for text in (await printed(url, "one", as_json=True)).splitlines()
+    ]
+    assert numbers == [1, 2, 3, 4]
+
+
+async def test_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="There is no file .*events.db"):
+        await printed(f"sqlite:///{tmp_path}/events.db")
+
+    assert os.listdir(tmp_path) == []
+
+
+async def test_says_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no database" * 500)
+    with sqlite3.connect(tmp_path / "other") as other:
+        other.execute("CREATE TABLE t (x)")
+    other.close()
+
+    for url, error, text in [
+        ("memory://", ValueError, "only seen by the process"),
+        ("mongo://x", ValueError, "no store for 'mongo'"),
+        (f"sqlite:///{tmp_path}/text", StoreError, "file is not a database"),
+        (f"sqlite:///{tmp_path}/other", StoreError, "of another program"),
+        ("redis://127.0.0.1/x", StoreError, "the database is a number"),
+        (f"redis://127.0.0.1:{free_port()}", Unavailable, "cannot answer now"),
+    ]:
+        with pytest.raises(error, match=text):
+            await printed(url)
