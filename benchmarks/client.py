@@ -3,33 +3,39 @@
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 
 @contextlib.contextmanager
 def server(app: str, kind: str = "hypercorn") -> Iterator[int]:
     """Serve ``app``, an import path, on a free port of 127.0.0.1; yields the port."""
+    with launched(app, kind, {}) as (_, port):
+        yield port
+
+
+@contextlib.contextmanager
+def launched(
+    app: str, kind: str, environment: Mapping[str, str]
+) -> Iterator[tuple[int, int]]:
+    """Serve ``app`` with more environment variables; yields the pid and the port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    bind = (
-        ["--bind", f"127.0.0.1:{port}", "--workers", "0"]
-        if kind == "hypercorn"
-        else ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
-    )
     process = subprocess.Popen(
-        [sys.executable, "-m", kind, app, *bind],
+        [sys.executable, "-m", kind, app, *_options(kind, port)],
+        env=os.environ | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         _wait_for(port, process)
-        yield port
+        yield process.pid, port
     finally:
         process.terminate()
         try:
@@ -37,6 +43,15 @@ def server(app: str, kind: str = "hypercorn") -> Iterator[int]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _options(kind: str, port: int) -> list[str]:
+    if kind == "hypercorn":
+        return ["--bind", f"127.0.0.1:{port}", "--workers", "0", "--backlog", "4096"]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+    if kind == "granian":
+        return [*options, "--interface", "asgi", "--backpressure", "10000"]
+    return [*options, "--backlog", "4096"]
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
