@@ -14,8 +14,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -38,9 +38,37 @@ KINDS: dict[str, list[str]] = {
     ],
     "uvicorn": ["uvicorn", "--host=127.0.0.1", "--port=0", "--no-access-log"],
 }
-_MODULES = {"hypercorn-uvloop": ("hypercorn", "uvloop")}
+"""Those of the tests that are run with every kind of server."""
 
-_RUNNING_ON = re.compile(r"running on http://127\.0\.0\.1:(\d+)", re.IGNORECASE)
+_UVICORN = ["uvicorn", "--host=127.0.0.1", "--port=0", "--no-access-log"]
+_GRANIAN = ["granian", "--interface=asgi", "--host=127.0.0.1", "--port=0"]
+
+ALL_KINDS: dict[str, list[str]] = {
+    **KINDS,
+    "uvicorn-httptools": [*_UVICORN, "--http=httptools", "--loop=uvloop"],
+    "uvicorn-h11": [*_UVICORN, "--http=h11", "--loop=asyncio"],
+    "hypercorn-master": ["hypercorn", "--bind=127.0.0.1:0"],
+    "hypercorn-h2": KINDS["hypercorn"],
+    "granian-asyncio": [*_GRANIAN, "--loop=asyncio"],
+    "granian-uvloop": [*_GRANIAN, "--loop=uvloop"],
+    "granian-h2": [*_GRANIAN, "--loop=asyncio", "--http=2"],
+    "daphne": ["daphne", "-b", "127.0.0.1", "-p", "0"],
+}
+"""The ``-h2`` ones are to be spoken to in HTTP/2 with prior knowledge."""
+
+_MODULES = {
+    "hypercorn-uvloop": ("hypercorn", "uvloop"),
+    "uvicorn-httptools": ("uvicorn", "httptools", "uvloop"),
+    "uvicorn-h11": ("uvicorn", "h11"),
+    "hypercorn-h2": ("hypercorn", "h2"),
+    "granian-uvloop": ("granian", "uvloop"),
+    "granian-h2": ("granian", "h2"),
+}
+
+_RUNNING_ON = re.compile(
+    r"(?:running on http://|listening on tcp address )127\.0\.0\.1:(\d+)", re.IGNORECASE
+)
+_STARTED_WORKER = re.compile(r"with PID: (\d+)(?s:.*)Started worker-1")
 _TROUBLE = re.compile(
     r"Traceback|Exception ignored|never retrieved|never awaited|pending!|Warning:"
 )
@@ -66,9 +94,12 @@ class Server:
         pid: Its process.
     """
 
-    def __init__(self, app: str, kind: str = "hypercorn") -> None:
+    def __init__(
+        self, app: str, kind: str = "hypercorn", *, env: Mapping[str, str] | None = None
+    ) -> None:
         self.app = app
         self.kind = kind
+        self.env = dict(env or {})
         self.port = 0
         self.pid = 0
 
@@ -77,14 +108,14 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        for module in _MODULES.get(self.kind, (self.kind,)):
+        for module in _MODULES.get(self.kind, (self.kind.partition("-")[0],)):
             require(find_spec(module), f"{module} is not installed")
         self._file = tempfile.TemporaryFile()
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
             self.command(),
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, **self.env},
             stdin=subprocess.DEVNULL,
             stdout=self._file,
             stderr=subprocess.STDOUT,
@@ -106,7 +137,7 @@ class Server:
         self.stop()
 
     def command(self) -> list[str]:
-        return [sys.executable, "-W", "error", "-m", *KINDS[self.kind], self.app]
+        return [sys.executable, "-W", "error", "-m", *ALL_KINDS[self.kind], self.app]
 
     def signal(self, number: int) -> None:
         """Send a signal to the process."""
@@ -141,6 +172,9 @@ class Server:
 
     def _wait_until_it_answers(self) -> None:
         def port() -> int | None:
+            if self.kind.startswith("granian"):  # it does not say which it was given
+                started = _STARTED_WORKER.search(self.output())
+                return _listening_port(int(started[1])) if started else None
             found = _RUNNING_ON.search(self.output())
             return int(found[1]) if found else None
 
@@ -148,6 +182,8 @@ class Server:
         self._poll(self._answers)
 
     def _answers(self) -> bool:
+        if self.kind.endswith("-h2"):  # urllib does not speak it
+            return True
         try:
             urllib.request.urlopen(self.url, timeout=TIMEOUT).close()
         except urllib.error.HTTPError as answer:
@@ -166,6 +202,19 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.app} at {self.url}, pid {self.pid}>"
+
+
+def _listening_port(pid: int) -> int | None:
+    """The port on which a process listens, as Linux tells it."""
+    sockets = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            sockets.add(os.readlink(descriptor))
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, *rest = line.split()
+        if state == "0A" and f"socket:[{rest[5]}]" in sockets:
+            return int(local.partition(":")[2], 16)
+    return None
 
 
 @contextmanager
