@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -33,7 +34,7 @@ from asgi_events.exceptions import (
 from asgi_events.execution import Execution
 from asgi_events.executions import Executions, ExecutionsOptions
 from asgi_events.options import check_callables, check_counts, check_texts
-from asgi_events.request import ClientGone, Request
+from asgi_events.request import Body, ClientGone, Request
 from asgi_events.types import Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
@@ -118,16 +119,18 @@ class EventsApp:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.executions.hear_signals()
         request = Request(scope, prefix=self._prefix)
-        exchange = _Exchange(self, request, receive, send)
+        body = Body(receive)
+        exchange = _Exchange(self, request, body.receive, send)
         head = request.method == "HEAD"
         try:
             answer = await exchange.answer()
         except ClientGone:
             return
-        except Problem as problem:
-            await problem.send(send, head=head)
         except Exception as error:
-            await _problem(error).send(send, head=head)
+            problem = error if isinstance(error, Problem) else _problem(error)
+            if scope.get("http_version") == "2":
+                await body.discard()
+            await problem.send(send, head=head)
         else:
             await self._give(answer, send)
 
@@ -136,6 +139,11 @@ class EventsApp:
             await answer()
         except Refused as error:  # the last seat was taken meanwhile; nothing is sent
             await _problem(error).send(send)
+        except asyncio.CancelledError:
+            # Daphne sends no lifespan.shutdown, but waits for its applications.
+            if self.executions.draining:
+                await self.executions.drain()
+            raise
 
     async def owner_of(
         self, scope: Scope, action: Action, execution: Execution | None

@@ -288,6 +288,7 @@ class Executions:
             Draining: The process is shutting down.
             StoreError: The store did not open the log.
         """
+        self.hear_signals()
         name = actor.name if isinstance(actor, Actor) else actor
         if name not in self.actors:
             raise UnknownActor(name, list(self.actors))

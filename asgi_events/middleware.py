@@ -19,8 +19,8 @@ class EventsMiddleware:
     Inside ``app``, ``scope["asgi_events"]`` is the ``Executions``.
 
     Lifespan and websocket messages pass unchanged. When the server shuts down,
-    executions are drained before ``app`` is told. A server that sends no lifespan is
-    served all the same.
+    executions are drained before ``app`` is told. An application that supports no
+    lifespan has it answered for; a server that sends none is served all the same.
 
     Args:
         app: The application.
@@ -62,11 +62,37 @@ class EventsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self.app(scope, self._draining(receive), send)
+            await self._lifespan(scope, receive, send)
         elif scope["type"] == "http" and self._is_ours(scope):
             await self.events(scope, receive, send)
         else:
             await self.app({**scope, "asgi_events": self.executions}, receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application's, or one of our own where it has none, as Django."""
+        asked = answered = False
+
+        async def ask() -> Any:
+            nonlocal asked
+            asked = True
+            return await receive()
+
+        async def answer(message: Any) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self.app(scope, self._draining(ask), answer)
+        except Exception:
+            # ASGI, lifespan protocol: raising before an answer says "not supported".
+            if answered:
+                raise
+        if answered:
+            return
+        if asked:  # the startup is not asked for twice
+            await send({"type": "lifespan.startup.complete"})
+        await self.events(scope, receive, send)
 
     def _is_ours(self, scope: Scope) -> bool:
         return below(route_path(scope), self._prefix) is not None

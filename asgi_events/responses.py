@@ -171,7 +171,8 @@ class _Stream:
             await self._body(b"", more_body=False)
         except asyncio.CancelledError:
             if not self._timed_out:
-                await self._say_the_end()
+                resumable = self._response.max_backlog is not None
+                await self._say_the_end(goodbye("draining") if resumable else b"")
                 raise
             if self._task is not None and self._task.uncancel() > 0:
                 raise  # the server's own cancel came as well
@@ -287,10 +288,10 @@ class _Stream:
         finally:
             self._sending_since = None
 
-    async def _say_the_end(self) -> None:
+    async def _say_the_end(self, farewell: bytes = b"") -> None:
         try:
             async with asyncio.timeout(_FAREWELL_TIMEOUT):
-                await self._body(b"", more_body=False)
+                await self._body(farewell, more_body=False)
         except TimeoutError:
             logger.info("A cancelled event stream could not say its end: client stuck.")
 
