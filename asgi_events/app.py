@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -139,11 +138,6 @@ class EventsApp:
             await answer()
         except Refused as error:  # the last seat was taken meanwhile; nothing is sent
             await _problem(error).send(send)
-        except asyncio.CancelledError:
-            # Daphne sends no lifespan.shutdown, but waits for its applications.
-            if self.executions.draining:
-                await self.executions.drain()
-            raise
 
     async def owner_of(
         self, scope: Scope, action: Action, execution: Execution | None

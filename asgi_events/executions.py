@@ -386,7 +386,13 @@ class Executions:
             cursor = execution.attach(last_event_id, seated=seated)
             if self.draining:
                 cursor.dismiss(goodbye("draining"))
-            await respond_with(cursor)(scope, receive, send)
+            try:
+                await respond_with(cursor)(scope, receive, send)
+            except asyncio.CancelledError:
+                # Daphne sends no lifespan.shutdown, but waits for its applications.
+                if self.draining:
+                    await self.drain()
+                raise
 
         return respond
 
