@@ -1096,7 +1096,7 @@ async def test_refuses_a_state_that_is_none_of_ours() -> None:
         await ExecutionEvent[Message](actor=leaf)("", "", {})
 
 
-# What a hostile tester found
+# What nothing may hold up, share or lose
 
 
 async def test_runs_nested_sync_actors_however_many(state: ExecutionState) -> None:

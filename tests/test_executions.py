@@ -1308,7 +1308,7 @@ async def test_serves_on_another_event_loop_after_a_drain() -> None:
     assert lives[0] == ["tool_call"] + ["progress"] * 3 + ["tool_call", "complete"]
 
 
-# What a hostile tester found
+# What nothing may hold up, share or lose
 
 
 @agent

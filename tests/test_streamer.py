@@ -1376,7 +1376,7 @@ async def test_leaves_nothing_behind_however_its_readers_leave(shape: str) -> No
     assert [thing() for thing in things if thing() is not None] == []
 
 
-# What a hostile tester found
+# What nothing may hold up, share or lose
 
 
 async def test_lets_publishers_go_when_the_end_comes_in_a_full_log() -> None:
