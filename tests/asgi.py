@@ -106,6 +106,8 @@ class Connection:
         await self.reading.wait()
         self.messages.append(message)
         self._arrived.set()
+        if self.ended:  # as servers do; Quart 0.23 returns no sooner
+            self._inbox.put_nowait({"type": "http.disconnect"})
 
     def disconnect(self) -> None:
         """Leave, as a client does that closes its connection."""
