@@ -53,7 +53,7 @@ SEED = int(os.environ.get("ASGI_EVENTS_SEED", "1"))
 
 EXAMPLES = ROOT / "examples"
 
-_BOUND = 50  # likewise
+_BOUND = 50  # of tests.process_apps
 
 KINDS = ["memory", "sqlite", pytest.param("valkey", marks=pytest.mark.server)]
 
