@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -11,6 +12,8 @@ from asgi_events.executions import Executions, ExecutionsOptions
 from asgi_events.options import check_callables, check_iterables, check_texts
 from asgi_events.request import below, route_path
 from asgi_events.types import ASGIApp, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
 
 
 class EventsMiddleware:
@@ -84,10 +87,11 @@ class EventsMiddleware:
 
         try:
             await self.app(scope, self._draining(ask), answer)
-        except Exception:
+        except Exception as error:
             # ASGI, lifespan protocol: raising before an answer says "not supported".
             if answered:
                 raise
+            logger.info("The application supports no lifespan: %s", error)
         if answered:
             return
         if asked:  # the startup is not asked for twice
