@@ -17,6 +17,7 @@ from pydantic_core import to_json
 
 from asgi_events.exceptions import Unavailable
 from asgi_events.log import Log
+from asgi_events.pauses import Pauses
 from asgi_events.sse import MAX_CHUNK, ServerSentEvent
 from asgi_events.stores import Page
 
@@ -148,7 +149,7 @@ class Cursor:
         self._reset = "trimmed"
 
     async def _load(self, read_page: ReadPage) -> None:
-        pause = 0.05
+        pauses = Pauses()
         try:
             while True:
                 try:
@@ -156,8 +157,7 @@ class Cursor:
                     break
                 except Unavailable as error:
                     logger.warning("A viewer of %s waits: %s", self.log.name, error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
+                await pauses.wait()
             self._over = self._page is None  # its retention is over
         except Exception:
             logger.exception("The log %s can not be read any more.", self.log.name)

@@ -17,6 +17,7 @@ from asgi_events.encoding import encode_json
 from asgi_events.events import ExecutionStatus, LostEvent
 from asgi_events.exceptions import StoreError
 from asgi_events.log import Log, numbered
+from asgi_events.pauses import LONGEST, Pauses
 from asgi_events.sse import json_block
 from asgi_events.stores import EventStore, Page, Watch
 
@@ -24,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 _PAGE = 256 * 1024  # bytes read at once
 _FLOOR = 1.0  # seconds; hints may be lost, and a lease ends without one
-_PAUSES = (0.05, 2.0)  # seconds between tries to reach the store, first and longest
 
 
 class Reaper:
@@ -40,7 +40,7 @@ class Reaper:
 
     def __init__(self, store: EventStore, *, lease: float) -> None:
         self._store = store
-        self._patience = max(lease, 2 * _PAUSES[1])
+        self._patience = max(lease, 2 * LONGEST)
         self._trusted = float("-inf")
 
     def store_was_away(self) -> None:
@@ -85,14 +85,13 @@ class Hints:
 
     async def _listen(self) -> None:
         # Followers poll at a low rate in any case, so a lost watch costs time only.
-        pause, longest = _PAUSES
+        pauses = Pauses()
         while True:
             try:
                 await self._pass_on()
             except StoreError as error:
                 logger.warning("Hints are late: %s", error)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, longest)
+            await pauses.wait()
 
     async def _pass_on(self) -> None:
         watch = await self._store.watch()
@@ -146,19 +145,17 @@ class Follower:
         """Return when the log has ended."""
         self._hints.add(self._key, self._changed.set)
         self._attended = float("-inf")
-        first, longest = _PAUSES
-        pause = first
+        pauses = Pauses()
         try:
             while self._log.end is None:
                 self._changed.clear()
                 try:
                     await self._catch_up()
-                    pause = first
+                    pauses.reset()
                 except Exception as error:  # whatever it is, it may be mended
                     logger.warning("Viewers of %s wait: %s", self._key, error)
                     self._reaper.store_was_away()
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, longest)
+                    await pauses.wait()
         finally:
             self._hints.discard(self._key)
 

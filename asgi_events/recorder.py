@@ -11,12 +11,11 @@ from collections.abc import Awaitable, Callable
 
 from asgi_events.exceptions import Gap, Unavailable
 from asgi_events.log import Log
+from asgi_events.pauses import Pauses
 from asgi_events.stores import Ack, EventStore, Grant
 from asgi_events.wheel import wheel
 
 logger = logging.getLogger(__name__)
-
-_LONGEST_PAUSE = 2.0  # seconds between two tries to reach a store
 
 
 class Recorder:
@@ -107,14 +106,13 @@ class Recorder:
         return await self._store.renew(self._key, self._grant)
 
     async def _insist(self, call: Callable[[], Awaitable[Ack]]) -> Ack:
-        pause = 0.05
+        pauses = Pauses()
         while True:
             try:
                 return await call()
             except Unavailable as error:
                 logger.warning("Execution %s: %s Trying again.", self._key, error)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await pauses.wait()
 
     def _heed(self, ack: Ack) -> None:
         left = self.watched_elsewhere and not ack.watched

@@ -39,7 +39,17 @@ MENU = [
 # The lowest layer first. A module imports from layers below its own, and only there.
 # A name ending in .* stands for all modules of a package.
 LAYERS = [
-    ["types", "exceptions", "sse", "errors", "options", "rounds", "signals", "threads"],
+    [
+        "types",
+        "exceptions",
+        "sse",
+        "errors",
+        "options",
+        "rounds",
+        "signals",
+        "threads",
+        "pauses",
+    ],
     ["events"],
     ["encoding", "wheel"],
     ["bus", "cache", "memory_cache", "frames", "stores", "stores.hints"],
