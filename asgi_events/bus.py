@@ -26,11 +26,14 @@ _PUBLISHES_PER_YIELD = 64
 
 
 class _Published:
-    """The answer to a publisher in a thread: it has been done, awaiting is optional."""
+    """The answer to most publishers: there is nothing to wait for."""
 
     def __await__(self) -> Generator[Any, None, None]:
         return
         yield
+
+
+_PUBLISHED = _Published()
 
 
 class EventBus:
@@ -59,10 +62,11 @@ class EventBus:
         return unsubscribe
 
     def publish(self, event: BaseModel) -> Awaitable[None]:
-        """Hand an event to every handler.
+        """Hand an event to every handler, before this returns.
 
-        On the bus's event loop, await it. From any other thread it blocks until every
-        handler has taken the event, and there is nothing left to await.
+        On the bus's event loop, await the answer: it is how a full log holds its
+        publisher back, and how one that never pauses lets others run. From any other
+        thread it blocks until that is over, and awaiting is optional.
 
         Raises:
             TypeError: The event is not a pydantic model.
@@ -76,57 +80,14 @@ class EventBus:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return self._publish_from_thread(event)
-        if self._loop is None or self._loop.is_closed():
+        if loop is not self._loop:
+            if self._loop is not None and not self._loop.is_closed():
+                carried = asyncio.run_coroutine_threadsafe(
+                    self._carried(event), self._loop
+                )
+                return asyncio.wrap_future(carried)
             self._loop = loop
-        if loop is self._loop:
-            return self._publish(event)
-        return asyncio.wrap_future(
-            asyncio.run_coroutine_threadsafe(self._publish(event), self._loop)
-        )
-
-    def publish_nowait(self, event: BaseModel) -> None:
-        """Hand an event to every handler without waiting for any.
-
-        For what must be said while a task is being cancelled. On an event loop only.
-        """
-        loop = asyncio.get_running_loop()
-        if self._loop is not None and loop is not self._loop:
-            self._loop.call_soon_threadsafe(self.publish_nowait, event)
-            return
-        self._leave_running(self._hand_over(event))
-
-    async def _publish(self, event: BaseModel) -> None:
-        waiting = self._hand_over(event)
-        while waiting:
-            try:
-                await self._wait_for(waiting.pop(0))
-            except BaseException:  # the publisher is cancelled, its event is not
-                self._leave_running(waiting)
-                raise
-        self._publishes += 1
-        if self._publishes % _PUBLISHES_PER_YIELD == 0:
-            await asyncio.sleep(0)
-
-    def _publish_from_thread(self, event: BaseModel) -> Awaitable[None]:
-        if self._loop is None:
-            raise RuntimeError(
-                "This EventBus has not seen its event loop yet: publish once from a "
-                "coroutine, or run the execution, before publishing from a thread."
-            )
-        published = asyncio.run_coroutine_threadsafe(self._publish(event), self._loop)
-        while True:
-            try:
-                published.result(timeout=1.0)
-                return _Published()
-            except TimeoutError:  # a full log may take long; a stopped loop is for ever
-                if not self._loop.is_running():
-                    published.cancel()
-                    raise RuntimeError(
-                        "The EventBus's event loop has stopped."
-                    ) from None
-
-    def _hand_over(self, event: BaseModel) -> list[Awaitable[Any]]:
-        waiting = []
+        waiting: list[Awaitable[Any]] = []
         for handler in self._handlers:
             try:
                 answer = handler(event)
@@ -137,7 +98,50 @@ class EventBus:
             else:
                 if answer is not None and isinstance(answer, Awaitable):
                     waiting.append(answer)
-        return waiting
+        self._publishes += 1
+        yields = self._publishes % _PUBLISHES_PER_YIELD == 0
+        return self._finish(waiting, yields) if waiting or yields else _PUBLISHED
+
+    def publish_nowait(self, event: BaseModel) -> None:
+        """Hand an event to every handler without waiting for any.
+
+        For what must be said while a task is being cancelled. On an event loop only.
+        """
+        asyncio.get_running_loop()
+        published = self.publish(event)
+        if published is not _PUBLISHED:
+            self._leave_running([published])
+
+    async def _finish(self, waiting: list[Awaitable[Any]], yields: bool) -> None:
+        while waiting:
+            try:
+                await self._wait_for(waiting.pop(0))
+            except BaseException:  # the publisher is cancelled, its event is not
+                self._leave_running(waiting)
+                raise
+        if yields:
+            await asyncio.sleep(0)
+
+    async def _carried(self, event: BaseModel) -> None:
+        await self.publish(event)
+
+    def _publish_from_thread(self, event: BaseModel) -> Awaitable[None]:
+        if self._loop is None:
+            raise RuntimeError(
+                "This EventBus has not seen its event loop yet: publish once from a "
+                "coroutine, or run the execution, before publishing from a thread."
+            )
+        published = asyncio.run_coroutine_threadsafe(self._carried(event), self._loop)
+        while True:
+            try:
+                published.result(timeout=1.0)
+                return _PUBLISHED
+            except TimeoutError:  # a full log may take long; a stopped loop is for ever
+                if not self._loop.is_running():
+                    published.cancel()
+                    raise RuntimeError(
+                        "The EventBus's event loop has stopped."
+                    ) from None
 
     async def _wait_for(self, answer: Awaitable[Any]) -> None:
         try:

@@ -57,6 +57,17 @@ async def test_calls_every_handler_before_it_suspends(bus: EventBus) -> None:
     await publishing
 
 
+async def test_hands_an_event_over_before_anybody_waits(bus: EventBus) -> None:
+    heard: list[int] = []
+    bus.subscribe(lambda note: heard.append(note.n))
+    first = bus.publish(Note(n=1))
+    second = bus.publish(Note(n=2))
+    assert heard == [1, 2]
+    await second
+    await first
+    assert heard == [1, 2]
+
+
 async def test_keeps_the_order_of_publishes_that_wait(bus: EventBus) -> None:
     gate = asyncio.Event()
     heard: list[int] = []
