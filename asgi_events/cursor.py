@@ -64,6 +64,7 @@ class Cursor:
             self.position, self._reset = _resume(log, last_event_id)
         self._read_page = read_page
         self._preamble = b"" if retry is None else b"retry: %d\n" % retry
+        self._news = True
         self._page: Page | None = None
         self._loading: asyncio.Task[None] | None = None
         self._wake: Callable[[], None] | None = None
@@ -89,14 +90,13 @@ class Cursor:
         if self._farewell is not None:
             self._over = True
             return self._introduce(self._farewell)
-        if self.position < self.log.first - 1:
+        log, position = self.log, self.position
+        if position < log.first - 1:
             return self._take_old(limit)
-        if self.position < self.log.committed:
-            first = self.position + 1
-            chunk, self.position = self.log.join(self.position, limit)
-            self.log.taken()
-            return self._introduce(chunk, first)
-        if self.finished:
+        if position < log.committed:
+            chunk, self.position = log.join(position, limit)
+            return self._introduce(chunk, position + 1) if self._news else chunk
+        if log.end is not None and self.finished:
             self._over = True
             return self._introduce(self._end()) or None
         return b""
@@ -147,6 +147,7 @@ class Cursor:
     def _skip_to(self, first: int) -> None:
         self.position = first - 1
         self._reset = "trimmed"
+        self._news = True
 
     async def _load(self, read_page: ReadPage) -> None:
         pauses = Pauses()
@@ -175,6 +176,7 @@ class Cursor:
             self._reset = None
         if chunk:
             chunk, self._preamble = self._preamble + chunk, b""
+        self._news = False
         return chunk
 
     def _end(self) -> bytes:

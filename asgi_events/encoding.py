@@ -4,20 +4,24 @@ Pydantic writes it. What pydantic can not write never breaks a running stream: i
 replaced, a lone surrogate by U+FFFD and an unserialisable value by its ``repr``.
 """
 
-import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from json import dumps, loads
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from asgi_events.events import Event
-from asgi_events.sse import replace_surrogates
+from asgi_events.sse import escape_line_ends, replace_surrogates
 
 logger = logging.getLogger(__name__)
 
 _warned: set[type] = set()
+
+_writers: dict[type, Callable[[Any], bytes]] = {}
+_MAX_WRITERS = 1000  # types may be made at run time, and are held here
 
 _MAX_DEPTH = 200  # of what is repaired; pydantic itself stops at 255
 
@@ -28,16 +32,33 @@ def encode_json(value: Any) -> bytes:
     Of our own events, fields that are None are left out. NaN and the infinities, which
     JSON does not have, become null.
     """
+    kind = type(value)
+    write = _writers.get(kind)
     try:
-        if not isinstance(value, BaseModel):
-            return to_json(value, inf_nan_mode="null")
-        if value.model_config.get("ser_json_inf_nan", "null") != "constants":
-            return value.__pydantic_serializer__.to_json(
-                value, exclude_none=isinstance(value, Event)
-            )
+        json = write(value) if write is not None else _writer(kind)(value)
     except Exception as error:
-        _warn_once(type(value), error)
-    return json.dumps(_repaired(value), ensure_ascii=False).encode()
+        _warn_once(kind, error)
+        json = _rewritten(value)
+    return json if json.isascii() else escape_line_ends(json)
+
+
+def _writer(kind: type) -> Callable[[Any], bytes]:
+    """What writes values of a type, found once for each."""
+    if not issubclass(kind, BaseModel):
+        return partial(to_json, inf_nan_mode="null")
+    write: Callable[[Any], bytes] = kind.__pydantic_serializer__.to_json
+    if kind.model_config.get("ser_json_inf_nan") == "constants":
+        write = _rewritten
+    elif issubclass(kind, Event):
+        write = partial(kind.__pydantic_serializer__.to_json, exclude_none=True)
+    if len(_writers) >= _MAX_WRITERS:
+        _writers.clear()
+    _writers[kind] = write
+    return write
+
+
+def _rewritten(value: Any) -> bytes:
+    return dumps(_repaired(value), ensure_ascii=False).encode()
 
 
 def _warn_once(kind: type, error: Exception) -> None:
@@ -77,7 +98,7 @@ def _rebuilt(value: Any, depth: int) -> Any:
         return {_key(key): _repaired(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_repaired(item, depth + 1) for item in value]
-    return json.loads(to_json(value))
+    return loads(to_json(value))
 
 
 def _rebuilt_model(value: BaseModel, depth: int) -> dict[str, Any]:
@@ -102,7 +123,7 @@ def _key(key: Any) -> str:
     if isinstance(key, str):
         return replace_surrogates(str.__str__(key))
     try:
-        (text,) = json.loads(to_json({key: None}))
+        (text,) = loads(to_json({key: None}))
     except Exception:
         text = replace_surrogates(_safe_repr(key))
     return str(text)

@@ -16,9 +16,8 @@ from collections.abc import Callable
 from asgi_events.encoding import encode_json
 from asgi_events.events import ExecutionStatus, LostEvent
 from asgi_events.exceptions import StoreError
-from asgi_events.log import Log, numbered
+from asgi_events.log import Log, frame
 from asgi_events.pauses import LONGEST, Pauses
-from asgi_events.sse import json_block
 from asgi_events.stores import EventStore, Page, Watch
 
 logger = logging.getLogger(__name__)
@@ -51,8 +50,8 @@ class Reaper:
         """End a log whose lease is over; False when it is too early to say."""
         if asyncio.get_running_loop().time() < self._trusted:
             return False
-        frame = numbered(key, last + 1, json_block(encode_json(LostEvent())))
-        if await self._store.reap(key, last, frame, end=ExecutionStatus.LOST):
+        terminal = frame(key.encode(), last + 1, encode_json(LostEvent()))
+        if await self._store.reap(key, last, terminal, end=ExecutionStatus.LOST):
             logger.warning("The writer of %s has died; its log is ended.", key)
         return True
 

@@ -46,17 +46,15 @@ class Sleeper:
     """Waits for a source on one future, which anybody may wake."""
 
     def __init__(self, source: FrameSource) -> None:
-        self._source = source
+        self._on_ready = source.on_ready
+        self._loop = asyncio.get_running_loop()
         self._woken: asyncio.Future[None] | None = None
 
-    async def sleep(self) -> None:
-        """Return when ``wake`` is called, by the source or by anybody else."""
-        self._woken = asyncio.get_running_loop().create_future()
-        self._source.on_ready(self.wake)
-        try:
-            await self._woken
-        finally:
-            self._woken = None
+    def sleep(self) -> asyncio.Future[None]:
+        """Done when ``wake`` is called, by the source or by anybody else."""
+        self._woken = woken = self._loop.create_future()
+        self._on_ready(self.wake)
+        return woken
 
     def wake(self) -> None:
         """End the sleep, if there is one."""

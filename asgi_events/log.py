@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from asgi_events.cursor import Cursor
 
 
-def numbered(name: str, number: int, block: bytes) -> bytes:
-    """The frame of a retained execution: the block, with its id as the last field."""
-    return b"%bid: %b:%d\n\n" % (block[:-1], name.encode(), number)
+def frame(name: bytes | None, number: int, data: bytes) -> bytes:
+    """One block of an event stream: ``data``, and last its id in an execution."""
+    if name is None:
+        return b"data: %b\n\n" % data
+    return b"data: %b\nid: %b:%d\n\n" % (data, name, number)
 
 
 class Log:
@@ -66,6 +68,7 @@ class Log:
                 f"got {max_events} and {max_bytes}"
             )
         self.name = name
+        self._name = None if name is None else name.encode()
         self.first = start + 1
         self.last = start
         self.committed = start
@@ -79,42 +82,59 @@ class Log:
         self._frames: list[bytes] = []
         self._ends: list[int] = []  # of each frame, in bytes since frame 1
         self._start = 0  # of the oldest frame held, likewise
+        self._end = 0  # of the newest
         self._cursors: set[Cursor] = set()
         self._rounds = Rounds()
+        self.sleep = self._rounds.sleep
         self._urgent = False
         self._room: asyncio.Future[None] | None = None
         self._looking_for_room = False
         self._joined: tuple[int, int, int, bytes] = (-1, 0, 0, b"")
 
     def append(
-        self, block: bytes, *, end: str | None = None, urgent: bool = False
-    ) -> None:
-        """Number a block and hold it.
+        self, data: bytes, *, end: str | None = None, urgent: bool = False
+    ) -> bool:
+        """Make a frame of ``data`` and hold it.
 
         Args:
-            block: The block, without an id.
+            data: One line of UTF-8, as ``encode_json`` gives it.
             end: How the execution ended, with its terminal event.
             urgent: Wake the viewers for it at once, even if they were just woken.
+
+        Returns:
+            Whether the log is full now: its publisher has to wait for ``room``.
         """
         if self.end is not None:
-            return
-        self._urgent = self._urgent or urgent or end is not None
-        self.last += 1
-        if self.name is not None:
-            block = numbered(self.name, self.last, block)
-        self._hold(block)
+            return False
+        self.last = number = self.last + 1
+        # What follows is _hold, _show and _over: calling them is a tenth of a publish.
+        made = frame(self._name, number, data)
+        self._frames.append(made)
+        self._end += len(made)
+        self._ends.append(self._end)
         self.end = end
+        if urgent or end is not None:
+            self._urgent = True
         if not self._stored:
-            self.commit(self.last)
+            self.committed = number
+            if self._rounds.sleeping:
+                self._rounds.wake(self._urgent)
+            self._urgent = False
         if end is not None:
             self._make_room()  # nothing follows: whoever waits, waits in vain
         if self.on_append is not None:
             self.on_append()
+        if (
+            len(self._frames) <= self._max_events
+            and self._end - self._start <= self._max_bytes
+        ):
+            return False
+        return self.full
 
     def extend(self, frames: Sequence[bytes], *, end: str | None) -> None:
         """Hold and show frames that another process has numbered and stored."""
-        for frame in frames:
-            self._hold(frame)
+        for made in frames:
+            self._hold(made)
         self.last += len(frames)
         self.end = end
         self._urgent = end is not None
@@ -129,15 +149,15 @@ class Log:
         """Let go of what is not stored, and hear no more of it."""
         count = self.committed + 1 - self.first
         del self._frames[count:], self._ends[count:]
+        self._end = self._ends[-1] if self._ends else self._start
         self.last = self.committed
         self.end = None
 
     def commit(self, number: int) -> None:
         """Show all frames up to ``number`` to the cursors."""
-        self.committed = number
-        self._rounds.wake(at_once=self._urgent)
-        self._urgent = False
-        self._make_room()
+        self._show(number)
+        if self._room is not None or self._over():
+            self._make_room()
 
     def release(self) -> None:
         """Owe nobody anything any more: old frames go, the log is never full again."""
@@ -145,9 +165,14 @@ class Log:
         self._make_room()
 
     @property
+    def awaited(self) -> bool:
+        """Whether a cursor sleeps until more is committed."""
+        return bool(self._rounds.sleeping)
+
+    @property
     def full(self) -> bool:
         """Whether the bounds are reached, nothing can be let go, and more may come."""
-        return self.end is None and self._over() and not self._make_room()
+        return self._over() and self.end is None and not self._make_room()
 
     def room(self) -> asyncio.Future[None]:
         """Done when the log is no longer full."""
@@ -169,16 +194,18 @@ class Log:
 
         The last join is remembered: cursors that stand side by side share it.
         """
+        if self._room is not None:
+            self._look_soon()
+        low = after + 1 - self.first
+        if after + 1 == self.committed:
+            return self._frames[low], self.committed
         start, stop, upto, joined = self._joined
         if (start, upto) == (after, self.committed) and len(joined) <= limit:
             return joined, stop
-        low = after + 1 - self.first
         begin = self._ends[low - 1] if low else self._start
         high = max(bisect_right(self._ends, begin + limit, low), low + 1)
         high = min(high, self.committed + 1 - self.first)
-        joined = (
-            b"".join(self._frames[low:high]) if high - low > 1 else self._frames[low]
-        )
+        joined = b"".join(self._frames[low:high])
         stop = self.first + high - 1
         self._joined = (after, stop, self.committed, joined)
         return joined, stop
@@ -193,15 +220,17 @@ class Log:
         self._rounds.discard(cursor)
         self._make_room()
 
-    def sleep(self, cursor: Cursor, wake: Callable[[], None]) -> None:
-        """Wake ``cursor`` when more is committed."""
-        self._rounds.sleep(cursor, wake)
-
-    def taken(self) -> None:
+    def _look_soon(self) -> None:
         """A cursor has moved on; look once per turn of the loop for all that did."""
-        if self._room is not None and not self._looking_for_room:
+        if not self._looking_for_room:
             self._looking_for_room = True
             asyncio.get_running_loop().call_soon(self._look_for_room)
+
+    def _show(self, number: int) -> None:
+        self.committed = number
+        if self._rounds.sleeping:
+            self._rounds.wake(self._urgent)
+        self._urgent = False
 
     def _look_for_room(self) -> None:
         self._looking_for_room = False
@@ -209,7 +238,7 @@ class Log:
 
     def _over(self) -> bool:
         return len(self._frames) > self._max_events or (
-            len(self._frames) > 1 and self._ends[-1] - self._start > self._max_bytes
+            self._end - self._start > self._max_bytes and len(self._frames) > 1
         )
 
     def _make_room(self) -> bool:
@@ -236,14 +265,15 @@ class Log:
             return 0
         return min(cursor.position for cursor in self._cursors)
 
-    def _hold(self, frame: bytes) -> None:
-        self._frames.append(frame)
-        self._ends.append((self._ends[-1] if self._ends else self._start) + len(frame))
+    def _hold(self, made: bytes) -> None:
+        self._frames.append(made)
+        self._end += len(made)
+        self._ends.append(self._end)
 
     def _rebase(self, number: int) -> None:
         self._frames.clear()
         self._ends.clear()
-        self._start = 0
+        self._start = self._end = 0
         self.first, self.last = number, number - 1
 
     def _trim(self, number: int) -> None:

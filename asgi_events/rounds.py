@@ -16,47 +16,50 @@ _LONGEST = 0.02  # seconds; a person does not see less
 
 
 class Rounds:
-    """The sleepers of one log, and when they are woken."""
+    """The sleepers of one log, and when they are woken.
+
+    Attributes:
+        sleeping: What wakes each of them in the next round, once.
+        sleep: Takes a sleeper and what wakes it.
+    """
 
     def __init__(self) -> None:
-        self._sleeping: dict[Hashable, Callable[[], None]] = {}
+        self.sleeping: dict[Hashable, Callable[[], None]] = {}
+        self.sleep = self.sleeping.__setitem__
         self._next = 0.0  # the loop's time before which no round begins
         self._timer: asyncio.TimerHandle | None = None
 
-    def sleep(self, sleeper: Hashable, wake: Callable[[], None]) -> None:
-        """Call ``wake`` in the next round, once."""
-        self._sleeping[sleeper] = wake
-
     def discard(self, sleeper: Hashable) -> None:
         """Forget ``sleeper``."""
-        self._sleeping.pop(sleeper, None)
-        if not self._sleeping:
+        self.sleeping.pop(sleeper, None)
+        if not self.sleeping:
             self._stop_timer()
 
-    def wake(self, *, at_once: bool) -> None:
+    def wake(self, at_once: bool) -> None:
         """Begin a round now, or when the last one has been paid for."""
-        if not self._sleeping:
-            return
-        if at_once or len(self._sleeping) < _FEW:
-            self._begin()
+        many = len(self.sleeping) >= _FEW
+        if many and not at_once and not self._is_due():
             return
         if self._timer is not None:
-            return
-        loop = asyncio.get_running_loop()
-        if loop.time() >= self._next:
-            self._begin()
-        else:
-            self._timer = loop.call_at(self._next, self._begin)
-
-    def _begin(self) -> None:
-        self._stop_timer()
-        sleeping, self._sleeping = self._sleeping, {}
-        for wake in sleeping.values():
+            self._stop_timer()
+        woken = list(self.sleeping.values())
+        self.sleeping.clear()
+        for wake in woken:
             wake()
-        if len(sleeping) >= _FEW:
+        if many:
             loop = asyncio.get_running_loop()
             # It is called after the turn of everyone who has just been woken.
             loop.call_soon(self._end, loop, loop.time())
+
+    def _is_due(self) -> bool:
+        """Whether the last round is paid for; else begin one when it is."""
+        if self._timer is not None:
+            return False
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._next:
+            return True
+        self._timer = loop.call_at(self._next, self.wake, True)
+        return False
 
     def _end(self, loop: asyncio.AbstractEventLoop, began: float) -> None:
         now = loop.time()

@@ -117,19 +117,21 @@ class ServerSentEvent:
             return replace_surrogates(text).encode()
 
 
-def json_block(json: bytes) -> bytes:
-    """The block of one line of JSON.
+def escape_line_ends(json: bytes) -> bytes:
+    """JSON without U+0085, U+2028 and U+2029, which only occur in its strings.
 
-    U+0085, U+2028 and U+2029 are escaped, since clients that split lines with
-    ``str.splitlines`` would cut there. Inside JSON they only occur in strings.
+    Clients that split lines with ``str.splitlines`` would cut there.
     """
-    if not json.isascii():
-        json = (
-            json.replace(b"\xe2\x80\xa8", b"\\u2028")
-            .replace(b"\xe2\x80\xa9", b"\\u2029")
-            .replace(b"\xc2\x85", b"\\u0085")
-        )
-    return b"data: " + json + b"\n\n"
+    return (
+        json.replace(b"\xe2\x80\xa8", b"\\u2028")
+        .replace(b"\xe2\x80\xa9", b"\\u2029")
+        .replace(b"\xc2\x85", b"\\u0085")
+    )
+
+
+def json_block(json: bytes) -> bytes:
+    """The block of one line of JSON."""
+    return b"data: %b\n\n" % json
 
 
 class Decoder:

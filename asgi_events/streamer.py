@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Literal
 from weakref import ref
 
@@ -32,7 +32,7 @@ from asgi_events.frames import Sleeper
 from asgi_events.log import Log
 from asgi_events.options import check_callables, check_seconds
 from asgi_events.responses import EventSourceResponse
-from asgi_events.sse import KEEP_ALIVE, MAX_CHUNK, STREAM_START, json_block
+from asgi_events.sse import KEEP_ALIVE, STREAM_START
 from asgi_events.types import ASGIApp, Headers
 from asgi_events.wheel import Timer, wheel
 
@@ -115,10 +115,10 @@ class EventStreamer:
 
     def __call__(self, event: BaseModel) -> Awaitable[None] | None:
         """Take an event; the answer, if any, is to be awaited: the log is full."""
-        self.log.append(
-            json_block(encode_json(event)), urgent=isinstance(event, ExecutionEvent)
+        full = self.log.append(
+            encode_json(event), urgent=isinstance(event, ExecutionEvent)
         )
-        return self.log.room() if self.log.full else None
+        return self.log.room() if full else None
 
     def stream(
         self,
@@ -177,7 +177,7 @@ class EventStreamer:
 
     def end(self, event: TerminalEvent, status: ExecutionStatus) -> None:
         """Append the terminal event, unless there is one already."""
-        self.log.append(json_block(encode_json(event)), end=status)
+        self.log.append(encode_json(event), end=status)
 
     def silence(self) -> None:
         """Append nothing more: the log is another process's now."""
@@ -253,20 +253,14 @@ class EventStream:
         self._streamer = streamer
         self._loop = asyncio.get_running_loop()
         self._cursor = Cursor(streamer.log)
+        self.take = self._cursor.take  # they are called for each frame
+        self.on_ready = self._cursor.on_ready
         self._sleeper = Sleeper(self._cursor)
         self._timer: Timer | None = None
         self._last_given = 0.0
         self._beat = False
         self._slept = True
         self._closed = False
-
-    def take(self, limit: int = MAX_CHUNK) -> bytes | None:
-        """Frames that are ready; see ``FrameSource``."""
-        return self._cursor.take(limit)
-
-    def on_ready(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` when there are frames, or no more."""
-        self._cursor.on_ready(wake)
 
     def dismiss(self, farewell: bytes) -> None:
         """Give ``farewell`` next, and then nothing any more."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from asgi_events import EventBus, EventStreamer
 from asgi_events.cursor import Cursor
-from asgi_events.log import Log, numbered
+from asgi_events.log import Log, frame
 from asgi_events.sse import MAX_CHUNK
 from asgi_events.stores.memory import MemoryStore
 from benchmarks.report import machine
@@ -60,13 +60,13 @@ async def viewers(count: int) -> tuple[float, float]:
 def history(count: int) -> tuple[float, float]:
     """Microseconds of an append after so many, and MB/s of giving them all again."""
     log = Log("growth", max_events=count + 2_000, max_bytes=2**40)
-    block = b"data: " + TICK.model_dump_json().encode() + b"\n\n"
+    data = TICK.model_dump_json().encode()
     Cursor(log)
     for _ in range(count):
-        log.append(block)
+        log.append(data)
     began = thread_time()
     for _ in range(1_000):
-        log.append(block)
+        log.append(data)
     append = (thread_time() - began) / 1_000
     cursor, size, began = Cursor(log), 0, thread_time()
     while chunk := cursor.take():
@@ -78,8 +78,8 @@ async def replay(count: int) -> float:
     """MB/s of all pages of the store in memory."""
     store = MemoryStore()
     grant = await store.open("growth", writer="w", lease=60, ttl=60, meta={})
-    block = b"data: " + TICK.model_dump_json().encode() + b"\n\n"
-    frames = [numbered("growth", number, block) for number in range(1, count + 1)]
+    data = TICK.model_dump_json().encode()
+    frames = [frame(b"growth", number, data) for number in range(1, count + 1)]
     await store.append("growth", grant, 0, frames)
     after, size, began = 0, 0, thread_time()
     while after < count:

@@ -27,18 +27,22 @@ def frames(first: int, last: int, size: int = 0) -> bytes:
     return b"".join(frame(number, size) for number in range(first, last + 1))
 
 
+def data(number: int, size: int = 0) -> bytes:
+    return b"%d%b" % (number, b"." * size)
+
+
 def block(number: int, size: int = 0) -> bytes:
-    return b"data: %d%b\n\n" % (number, b"." * size)
+    return b"data: %b\n\n" % data(number, size)
 
 
 def filled(log: Log, count: int) -> Log:
     for number in range(log.last + 1, log.last + count + 1):
-        log.append(block(number))
+        log.append(data(number))
     return log
 
 
 def ended(log: Log, status: str = "completed") -> Log:
-    log.append(block(log.last + 1), end=status)
+    log.append(data(log.last + 1), end=status)
     return log
 
 
@@ -88,7 +92,7 @@ class Recorded:
             )
         for left in range(count, 0, -1):
             last = end if left == 1 else None
-            self.log.append(block(self.log.last + 1), end=last)
+            self.log.append(data(self.log.last + 1), end=last)
             after, new = self.log.committed, self.log.uncommitted()
             await self.store.append("x", self.grant, after, new, end=last)
             self.log.commit(after + len(new))
@@ -306,7 +310,7 @@ async def test_reads_pages_that_are_no_larger_than_a_chunk() -> None:
     store = MemoryStore()
     grant = await store.open("x", writer="w", lease=60, ttl=60, meta={})
     for number in range(1, 31):
-        log.append(block(number, size=10_000))
+        log.append(data(number, size=10_000))
         await store.append("x", grant, number - 1, log.uncommitted())
         log.commit(number)
 

@@ -11,12 +11,15 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_serializer
 
+from asgi_events import encoding
 from asgi_events.encoding import encode_json
 from asgi_events.events import (
     CompleteEvent,
     ErrorEvent,
+    Event,
+    EventType,
     LogEvent,
     ProgressEvent,
 )
@@ -176,12 +179,26 @@ def test_writes_null_for_what_is_no_number(
     assert parsed(value(number)) == expected
 
 
-def test_writes_null_for_nan_though_the_model_wants_a_constant() -> None:
-    class Constants(BaseModel):
+@pytest.mark.parametrize("base", [BaseModel, Event])
+def test_writes_null_for_nan_though_the_model_wants_a_constant(
+    base: type[BaseModel],
+) -> None:
+    class Constants(base):  # type: ignore[misc, valid-type]
         model_config = ConfigDict(ser_json_inf_nan="constants")
+        event_type: EventType = EventType.LOG
         value: float
 
-    assert parsed(Constants(value=math.nan)) == {"value": None}
+    written = parsed(Constants(value=math.nan))
+    assert (written.get("value"), "NaN" in str(written)) == (None, False)
+
+
+def test_holds_no_more_types_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding, "_writers", {})
+    monkeypatch.setattr(encoding, "_MAX_WRITERS", 3)
+    for number in range(7):
+        model = create_model(f"Model{number}", value=(int, number))
+        assert parsed(model()) == parsed(model()) == {"value": number}
+    assert len(encoding._writers) == 1
 
 
 @pytest.mark.parametrize(

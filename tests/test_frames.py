@@ -106,7 +106,7 @@ async def test_sleeps_until_it_is_woken(
 ) -> None:
     source = Silent()
     sleeper = Sleeper(source)
-    sleeping = asyncio.create_task(sleeper.sleep())
+    sleeping = sleeper.sleep()
     await settle()
     assert not sleeping.done()
 
@@ -120,7 +120,7 @@ async def test_keeps_no_wake_up_for_the_next_sleep() -> None:
     sleeper = Sleeper(Silent())
     sleeper.wake()
 
-    sleeping = asyncio.create_task(sleeper.sleep())
+    sleeping = sleeper.sleep()
     await settle()
 
     assert not sleeping.done()
@@ -131,7 +131,7 @@ async def test_keeps_no_wake_up_for_the_next_sleep() -> None:
 async def test_may_be_woken_after_its_sleep_was_cancelled() -> None:
     source = Silent()
     sleeper = Sleeper(source)
-    sleeping = asyncio.create_task(sleeper.sleep())
+    sleeping = sleeper.sleep()
     await settle()
     sleeping.cancel()
     await asyncio.wait({sleeping})

@@ -24,13 +24,17 @@ from asgi_events.log import Log
 from asgi_events.sse import MAX_CHUNK, Decoder, ServerSentEvent
 
 
+def data(number: int, size: int = 0) -> bytes:
+    return b"%d%b" % (number, b"." * size)
+
+
 def block(number: int, size: int = 0) -> bytes:
-    return b"data: %d%b\n\n" % (number, b"." * size)
+    return b"data: %b\n\n" % data(number, size)
 
 
 def filled(log: Log, count: int, size: int = 0) -> Log:
     for number in range(log.last + 1, log.last + count + 1):
-        log.append(block(number, size))
+        log.append(data(number, size))
     return log
 
 
@@ -63,7 +67,7 @@ def test_gives_frames_no_id_without_a_name() -> None:
 def test_goes_on_numbering_after_old_frames_are_gone() -> None:
     log = Log("x", stored=True, max_events=2)
     for number in range(1, 8):
-        log.append(block(number))
+        log.append(data(number))
         log.commit(number)
 
     assert log.since(log.first - 1) == [
@@ -75,10 +79,10 @@ def test_goes_on_numbering_after_old_frames_are_gone() -> None:
 @pytest.mark.parametrize("stored", [False, True], ids=["alone", "stored"])
 def test_appends_nothing_after_the_terminal_frame(stored: bool) -> None:
     log = Log("x", stored=stored)
-    log.append(b"data: end\n\n", end="completed")
+    log.append(b"end", end="completed")
 
-    log.append(b"data: late\n\n")
-    log.append(b"data: again\n\n", end="failed")
+    log.append(b"late")
+    log.append(b"again", end="failed")
 
     assert log.since(0) == [b"data: end\nid: x:1\n\n"]
     assert (log.last, log.end) == (1, "completed")
@@ -90,8 +94,8 @@ def test_tells_its_recorder_of_each_frame() -> None:
     log.on_append = lambda: seen.append(log.last)
 
     filled(log, 2)
-    log.append(b"data: end\n\n", end="completed")
-    log.append(b"data: late\n\n")
+    log.append(b"end", end="completed")
+    log.append(b"late")
 
     assert seen == [1, 2, 3]
 
@@ -125,7 +129,7 @@ def test_gives_only_committed_frames() -> None:
 
 def test_does_not_give_the_terminal_frame_before_it_is_stored() -> None:
     log = Log("x", stored=True)
-    log.append(b"data: end\n\n", end="completed")
+    log.append(b"end", end="completed")
     cursor = Cursor(log)
 
     assert cursor.take() == b""
@@ -146,11 +150,11 @@ def test_wakes_a_sleeper_once_and_at_the_commit() -> None:
     woken: list[str] = []
     log.sleep(Cursor(log), lambda: woken.append("woken"))
 
-    log.append(block(1))
+    log.append(data(1))
     assert woken == []
 
     log.commit(1)
-    log.append(block(2))
+    log.append(data(2))
     log.commit(2)
     assert woken == ["woken"]
 
@@ -162,7 +166,7 @@ def test_does_not_wake_who_has_left() -> None:
     log.sleep(cursor, lambda: woken.append("woken"))
 
     log.detach(cursor)
-    log.append(block(1))
+    log.append(data(1))
 
     assert woken == []
 
@@ -194,33 +198,33 @@ async def test_wakes_many_in_rounds_that_wait_as_long_as_the_last_one_took(
             log.sleep(cursor, wake)
 
     await fall_asleep()
-    log.append(block(1))
+    log.append(data(1))
     assert woken == 100  # nobody was woken just before
 
     await fall_asleep()
-    log.append(block(2))
-    log.append(block(3))
+    log.append(data(2))
+    log.append(data(3))
     assert woken == 0
     now += cost
     await turn()
     assert woken == 100  # once for both
 
     await fall_asleep()
-    log.append(block(4), urgent=True)
+    log.append(data(4), urgent=True)
     assert woken == 100
 
     cost = 5.0
     await fall_asleep()
-    log.append(block(5), urgent=True)
+    log.append(data(5), urgent=True)
     await fall_asleep()
-    log.append(block(6))
+    log.append(data(6))
     assert woken == 0
     now += 0.021  # the longest that anybody waits is 20 ms
     await turn()
     assert woken == 100
 
     await fall_asleep()
-    log.append(b"data: end\n\n", end="completed")
+    log.append(b"end", end="completed")
     assert woken == 100
 
 
@@ -231,7 +235,7 @@ async def test_wakes_a_few_at_every_frame() -> None:
 
     for number in range(1, 101):
         log.sleep(cursor, lambda number=number: woken.append(number))  # type: ignore[misc]
-        log.append(block(number))
+        log.append(data(number))
 
     assert woken == list(range(1, 101))
 
@@ -266,7 +270,7 @@ def test_takes_back_what_is_not_stored() -> None:
     log = filled(Log("x", stored=True), 2)
     log.commit(2)
     filled(log, 2)
-    log.append(b"data: end\n\n", end="completed")
+    log.append(b"end", end="completed")
 
     log.rewind()
 
@@ -274,6 +278,20 @@ def test_takes_back_what_is_not_stored() -> None:
     assert (log.last, log.committed, log.end) == (2, 2, None)
     log.extend([b"data: lost\nid: x:3\n\n"], end="lost")
     assert Cursor(log, last_event_id="x:2").take() == b"data: lost\nid: x:3\n\n"
+
+
+async def test_has_room_again_when_it_is_rewound() -> None:
+    log = filled(Log(stored=True, max_bytes=100), 3)
+    log.commit(3)
+    filled(log, 2, size=200)
+    assert log.full
+    room = log.room()
+
+    log.rewind()
+    log.extend([block(number) for number in range(4, 8)], end=None)
+
+    await turn()
+    assert (room.done(), log.full, log.first) == (True, False, 4)
 
 
 # Joins
@@ -305,9 +323,9 @@ def test_joins_exactly_up_to_the_limit() -> None:
 
 def test_gives_a_frame_larger_than_the_limit_whole_and_alone() -> None:
     log = Log()
-    log.append(block(1))
-    log.append(block(2, size=MAX_CHUNK))
-    log.append(block(3))
+    log.append(data(1))
+    log.append(data(2, size=MAX_CHUNK))
+    log.append(data(3))
 
     assert log.join(0, MAX_CHUNK) == (block(1), 1)
     assert log.join(1, MAX_CHUNK) == (block(2, size=MAX_CHUNK), 2)
@@ -343,7 +361,7 @@ def test_does_not_give_a_join_that_is_longer_than_asked_for() -> None:
 def test_joins_from_the_right_frame_after_old_ones_are_gone() -> None:
     log = Log("x", stored=True, max_events=8)
     for number in range(1, 30):
-        log.append(block(number))
+        log.append(data(number))
         log.commit(number)
     first, second, third = held(log)[:3]
     before = log.first - 1
@@ -366,7 +384,7 @@ def held(log: Log) -> list[bytes]:
 def test_holds_at_most_max_events_of_stored_frames() -> None:
     log = Log(stored=True, max_events=10)
     for number in range(1, 101):
-        log.append(block(number))
+        log.append(data(number))
         log.commit(number)
         assert len(held(log)) <= 10
 
@@ -376,7 +394,7 @@ def test_holds_at_most_max_events_of_stored_frames() -> None:
 def test_holds_at_most_max_bytes_of_stored_frames() -> None:
     log = Log(stored=True, max_bytes=1_000)
     for number in range(1, 101):
-        log.append(block(number, size=90))
+        log.append(data(number, size=90))
         log.commit(number)
         assert len(b"".join(held(log))) <= 1_000
 
@@ -394,6 +412,19 @@ def test_holds_what_is_not_stored_yet(bounds: dict[str, Any]) -> None:
 
     assert not log.full
     assert log.first > 1
+
+
+@pytest.mark.parametrize("bounds", [{"max_events": 10}, {"max_bytes": 100}])
+def test_says_to_its_publisher_that_it_is_full(bounds: dict[str, Any]) -> None:
+    log = Log(**bounds)
+    full = []
+    for number in range(1, 13):
+        told = log.append(data(number))
+        full.append(log.full)
+        assert told == log.full
+
+    assert full[0] is False and full[-1] is True
+    assert log.append(b"end", end="completed") is False
 
 
 @pytest.mark.parametrize("bounds", [{"max_events": 10}, {"max_bytes": 100}])
@@ -541,8 +572,8 @@ def test_shows_frames_to_later_cursors_once_released() -> None:
     log = filled(Log(max_events=10), 2)
     log.release()
 
-    log.append(block(3))
-    log.append(b"data: end\n\n", end="completed")
+    log.append(data(3))
+    log.append(b"end", end="completed")
 
     assert Cursor(log).take() == block(1) + block(2) + block(3) + b"data: end\n\n"
 
@@ -622,9 +653,10 @@ class LogMachine(RuleBasedStateMachine):
     def publish(self, size: int, last: bool) -> None:
         def append() -> asyncio.Future[None] | None:
             number = self.log.last + 1
-            frame = b"data: %d %b\n\n" % (number, b"." * size)
-            self.largest = max(self.largest, len(frame) + len(b"id: x:%d\n" % number))
-            self.log.append(frame, end="completed" if last else None)
+            line = b"%d %b" % (number, b"." * size)
+            frame = b"data: %b\nid: x:%d\n\n" % (line, number)
+            self.largest = max(self.largest, len(frame))
+            self.log.append(line, end="completed" if last else None)
             return self.log.room() if self.log.full else None
 
         self.room = self.run(append)

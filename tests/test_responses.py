@@ -775,7 +775,8 @@ class Turns:
 class Flood:
     """A producer that never awaits; how much it did between the others' turns."""
 
-    block = b"data: " + b"." * 92 + b"\n\n"
+    data = b"." * 92
+    block = b"data: " + data + b"\n\n"
     count = 100_000
 
     def __init__(self, turns: Turns) -> None:
@@ -826,8 +827,8 @@ async def test_leaves_others_their_turns_while_it_sends_a_long_log(
 ) -> None:
     log = Log("x", max_events=1_000_000, max_bytes=1 << 30)
     for _ in range(100_000):
-        log.append(Flood.block)
-    log.append(b"data: end\n\n", end="completed")
+        log.append(Flood.data)
+    log.append(b"end", end="completed")
     turns_at: list[int] = []
 
     async with Turns() as turns:
@@ -929,7 +930,7 @@ async def test_says_goodbye_before_a_server_buffers_too_much(
 ) -> None:
     log = Log("x", stored=True)
     for _ in range(1_000):
-        log.append(Flood.block)
+        log.append(Flood.data)
     log.commit(1_000)
     response = EventSourceResponse(Cursor(log), max_backlog=MAX_CHUNK)
 
@@ -944,7 +945,7 @@ async def test_says_goodbye_before_a_server_buffers_too_much(
 async def test_sends_any_number_of_bytes_where_the_server_holds_it_back() -> None:
     log = Log("x", stored=True)
     for _ in range(1_000):
-        log.append(Flood.block)
+        log.append(Flood.data)
     log.commit(1_000)
     response = EventSourceResponse(Cursor(log), max_backlog=1)
 

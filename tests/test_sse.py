@@ -19,7 +19,7 @@ from asgi_events.sse import (
     STREAM_START,
     Decoder,
     ServerSentEvent,
-    json_block,
+    escape_line_ends,
     replace_surrogates,
 )
 
@@ -393,10 +393,10 @@ def test_is_frozen() -> None:
     "end", ["\x85", "\u2028", "\u2029"], ids=["85", "2028", "2029"]
 )
 def test_escapes_what_splitlines_takes_for_a_line_end(end: str) -> None:
-    block = json_block(f'{{"a":"x{end}y"}}'.encode())
-    assert block == f'data: {{"a":"x\\u{ord(end):04x}y"}}\n\n'.encode()
+    json = escape_line_ends(f'{{"a":"x{end}y"}}'.encode())
+    assert json == f'{{"a":"x\\u{ord(end):04x}y"}}'.encode()
 
 
 def test_leaves_other_characters_of_the_same_bytes_alone() -> None:
     near = '{"a":"\x84\x86\u2027\u202a…€"}'
-    assert json_block(near.encode()) == f"data: {near}\n\n".encode()
+    assert escape_line_ends(near.encode()) == near.encode()
