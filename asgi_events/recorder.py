@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from asgi_events.exceptions import Gap, Unavailable
 from asgi_events.log import Log
 from asgi_events.pauses import Pauses
-from asgi_events.stores import Ack, EventStore, Grant
+from asgi_events.stores import Ack, AppendNow, EventStore, Grant, append_now
 from asgi_events.wheel import wheel
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,9 @@ class Recorder:
         self.watched_elsewhere = False
         self._woken: asyncio.Future[None] | None = None
         self._renewal_due = False
-        log.on_append = self._wake
+        self._append_now = append_now(store)
+        self._gathering = False
+        log.on_append = self._appended
 
     async def run(self) -> None:
         """Record until the terminal frame is stored.
@@ -128,6 +130,37 @@ class Recorder:
             await self._woken
         finally:
             self._woken = None
+
+    def _appended(self) -> None:
+        """Record what was appended, or have it recorded."""
+        if self._append_now is None:
+            self._wake()
+        elif self._log.awaited or self._log.end is not None:
+            self._record_now(self._append_now)
+        elif not self._gathering:  # nobody waits: what comes in this turn goes together
+            self._gathering = True
+            asyncio.get_running_loop().call_soon(self._gathered, self._append_now)
+
+    def _gathered(self, append_now: AppendNow) -> None:
+        self._gathering = False
+        if self._log.committed < self._log.last:
+            self._record_now(append_now)
+
+    def _record_now(self, append_now: AppendNow) -> None:
+        if self._woken is None or self._woken.done():
+            return  # ``run`` is at work, and comes to it
+        log = self._log
+        after = log.committed
+        try:
+            ack = append_now(self._key, self._grant, after, log.since(after), log.end)
+        except Exception:
+            self._wake()  # ``run`` calls again, and knows what to do
+            return
+        log.commit(log.last)
+        if log.end is not None:
+            self._wake()
+        if ack is not None or self.watched_elsewhere:
+            self._heed(ack or Ack(log.last))
 
     def _wake(self) -> None:
         if self._woken is not None and not self._woken.done():

@@ -3,13 +3,14 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Generic, TypeVar
 
 import pytest
 
 from asgi_events import Executions, agent, current_state
 from asgi_events.actors import Actor
+from asgi_events.cursor import Cursor
 from asgi_events.exceptions import Ended, Fenced, Unavailable
 from asgi_events.execution import Execution
 from asgi_events.follower import Reaper
@@ -59,6 +60,7 @@ class FaultyStore(MemoryStore):
         """Go back by ``count`` frames, as a replica may that takes over."""
         log = self._logs[key]
         del log.frames[-count:], log.ends[-count:]
+        log.size = log.ends[-1] if log.ends else 0
 
     async def take_over(self, key: str) -> None:
         """Do as another process does that takes the writer for dead."""
@@ -106,18 +108,49 @@ class FaultyStore(MemoryStore):
         return ack
 
 
-class Recording:
+class PromptStore(MemoryStore):
+    """A ``MemoryStore`` that fails as it is told in ``append_now``.
+
+    Attributes:
+        faults: What the next calls raise.
+        appended: How many frames each call was given.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: list[Exception] = []
+        self.appended: list[int] = []
+
+    def append_now(
+        self,
+        key: str,
+        grant: Grant,
+        after: int,
+        frames: Sequence[bytes],
+        end: str | None = None,
+    ) -> Ack | None:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.appended.append(len(frames))
+        return super().append_now(key, grant, after, frames, end)
+
+
+S = TypeVar("S", bound=MemoryStore)
+
+
+class Recording(Generic[S]):
     """A log, its recorder, and their store."""
 
-    def __init__(self, store: FaultyStore, log: Log) -> None:
+    def __init__(self, store: S, log: Log) -> None:
         self.store = store
         self.log = log
         self.cancels = 0
+        self.recorder: Recorder
         self.task: asyncio.Task[None]
 
     def append(self, *texts: str, end: str | None = None) -> None:
         for text in texts:
-            self.log.append(f"data: {text}\n\n".encode(), end=end)
+            self.log.append(text.encode(), end=end)
 
     def cancel(self) -> None:
         self.cancels += 1
@@ -131,19 +164,30 @@ class Recording:
         return [frame.decode() for frame in page.frames]
 
 
+async def turn() -> None:
+    """One turn of the loop, and what follows from it."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
 def frames(*texts: str) -> list[str]:
     return [f"data: {text}\nid: {KEY}:{n}\n\n" for n, text in enumerate(texts, 1)]
 
 
-@asynccontextmanager
-async def recording(
+def recording(
     *, lease: float = TIMEOUT * 3, **bounds: int
-) -> AsyncIterator[Recording]:
-    store = FaultyStore()
+) -> AbstractAsyncContextManager[Recording[FaultyStore]]:
+    return recording_in(FaultyStore(), lease=lease, **bounds)
+
+
+@asynccontextmanager
+async def recording_in(
+    store: S, *, lease: float = TIMEOUT * 3, **bounds: int
+) -> AsyncIterator[Recording[S]]:
     grant = await store.open(KEY, writer=WRITER, lease=lease, ttl=TIMEOUT, meta={})
     log = Log(KEY, stored=True, **bounds)
     this = Recording(store, log)
-    recorder = Recorder(log, store, grant, lease=lease)
+    this.recorder = recorder = Recorder(log, store, grant, lease=lease)
     recorder.on_cancel = this.cancel
     this.task = asyncio.create_task(recorder.run())
     try:
@@ -174,6 +218,85 @@ async def test_takes_what_was_appended_meanwhile_with_the_next_call() -> None:
         await this.recorded()
         assert this.store.appended == [1, 3]
         assert await this.stored() == frames("a", "b", "c", "d")
+
+
+async def test_stores_at_once_what_a_viewer_waits_for() -> None:
+    async with recording_in(PromptStore()) as this:
+        await turn()
+        woken: list[int] = []
+        viewer = Cursor(this.log)
+        viewer.on_ready(lambda: woken.append(this.log.committed))
+        this.append("a")
+        assert (woken, this.log.committed) == ([1], 1)
+        assert await this.stored() == frames("a")
+
+
+async def test_stores_in_one_call_what_is_appended_in_one_turn_unwatched() -> None:
+    async with recording_in(PromptStore()) as this:
+        await turn()
+        this.append("a", "b", "c")
+        assert this.log.committed == 0
+        await turn()
+        assert (this.store.appended, this.log.committed) == ([3], 3)
+        this.append("d")
+        await turn()
+        assert this.store.appended == [3, 1]
+        assert await this.stored() == frames("a", "b", "c", "d")
+
+
+async def test_stores_the_terminal_frame_at_once_and_ends() -> None:
+    async with recording_in(PromptStore()) as this:
+        await turn()
+        this.append("a")
+        this.append("b", end="completed")
+        assert (this.store.appended, this.log.committed) == ([2], 2)
+        await this.recorded()
+        page = await this.store.read(KEY, 0, 1 << 20)
+        assert page is not None and (page.last, page.end) == (2, "completed")
+
+
+async def test_leaves_to_its_task_what_can_not_be_stored_at_once() -> None:
+    async with recording_in(PromptStore()) as this:
+        await turn()
+        Cursor(this.log).on_ready(lambda: None)
+        this.store.faults = [Unavailable("Not now."), Unavailable("Nor now.")]
+        this.append("a")
+        await turn()
+        this.append("b")  # while it pauses before it tries again
+        assert (this.store.faults, this.log.committed) == ([], 0)
+        this.append("c", end="completed")
+        await this.recorded()
+        assert this.log.committed == 3
+        assert await this.stored() == frames("a", "b", "c")
+
+
+async def test_hears_at_once_that_it_is_to_cancel() -> None:
+    async with recording_in(PromptStore()) as this:
+        await turn()
+        Cursor(this.log).on_ready(lambda: None)
+        await this.store.cancel(KEY)
+        this.append("a")
+        assert this.cancels == 1
+
+
+async def test_hears_at_once_that_nobody_watches_elsewhere_any_more() -> None:
+    async with recording_in(PromptStore()) as this:
+        await turn()
+        left: list[bool] = []
+        this.recorder.on_left = lambda: left.append(True)
+        Cursor(this.log).on_ready(lambda: None)
+        this.recorder.watched_elsewhere = True
+        this.append("a")
+        assert (left, this.recorder.watched_elsewhere) == ([True], False)
+
+
+async def test_does_not_go_round_an_append_that_was_overridden() -> None:
+    async with recording() as this:
+        await turn()
+        Cursor(this.log).on_ready(lambda: None)
+        this.append("a")
+        assert this.log.committed == 0
+        await this.store.calls("append", 1)
 
 
 async def test_ends_when_the_terminal_frame_is_stored_and_not_before() -> None:

@@ -765,6 +765,17 @@ async def test_keeps_the_log_of_a_dead_writer_until_it_can_be_reaped(
     assert await store.reap("k", 0, b"data: lost\n\n", end="lost")
 
 
+async def test_lets_nobody_write_a_log_whose_time_is_over(
+    store: EventStore, pass_time: PassTime
+) -> None:
+    grant = await store.open("k", writer="w", lease=LEASE, ttl=1.0, meta={})
+
+    await pass_time(LEASE + 1.5)
+
+    with pytest.raises(Fenced):
+        await store.append("k", grant, 0, frames(1, 1))
+
+
 async def test_forgets_what_is_deleted(store: EventStore) -> None:
     await ended(store)
 
@@ -827,6 +838,18 @@ async def test_keeps_one_to_n_whatever_a_confused_writer_repeats(
 
 
 # The store of one process
+
+
+async def test_tells_at_once_what_its_writer_has_to_heed() -> None:
+    store = MemoryStore()
+    grant = await opened(store)
+
+    assert store.append_now("k", grant, 0, frames(1, 1)) is None
+    await store.attend("k", 60)
+    assert store.append_now("k", grant, 1, frames(2, 2)) == Ack(2, watched=True)
+    await store.cancel("k")
+    ack = store.append_now("k", grant, 2, frames(3, 3), "completed")
+    assert ack == Ack(3, cancel=True, watched=True)
 
 
 async def test_memory_lets_the_oldest_frames_go_and_says_so() -> None:

@@ -15,7 +15,7 @@ What every store promises:
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 
@@ -32,8 +32,7 @@ class Grant:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(NamedTuple):
     """The answer to a writer.
 
     Attributes:
@@ -172,6 +171,34 @@ class EventStore(Protocol):
 
     async def aclose(self) -> None:
         """Let go of files and connections."""
+
+
+class AppendNow(Protocol):
+    """``append`` of a store that has nothing to wait for."""
+
+    def __call__(
+        self,
+        key: str,
+        grant: Grant,
+        after: int,
+        frames: Sequence[bytes],
+        end: str | None = None,
+    ) -> Ack | None:
+        """Store ``frames`` before this returns; None: there is nothing to heed."""
+
+
+def append_now(store: EventStore) -> AppendNow | None:
+    """The method ``append_now`` of a store that has one.
+
+    None when ``append`` was overridden below it: what that does must not be gone round.
+    """
+    for namespace in (getattr(store, "__dict__", {}), *map(vars, type(store).__mro__)):
+        if "append_now" in namespace:
+            found: AppendNow = store.append_now  # type: ignore[attr-defined]
+            return found
+        if "append" in namespace:
+            break
+    return None
 
 
 def open_store(url: str) -> EventStore:

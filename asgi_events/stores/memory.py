@@ -24,13 +24,24 @@ class _Log:
     watched_until: float = 0.0
     forgotten_at: float = 0.0
     frames: list[bytes] = field(default_factory=list)
-    ends: list[int] = field(
-        default_factory=list
-    )  # of each frame, in bytes since frame 1
+    ends: list[int] = field(default_factory=list)  # of each frame, since frame 1
+    size: int = 0  # in bytes, since frame 1
 
     @property
     def last(self) -> int:
         return self.first + len(self.frames) - 1
+
+    def hold(self, frame: bytes) -> None:
+        self.size += len(frame)
+        self.frames.append(frame)
+        self.ends.append(self.size)
+
+    def touch(self, now: float) -> None:
+        self.alive_until = now + self.lease
+        self.forgotten_at = self.alive_until + self.ttl
+
+    def ack(self, now: float) -> Ack:
+        return Ack(self.last, self.cancel, now < self.watched_until)
 
 
 class MemoryStore:
@@ -66,7 +77,7 @@ class MemoryStore:
         meta: Mapping[str, str],
     ) -> Grant:
         now = monotonic()
-        log = self._find(key)
+        log = self._find(key, now)
         if log is None:
             self._epochs += 1  # a deleted log's writer does not write its successor
             log = _Log(writer, ttl, lease, now + lease, dict(meta), epoch=self._epochs)
@@ -76,7 +87,7 @@ class MemoryStore:
         elif log.writer != writer:
             # Nobody goes on where a dead writer stopped: its log is reaped.
             raise Busy(f"The log {key!r} is written by {log.writer!r}.")
-        self._touch(log)
+        log.touch(now)
         return Grant(log.epoch, log.last)
 
     async def append(
@@ -88,34 +99,45 @@ class MemoryStore:
         *,
         end: str | None = None,
     ) -> Ack:
-        log = self._writable(key, grant)
+        ack = self.append_now(key, grant, after, frames, end)
+        return ack or self._logs[key].ack(monotonic())
+
+    def append_now(
+        self,
+        key: str,
+        grant: Grant,
+        after: int,
+        frames: Sequence[bytes],
+        end: str | None = None,
+    ) -> Ack | None:
+        """``append``, which need not be waited for; None: there is nothing to heed."""
+        now = monotonic()
+        log = self._writable(key, grant, now)
         known = log.last - after
         if log.end is not None:
             if end == log.end and known == len(frames):
-                return self._ack(log)
+                return log.ack(now)
             raise Ended(f"The log {key!r} has ended.")
         if known < 0:
             raise Gap(log.last)
-        size = log.ends[-1] if log.ends else 0
-        for frame in frames[known:]:
-            size += len(frame)
-            log.frames.append(frame)
-            log.ends.append(size)
+        for frame in frames[known:] if known else frames:
+            log.hold(frame)
         log.end = end
-        self._touch(log)
+        log.touch(now)
         self._trim(log)
         self._hint(key)
-        return self._ack(log)
+        return log.ack(now) if log.cancel or now < log.watched_until else None
 
     async def renew(self, key: str, grant: Grant) -> Ack:
-        log = self._writable(key, grant)
+        now = monotonic()
+        log = self._writable(key, grant, now)
         if log.end is not None:
             raise Ended(f"The log {key!r} has ended.")
-        self._touch(log)
-        return self._ack(log)
+        log.touch(now)
+        return log.ack(now)
 
     async def cancel(self, key: str) -> bool:
-        log = self._find(key)
+        log = self._find(key, monotonic())
         if log is None or log.end is not None:
             return False
         log.cancel = True
@@ -123,27 +145,27 @@ class MemoryStore:
         return True
 
     async def attend(self, key: str, seconds: float) -> None:
-        log = self._find(key)
+        log = self._find(key, monotonic())
         if log is not None:
             log.watched_until = max(log.watched_until, monotonic() + seconds)
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
-        log = self._find(key)
+        log = self._find(key, monotonic())
         if log is None or log.end is not None or log.last != after:
             return False
-        if monotonic() < log.alive_until:
+        now = monotonic()
+        if now < log.alive_until:
             return False
         self._epochs += 1
         log.epoch = self._epochs
-        log.ends.append((log.ends[-1] if log.ends else 0) + len(frame))
-        log.frames.append(frame)
+        log.hold(frame)
         log.end = end
-        self._touch(log)
+        log.touch(now)
         self._hint(key)
         return True
 
     async def read(self, key: str, after: int, limit: int) -> Page | None:
-        log = self._find(key)
+        log = self._find(key, monotonic())
         if log is None:
             return None
         first = max(after + 1, log.first)
@@ -168,7 +190,7 @@ class MemoryStore:
 
     async def keys(self) -> AsyncIterator[str]:
         for key in list(self._logs):
-            if self._find(key) is not None:
+            if self._find(key, monotonic()) is not None:
                 yield key
 
     async def watch(self) -> "_MemoryWatch":
@@ -180,30 +202,24 @@ class MemoryStore:
         self._logs.clear()
         self._watches.clear()
 
-    def _find(self, key: str) -> _Log | None:
+    def _find(self, key: str, now: float) -> _Log | None:
         log = self._logs.get(key)
-        if log is not None and monotonic() >= log.forgotten_at > 0:
+        if log is not None and now >= log.forgotten_at:
             del self._logs[key]
             return None
         return log
 
-    def _writable(self, key: str, grant: Grant) -> _Log:
-        log = self._find(key)
-        if log is None or log.epoch != grant.epoch:
+    def _writable(self, key: str, grant: Grant, now: float) -> _Log:
+        log = self._logs.get(key)
+        if log is None or log.epoch != grant.epoch or now >= log.forgotten_at:
             raise Fenced(f"The log {key!r} is another writer's, or was deleted.")
         return log
 
-    def _ack(self, log: _Log) -> Ack:
-        return Ack(log.last, log.cancel, monotonic() < log.watched_until)
-
-    def _touch(self, log: _Log) -> None:
-        log.alive_until = monotonic() + log.lease
-        log.forgotten_at = log.alive_until + log.ttl
-
     def _trim(self, log: _Log) -> None:
         while len(log.frames) > self._max_events or (
-            len(log.frames) > 1
-            and log.ends[-1] - log.ends[0] + len(log.frames[0]) > self._max_bytes
+            log.size > self._max_bytes
+            and len(log.frames) > 1
+            and log.size - log.ends[0] + len(log.frames[0]) > self._max_bytes
         ):
             count = max(len(log.frames) // 4, 1)
             del log.frames[:count], log.ends[:count]
