@@ -135,9 +135,13 @@ class Recorder:
         """Record what was appended, or have it recorded."""
         if self._append_now is None:
             self._wake()
-        elif self._log.awaited or self._log.end is not None:
+        elif self._log.end is not None:
             self._record_now(self._append_now)
-        elif not self._gathering:  # nobody waits: what comes in this turn goes together
+        elif self._gathering:
+            return
+        elif self._log.awaited:
+            self._record_now(self._append_now)
+        else:  # nobody waits: what comes in this turn goes together
             self._gathering = True
             asyncio.get_running_loop().call_soon(self._gathered, self._append_now)
 

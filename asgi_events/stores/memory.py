@@ -31,10 +31,11 @@ class _Log:
     def last(self) -> int:
         return self.first + len(self.frames) - 1
 
-    def hold(self, frame: bytes) -> None:
-        self.size += len(frame)
-        self.frames.append(frame)
-        self.ends.append(self.size)
+    def hold(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            self.size += len(frame)
+            self.ends.append(self.size)
+        self.frames.extend(frames)
 
     def touch(self, now: float) -> None:
         self.alive_until = now + self.lease
@@ -120,8 +121,7 @@ class MemoryStore:
             raise Ended(f"The log {key!r} has ended.")
         if known < 0:
             raise Gap(log.last)
-        for frame in frames[known:] if known else frames:
-            log.hold(frame)
+        log.hold(frames[known:] if known else frames)
         log.end = end
         log.touch(now)
         self._trim(log)
@@ -158,7 +158,7 @@ class MemoryStore:
             return False
         self._epochs += 1
         log.epoch = self._epochs
-        log.hold(frame)
+        log.hold([frame])
         log.end = end
         log.touch(now)
         self._hint(key)
