@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from asgi_events.encoding import encode_json
-from asgi_events.types import Headers, Send
+from asgi_events.types import Headers, Receive, Scope, Send
 
 
 class Problem(Exception):
@@ -32,7 +32,7 @@ class Problem(Exception):
         self.extensions = extensions
         super().__init__(detail)
 
-    async def send(self, send: Send, *, head: bool = False) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the problem."""
         body = {
             "type": "about:blank",
@@ -47,7 +47,7 @@ class Problem(Exception):
             body,
             headers=self.headers,
             media_type="application/problem+json",
-            head=head,
+            head=scope["method"] == "HEAD",
         )
 
 
@@ -85,6 +85,6 @@ async def send_bytes(
     await send({"type": "http.response.body", "body": b"" if head else body})
 
 
-async def send_nothing(send: Send) -> None:
+async def send_nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer 204: to an ``EventSource``, do not come back."""
     await send_bytes(send, HTTPStatus.NO_CONTENT, b"", {"cache-control": "no-store"})

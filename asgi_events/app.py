@@ -34,7 +34,7 @@ from asgi_events.execution import Execution
 from asgi_events.executions import Executions, ExecutionsOptions
 from asgi_events.options import check_callables, check_counts, check_texts
 from asgi_events.request import Body, ClientGone, Request
-from asgi_events.types import Receive, Scope, Send
+from asgi_events.types import ASGIApp, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -95,10 +95,15 @@ class EventsApp:
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] == "http":
+            # Nothing of the request is held while a stream goes on for hours.
+            answer = await self._answer(scope, receive)
+            try:
+                await answer(scope, receive, send)
+            except Refused as error:  # the last seat was taken; nothing is sent yet
+                await _problem(error)(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
         else:
@@ -115,29 +120,18 @@ class EventsApp:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
         self.executions.hear_signals()
         request = Request(scope, prefix=self._prefix)
         body = Body(receive)
-        exchange = _Exchange(self, request, body.receive, send)
-        head = request.method == "HEAD"
         try:
-            answer = await exchange.answer()
+            return await _Exchange(self, request, body.receive).answer()
         except ClientGone:
-            return
+            return _no_answer
         except Exception as error:
-            problem = error if isinstance(error, Problem) else _problem(error)
             if scope.get("http_version") == "2":
                 await body.discard()
-            await problem.send(send, head=head)
-        else:
-            await self._give(answer, send)
-
-    async def _give(self, answer: _Answer, send: Send) -> None:
-        try:
-            await answer()
-        except Refused as error:  # the last seat was taken meanwhile; nothing is sent
-            await _problem(error).send(send)
+            return error if isinstance(error, Problem) else _problem(error)
 
     async def owner_of(
         self, scope: Scope, action: Action, execution: Execution | None
@@ -157,25 +151,19 @@ class EventsApp:
         return owner
 
 
-_Answer: TypeAlias = Callable[[], Awaitable[None]]
-
-
 class _Exchange:
     """One request on its way to its answer.
 
     Each method decides and then returns how to answer: what it raises has sent nothing.
     """
 
-    def __init__(
-        self, app: EventsApp, request: Request, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, app: EventsApp, request: Request, receive: Receive) -> None:
         self._app = app
         self._executions = app.executions
         self._request = request
         self._receive = receive
-        self._send = send
 
-    async def answer(self) -> _Answer:
+    async def answer(self) -> ASGIApp:
         match self._request.segments:
             case []:
                 self._allow("GET", "HEAD")
@@ -206,7 +194,7 @@ class _Exchange:
                 headers={"allow": ", ".join(methods)},
             )
 
-    async def _list(self) -> _Answer:
+    async def _list(self) -> ASGIApp:
         await self._app.owner_of(self._request.scope, "list", None)
         base = self._request.base
         actors = [
@@ -221,7 +209,7 @@ class _Exchange:
         ]
         return self._json(200, {"actors": actors})
 
-    async def _start(self, name: str) -> _Answer:
+    async def _start(self, name: str) -> ASGIApp:
         request = self._request
         owner = await self._app.owner_of(request.scope, "start", None)
         if request.last_event_id is not None:
@@ -238,7 +226,7 @@ class _Exchange:
             return self._stream(execution, seated=True)
         return self._about(execution, 202)
 
-    async def _rejoin(self, name: str, last_event_id: str) -> _Answer:
+    async def _rejoin(self, name: str, last_event_id: str) -> ASGIApp:
         """A client that sends its POST again after a disconnect wants its execution."""
         parsed = parse_event_id(last_event_id)
         if parsed is None:
@@ -254,17 +242,17 @@ class _Exchange:
             return self._stream(execution, last_event_id)
         return self._about(execution, 202)
 
-    async def _attach(self, id: str) -> _Answer:
+    async def _attach(self, id: str) -> ASGIApp:
         execution = await self._find(id, "read")
         last_event_id = self._request.last_event_id
         if execution.is_seen(last_event_id):
-            return self._nothing
+            return send_nothing
         return self._stream(execution, last_event_id)
 
-    async def _status(self, id: str) -> _Answer:
+    async def _status(self, id: str) -> ASGIApp:
         return self._about(await self._find(id, "read"), 200)
 
-    async def _cancel(self, id: str) -> _Answer:
+    async def _cancel(self, id: str) -> ASGIApp:
         execution = await self._find(id, "cancel")
         return self._about(execution, 202 if await execution.cancel() else 200)
 
@@ -285,20 +273,15 @@ class _Exchange:
         last_event_id: str | None = None,
         *,
         seated: bool = False,
-    ) -> _Answer:
+    ) -> ASGIApp:
         headers = {}
         if self._request.method == "POST":
             headers["location"] = f"{self._request.base}/executions/{execution.id}"
-        response = self._executions.response(
+        return self._executions.response(
             execution, last_event_id=last_event_id, headers=headers, seated=seated
         )
 
-        async def answer() -> None:
-            await response(self._request.scope, self._receive, self._send)
-
-        return answer
-
-    def _about(self, execution: Execution, status: int) -> _Answer:
+    def _about(self, execution: Execution, status: int) -> ASGIApp:
         link = f"{self._request.base}/executions/{execution.id}"
         body = {
             "id": execution.id,
@@ -314,15 +297,16 @@ class _Exchange:
 
     def _json(
         self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
-    ) -> _Answer:
-        async def answer() -> None:
-            head = self._request.method == "HEAD"
-            await send_json(self._send, status, body, headers=headers, head=head)
+    ) -> ASGIApp:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            head = scope["method"] == "HEAD"
+            await send_json(send, status, body, headers=headers, head=head)
 
         return answer
 
-    async def _nothing(self) -> None:
-        await send_nothing(self._send)
+
+async def _no_answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """To a client that has gone."""
 
 
 def _problem(error: Exception) -> Problem:
