@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Sequence
 from typing import Any
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
@@ -103,7 +103,7 @@ class EventSourceResponse:
                 f"got {type(content).__name__}"
             )
         self.status = status
-        self.headers = _encode_headers(headers or {})
+        self.headers = _encode_headers(headers) if headers else _ENCODED
         self.heartbeat_interval = heartbeat_interval
         self.send_timeout = send_timeout
         self.max_duration = max_duration
@@ -271,7 +271,7 @@ class _Stream:
             {
                 "type": "http.response.start",
                 "status": self._response.status,
-                "headers": self._response.headers,
+                "headers": list(self._response.headers),  # middleware adds to it
             }
         )
 
@@ -313,7 +313,7 @@ def _holds_back(scope: Scope) -> bool:
     return scope.get("http_version") != "2" and "spec_version" in scope.get("asgi", {})
 
 
-def _encode_headers(headers: Headers) -> Iterable[tuple[bytes, bytes]]:
+def _encode_headers(headers: Headers) -> Sequence[tuple[bytes, bytes]]:
     merged = dict(_HEADERS)
     for name, value in headers.items():
         if name.lower() in _HOP_BY_HOP:
@@ -327,3 +327,6 @@ def _encode_headers(headers: Headers) -> Iterable[tuple[bytes, bytes]]:
         (name.encode("latin-1"), value.encode("latin-1"))
         for name, value in merged.items()
     ]
+
+
+_ENCODED = tuple(_encode_headers({}))  # shared by all streams that ask for no others
