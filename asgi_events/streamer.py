@@ -171,7 +171,14 @@ class EventStreamer:
         self._task = task
 
         def end(_: asyncio.Future[Any]) -> None:
-            self._ending = asyncio.ensure_future(self._end(task, cache_backend))
+            event = self._terminal(task)
+            wants_stats = isinstance(event, CompleteEvent) and self._include_cache_stats
+            if wants_stats and cache_backend is not None:
+                self._ending = asyncio.ensure_future(
+                    self._end_with_stats(event, cache_backend)
+                )
+            else:
+                self.end(event, _STATUS[type(event)])
 
         task.add_done_callback(end)
 
@@ -198,17 +205,11 @@ class EventStreamer:
         self._task.cancel()
         return self._task
 
-    async def _end(
-        self, task: asyncio.Future[Any], cache_backend: HasStats | None
+    async def _end_with_stats(
+        self, event: TerminalEvent, cache_backend: HasStats
     ) -> None:
-        event = self._terminal(task)
-        if (
-            isinstance(event, CompleteEvent)
-            and self._include_cache_stats
-            and cache_backend is not None
-        ):
-            stats = await _stats(cache_backend)
-            event = event.model_copy(update={"cache_stats": stats})
+        stats = await _stats(cache_backend)
+        event = event.model_copy(update={"cache_stats": stats})
         self.end(event, _STATUS[type(event)])
 
     def _terminal(self, task: asyncio.Future[Any]) -> TerminalEvent:
