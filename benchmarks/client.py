@@ -28,7 +28,7 @@ def launched(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", kind, app, *_options(kind, port)],
+        [sys.executable, "-m", *_command(kind, app, port)],
         env=os.environ | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -45,13 +45,17 @@ def launched(
             process.wait()
 
 
-def _options(kind: str, port: int) -> list[str]:
+def _command(kind: str, app: str, port: int) -> list[str]:
+    if kind == "aiohttp":
+        return ["benchmarks.aiohttp_server", str(port)]
     if kind == "hypercorn":
-        return ["--bind", f"127.0.0.1:{port}", "--workers", "0", "--backlog", "4096"]
-    options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+        bind = f"127.0.0.1:{port}"
+        return [kind, app, "--bind", bind, "--workers", "0", "--backlog", "4096"]
+    command = [kind, app, "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--log-level", "warning"]
     if kind == "granian":
-        return [*options, "--interface", "asgi", "--backpressure", "10000"]
-    return [*options, "--backlog", "4096"]
+        return [*command, "--interface", "asgi", "--backpressure", "10000"]
+    return [*command, "--backlog", "4096"]
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:

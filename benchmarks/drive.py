@@ -18,46 +18,38 @@ from urllib.parse import parse_qsl
 
 from benchmarks.rivals import RIVALS, Rival, Tick
 
-_OURS = ("/open", "/go", "/finished")
+PATHS = ("/open", "/go", "/finished")
 
 
-class Driven:
-    """A rival's application, and the paths that drive it."""
+class Driver:
+    """Makes a rival publish.
+
+    Attributes:
+        sent: How many events have been given to the server; whoever sends counts.
+    """
 
     def __init__(self, rival: Rival) -> None:
+        self.sent = 0
         self._rival = rival
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sent = 0
         self._finished = 0.0
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["path"] not in _OURS:
-
-            def counted(message: Any) -> Any:
-                self._sent += message.get("body", b"").count(b"~")
-                return send(message)
-
-            await self._rival.app(scope, receive, counted)
-            return
-        answer = "ok"
-        if scope["path"] == "/open":
-            answer = await self._rival.open()
-        elif scope["path"] == "/finished":
-            answer = str(self._finished)
-        else:
-            asked = dict(parse_qsl(scope["query_string"].decode()))
-            task = asyncio.create_task(self._produce(asked))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        headers = [(b"content-length", b"%d" % len(answer)), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.encode()})
+    async def answer(self, path: str, query: str) -> str:
+        """The answer to one of ``PATHS``."""
+        if path == "/open":
+            return await self._rival.open()
+        if path == "/finished":
+            return str(self._finished)
+        task = asyncio.create_task(self._produce(dict(parse_qsl(query))))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return "ok"
 
     async def _produce(self, asked: dict[str, str]) -> None:
         mode, count = asked["mode"], int(asked.get("count", 0))
         pace, began = float(asked.get("pace", 0)), monotonic()
         stop = began + float(asked.get("seconds", 3600))
-        number = self._sent = 0
+        number = self.sent = 0
         event: Tick | None = None
         while (not count or number < count) and monotonic() < stop:
             number += 1
@@ -69,7 +61,7 @@ class Driven:
             if published is not None:
                 await published
             if mode == "woken":
-                while self._sent < number:  # noqa: ASYNC110, it is the load
+                while self.sent < number:  # noqa: ASYNC110, it is the load
                     await asyncio.sleep(0)
             elif mode == "saturating":
                 await asyncio.sleep(0)
@@ -79,4 +71,26 @@ class Driven:
         self._rival.finish()
 
 
-app = Driven(RIVALS[os.environ["RIVAL"]]()) if "RIVAL" in os.environ else None
+def driven(rival: Rival) -> Any:
+    """The rival's ASGI application, and beside it the paths that drive it."""
+    driver = Driver(rival)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] not in PATHS:
+
+            def counted(message: Any) -> Any:
+                driver.sent += message.get("body", b"").count(b"~")
+                return send(message)
+
+            await rival.app(scope, receive, counted)
+            return
+        answer = await driver.answer(scope["path"], scope["query_string"].decode())
+        headers = [(b"content-length", b"%d" % len(answer)), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.encode()})
+
+    return app
+
+
+_make = RIVALS.get(os.environ.get("RIVAL", ""))
+app = driven(_make()) if _make is not None else None

@@ -7,30 +7,27 @@ last event came up to 0.1 s before.
 """
 
 import random
-import sys
+from typing import Any
 
 from benchmarks.load import ALL, measure, servers, versions
-from benchmarks.report import machine, milliseconds
-
-TIMES = 60
+from benchmarks.report import machine, milliseconds, server_asked_for
 
 
-def main() -> None:
-    kind = sys.argv[1] if len(sys.argv) > 1 else "uvicorn"
-    machine(*versions())
+def run(kind: str, times: int = 60) -> dict[str, Any]:
+    """Of each rival ``median``, ``p99`` and ``max`` in seconds."""
     print(f"end of the execution to the end of the stream, on {kind}")
     rivals = (*ALL, "retained")
-    times: dict[str, list[float]] = {rival: [] for rival in rivals}
+    ends: dict[str, list[float]] = {rival: [] for rival in rivals}
     with servers(rivals, kind) as running:
-        for _ in range(TIMES):
+        for _ in range(times):
             for server in running:
                 pace = random.uniform(0.01, 0.1)
                 query = f"mode=paced&count=1&pace={pace}"
                 result = measure(server, 1, query, pause=0.02)
-                times[server.rival].append(result["end"])
-    for rival in rivals:
-        milliseconds(rival, times[rival])
+                ends[server.rival].append(result["end"])
+    return {rival: milliseconds(rival, ends[rival]) for rival in rivals}
 
 
 if __name__ == "__main__":
-    main()
+    machine(*versions(server_asked_for()))
+    run(server_asked_for())

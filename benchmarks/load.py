@@ -10,7 +10,6 @@ import os
 import re
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -20,10 +19,18 @@ from typing import Any
 
 from benchmarks.client import launched
 
-ALL = ("hand-written", "sse-starlette", "fastapi", "litestar", "quart", "asgi-events")
+ALL = (
+    "hand-written",
+    "sse-starlette",
+    "fastapi",
+    "litestar",
+    "quart",
+    "django",
+    "aiohttp-sse",
+    "asgi-events",
+)
 
 _NAP = 500  # microseconds between two looks of the reader; see there
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
@@ -52,24 +59,20 @@ class Server:
 
 
 def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """By the scheduler's own clock: that of /proc/<pid>/stat ticks every 10 ms."""
+    return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), on Linux
 
 
 @contextlib.contextmanager
 def servers(rivals: Sequence[str], kind: str = "uvicorn") -> Iterator[list[Server]]:
     """A server for each; those that are not loaded cost nothing."""
     with contextlib.ExitStack() as stack:
-        yield [
-            Server(
-                rival,
-                kind,
-                *stack.enter_context(
-                    launched("benchmarks.drive:app", kind, {"RIVAL": rival})
-                ),
-            )
-            for rival in rivals
-        ]
+        running = []
+        for rival in rivals:
+            own = "aiohttp" if rival == "aiohttp-sse" else kind  # it has no other
+            process = launched("benchmarks.drive:app", own, {"RIVAL": rival})
+            running.append(Server(rival, own, *stack.enter_context(process)))
+        yield running
 
 
 @contextlib.contextmanager
@@ -120,9 +123,14 @@ def measure(
 
 
 def compare(
-    rivals: Sequence[str], viewers: int, query: str, rounds: int, kind: str = "uvicorn"
-) -> Mapping[str, list[dict[str, float]]]:
-    """The rivals by turns, after a round that does not count; prints ratios."""
+    rivals: Sequence[str], viewers: int, query: str, rounds: int, kind: str
+) -> dict[str, dict[str, Any]]:
+    """The rivals by turns, after a round that does not count; prints ratios.
+
+    Returns:
+        Of each rival its ``rates`` and ``ratios``, and the medians ``p50`` and ``p99``
+        in seconds.
+    """
     results: dict[str, list[dict[str, float]]] = {rival: [] for rival in rivals}
     with servers(rivals, kind) as running:
         for number in range(rounds + 1):
@@ -131,6 +139,7 @@ def compare(
                 if number:
                     results[server.rival].append(result)
     base = [result["rate"] for result in results[rivals[0]]]
+    figures: dict[str, dict[str, Any]] = {}
     for rival, runs in results.items():
         rates = [run["rate"] for run in runs]
         ratios = [rate / other for rate, other in zip(rates, base, strict=True)]
@@ -142,7 +151,9 @@ def compare(
             f"   reader {median(runs, 'cpu') / median(runs, 'server'):4.0%}",
             flush=True,
         )
-    return results
+        latency = {key: median(runs, key) for key in ("p50", "p99")}
+        figures[rival] = {"rates": rates, "ratios": ratios, **latency}
+    return figures
 
 
 def bound(kind: str) -> tuple[str, ...]:
@@ -168,7 +179,8 @@ def _reader() -> Path:
     return program
 
 
-def versions() -> tuple[str, ...]:
+def versions(kind: str) -> tuple[str, ...]:
     """The packages whose versions matter."""
-    rivals = ("starlette", "sse-starlette", "fastapi", "litestar", "quart")
-    return (*rivals, "pydantic", "uvicorn", "uvloop", "httptools", *sys.argv[1:2])
+    rivals = ("starlette", "sse-starlette", "fastapi", "litestar", "quart", "django")
+    beside = ("aiohttp-sse", "aiohttp", "pydantic", "uvloop", "httptools")
+    return (*rivals, *beside, kind)

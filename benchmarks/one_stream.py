@@ -7,23 +7,23 @@ a write; ``bound`` is what no library can beat in that. Burst: 100,000 events ar
 published without waiting for anything.
 """
 
-import sys
+from typing import Any
 
 from benchmarks.load import ALL, bound, compare, versions
-from benchmarks.report import machine
-
-ROUNDS = 3
+from benchmarks.report import machine, server_asked_for
 
 
-def main() -> None:
-    kind = sys.argv[1] if len(sys.argv) > 1 else "uvicorn"
-    machine(*versions())
+def run(kind: str, rounds: int = 3) -> dict[str, Any]:
+    """Figures of ``woken`` and ``burst``; see ``compare``."""
     rivals = (*ALL, "retained")
     print(f"one stream, woken for each event, on {kind}: events per CPU second")
-    compare((*rivals, *bound(kind)), 1, "mode=woken&seconds=1", ROUNDS, kind)
+    query = "mode=woken&seconds=1"
+    woken = compare((*rivals, *bound(kind)), 1, query, rounds, kind)
     print(f"one stream, a burst of 100,000, on {kind}: events per CPU second")
-    compare(rivals, 1, "mode=burst&count=100000", ROUNDS, kind)
+    burst = compare(rivals, 1, "mode=burst&count=100000", rounds, kind)
+    return {"woken": woken, "burst": burst}
 
 
 if __name__ == "__main__":
-    main()
+    machine(*versions(server_asked_for()))
+    run(server_asked_for())

@@ -165,6 +165,27 @@ def quart(queue: Callable[[], Any]) -> Any:
     return app
 
 
+def django(queue: Callable[[], Any]) -> Any:
+    from django.conf import settings
+    from django.core.asgi import get_asgi_application
+    from django.http import StreamingHttpResponse
+    from django.urls import path
+
+    async def events(queue: Any) -> AsyncIterator[bytes]:
+        yield b": stream-start\n\n"
+        async for event in ticks(queue):
+            yield b"data: %b\n\n" % event.model_dump_json().encode()
+
+    async def stream(request: Any) -> Any:
+        return StreamingHttpResponse(events(queue()), content_type="text/event-stream")
+
+    class Urls:
+        urlpatterns = (path("stream", stream),)
+
+    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=Urls)
+    return get_asgi_application()
+
+
 class Bare:
     """Ours: an ``EventStreamer`` on a bus."""
 
@@ -270,6 +291,7 @@ RIVALS: dict[str, Callable[[], Any]] = {
     "fastapi": lambda: Queues(fastapi),
     "litestar": lambda: Queues(litestar),
     "quart": lambda: Queues(quart),
+    "django": lambda: Queues(django),
     "asgi-events": Bare,
     "uncoalesced": Uncoalesced,
     "retained": Retained,

@@ -1,0 +1,110 @@
+"""Where does the time of one event go, between ``publish`` and ``send``?
+
+    python -m benchmarks.path
+
+In one process, on uvloop, with a ``send`` that does nothing; medians in us of
+
+* publish: the call, which wakes the viewer
+* await: of its answer
+* turn: of the event loop, in which the viewer takes the event, sends, and sleeps again
+
+Beside ``bound``, which has a future and a ``send`` and nothing else, the rest is ours.
+Then the parts of ``publish``, each with those below it and its own timing, some
+0.1 us.
+"""
+
+import asyncio
+import statistics
+from collections.abc import Callable
+from time import monotonic_ns, perf_counter_ns
+from typing import Any
+
+import uvloop
+
+from asgi_events import streamer
+from asgi_events.frames import Sleeper
+from asgi_events.log import Log
+from asgi_events.rounds import Rounds
+from benchmarks.report import machine
+from benchmarks.rivals import RIVALS, Tick
+
+EVENTS = 20_000
+PARTS: tuple[tuple[str, Any, str], ...] = (
+    ("EventStreamer.__call__", streamer.EventStreamer, "__call__"),
+    ("  encode_json", streamer, "encode_json"),
+    ("  Log.append", Log, "append"),
+    ("    Rounds.wake", Rounds, "wake"),
+    ("      Sleeper.wake", Sleeper, "wake"),
+)
+
+
+async def events(rival: Any) -> tuple[list[float], ...]:
+    """Nanoseconds of each publish, await and turn."""
+    path = await rival.open()
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "headers": [],
+        "asgi": {"spec_version": "2.4"},
+    }
+    sent = 0
+
+    async def send(message: Any) -> None:
+        nonlocal sent
+        sent += message.get("body", b"").count(b"~")
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    watching = asyncio.create_task(rival.app(scope, receive, send))
+    await asyncio.sleep(0.05)
+    times: tuple[list[float], ...] = ([], [], [])
+    for number in range(1, EVENTS + 1):
+        event = Tick(number=number, text=f"~{monotonic_ns()} of about 100 bytes")
+        began = perf_counter_ns()
+        answer = rival.publish(event)
+        published = perf_counter_ns()
+        if answer is not None:
+            await answer
+        awaited = perf_counter_ns()
+        while sent < number:  # noqa: ASYNC110, it is what is measured
+            await asyncio.sleep(0)
+        steps = (published - began, awaited - published, perf_counter_ns() - awaited)
+        for column, step in zip(times, steps, strict=True):
+            column.append(step)
+    rival.finish()
+    await watching
+    return times
+
+
+def timed(call: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
+    """``call``, with the nanoseconds of each call added to ``times``."""
+
+    def measured(*args: Any, **options: Any) -> Any:
+        began = perf_counter_ns()
+        result = call(*args, **options)
+        times.append(perf_counter_ns() - began)
+        return result
+
+    return measured
+
+
+async def measure() -> None:
+    for name in ("bound", "asgi-events", "retained"):
+        for _ in range(2):  # the first warms up
+            times = await events(RIVALS[name]())
+        publish, answer, turn = (statistics.median(column) / 1e3 for column in times)
+        print(f"{name:14} publish {publish:.2f}  await {answer:.2f}  turn {turn:.2f}")
+    for name, owner, attribute in PARTS:
+        taken: list[float] = []
+        original = getattr(owner, attribute)
+        setattr(owner, attribute, timed(original, taken))
+        await events(RIVALS["asgi-events"]())
+        setattr(owner, attribute, original)
+        print(f"{name:26} {statistics.median(taken) / 1e3:5.2f}")
+
+
+if __name__ == "__main__":
+    machine("uvloop")
+    uvloop.run(measure())
