@@ -4,7 +4,7 @@
 2. A cursor is only given committed frames. Without a store an appended frame is
    committed at once; with one, when the store has it: what was seen is stored.
 3. There is no queue per viewer. A viewer is an integer, and one callback while it
-   sleeps; appending costs the same for one and for a thousand.
+   sleeps; appending costs the same for one and for a thousand, but for waking them.
 4. The terminal frame is the last. What is appended after it is dropped.
 
 Bounds: ``max_events`` and ``max_bytes`` of frames held. When they are reached the
