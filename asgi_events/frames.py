@@ -42,11 +42,15 @@ class FrameSource(Protocol):
         """Let go of everything; ``take`` is not called again."""
 
 
-class Sleeper:
-    """Waits for a source on one future, which anybody may wake."""
+def _nobody(wake: Callable[[], None]) -> None:
+    """What a sleeper without a source is woken by."""
 
-    def __init__(self, source: FrameSource) -> None:
-        self._on_ready = source.on_ready
+
+class Sleeper:
+    """Waits on one future, which its source, if it has one, or anybody may wake."""
+
+    def __init__(self, source: FrameSource | None = None) -> None:
+        self._on_ready = _nobody if source is None else source.on_ready
         self._loop = asyncio.get_running_loop()
         self._woken: asyncio.Future[None] | None = None
 
@@ -55,6 +59,11 @@ class Sleeper:
         self._woken = woken = self._loop.create_future()
         self._on_ready(self.wake)
         return woken
+
+    @property
+    def asleep(self) -> bool:
+        """Whether somebody sleeps who has not been woken yet."""
+        return self._woken is not None and not self._woken.done()
 
     def wake(self) -> None:
         """End the sleep, if there is one."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from asgi_events.exceptions import Gap, Unavailable
+from asgi_events.frames import Sleeper
 from asgi_events.log import Log
 from asgi_events.pauses import Pauses
 from asgi_events.stores import Ack, AppendNow, EventStore, Grant, append_now
@@ -51,7 +52,7 @@ class Recorder:
         self.on_cancel: Callable[[], None] | None = None
         self.on_left: Callable[[], None] | None = None
         self.watched_elsewhere = False
-        self._woken: asyncio.Future[None] | None = None
+        self._sleeper = Sleeper()
         self._renewal_due = False
         self._append_now = append_now(store)
         self._gathering = False
@@ -74,7 +75,7 @@ class Recorder:
                     self._renewal_due = False
                     self._heed(await self._insist(self._renew))
                 else:
-                    await self._sleep()
+                    await self._sleeper.sleep()
         finally:
             timer.stop()
             self._log.on_append = None
@@ -124,17 +125,10 @@ class Recorder:
         if ack.cancel and self.on_cancel is not None:
             self.on_cancel()
 
-    async def _sleep(self) -> None:
-        self._woken = asyncio.get_running_loop().create_future()
-        try:
-            await self._woken
-        finally:
-            self._woken = None
-
     def _appended(self) -> None:
         """Record what was appended, or have it recorded."""
         if self._append_now is None:
-            self._wake()
+            self._sleeper.wake()
         elif self._log.end is not None:
             self._record_now(self._append_now)
         elif self._gathering:
@@ -151,26 +145,22 @@ class Recorder:
             self._record_now(append_now)
 
     def _record_now(self, append_now: AppendNow) -> None:
-        if self._woken is None or self._woken.done():
+        if not self._sleeper.asleep:
             return  # ``run`` is at work, and comes to it
         log = self._log
         after = log.committed
         try:
             ack = append_now(self._key, self._grant, after, log.since(after), log.end)
         except Exception:
-            self._wake()  # ``run`` calls again, and knows what to do
+            self._sleeper.wake()  # ``run`` calls again, and knows what to do
             return
         log.commit(log.last)
         if log.end is not None:
-            self._wake()
+            self._sleeper.wake()
         if ack is not None or self.watched_elsewhere:
             self._heed(ack or Ack(log.last))
 
-    def _wake(self) -> None:
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
-
     def _tick(self, now: float) -> float:
         self._renewal_due = True
-        self._wake()
+        self._sleeper.wake()
         return now + self._interval
