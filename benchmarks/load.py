@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.client import launched
 
-ALL = (
+RIVALS = (
     "hand-written",
     "sse-starlette",
     "fastapi",
@@ -27,8 +27,8 @@ ALL = (
     "quart",
     "django",
     "aiohttp-sse",
-    "asgi-events",
 )
+ALL = (*RIVALS, "asgi-events")
 
 _NAP = 500  # microseconds between two looks of the reader; see there
 

@@ -12,21 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from benchmarks.load import RIVALS
 from benchmarks.report import SERVERS
 
 RESULTS = Path(__file__).with_name("results")
 _DOCS = Path(__file__).parent.parent / "docs"
 _BEGIN, _END = "<!-- made by benchmarks.summary -->\n", "<!-- end -->\n"
 
-_RIVALS = (
-    "hand-written",
-    "sse-starlette",
-    "fastapi",
-    "litestar",
-    "quart",
-    "django",
-    "aiohttp-sse",
-)
 _OURS = ("asgi-events", "retained")
 _BOUNDS = ("uncoalesced", "bound")
 
@@ -92,7 +84,7 @@ def tables(python: str, results: Results) -> Iterator[str]:
         rows = {name: cells(on) for name, cells in _ROWS.items()}
         columns = [
             rival
-            for rival in (*_RIVALS, *_OURS, *_BOUNDS)
+            for rival in (*RIVALS, *_OURS, *_BOUNDS)
             if any(rival in cells for cells in rows.values())
         ]
         yield f"| workload | {' | '.join(map(_heading, columns))} |\n"
@@ -175,7 +167,7 @@ def _bars(axes: Any, on: Results) -> None:
         ("fan-out to 100: ×", on["fan_out"]["100"], _times),
     ]
     for axis, (title, found, value) in zip(axes, shown, strict=True):
-        rivals = [rival for rival in (*_OURS[::-1], *_RIVALS[::-1]) if rival in found]
+        rivals = [rival for rival in (*_OURS[::-1], *RIVALS[::-1]) if rival in found]
         values = [value(found[rival]) for rival in rivals]
         colors = ["#2563eb" if rival in _OURS else "#9ca3af" for rival in rivals]
         axis.barh(rivals, values, color=colors)
