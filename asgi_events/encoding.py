@@ -30,7 +30,7 @@ def encode_json(value: Any) -> bytes:
     """``value`` as JSON: a pydantic model, or anything pydantic knows how to write.
 
     Of our own events, fields that are None are left out. NaN and the infinities, which
-    JSON does not have, become null.
+    JSON does not have, become null. It is one line, whatever a client takes for one.
     """
     kind = type(value)
     write = _writers.get(kind)
