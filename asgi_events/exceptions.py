@@ -15,6 +15,7 @@ AsgiEventsError
     ├── Busy                another worker holds the execution
     ├── Gap                 the append does not continue the log
     ├── Fenced              another writer has taken the log over
+    │   └── Missing         there is no such log
     ├── Ended               the log has its terminal event
     └── Unavailable         outcome unknown: repeat the same call
 """
@@ -149,6 +150,10 @@ class Gap(StoreError):
 
 class Fenced(StoreError):
     """Another writer has taken the log over; stop writing."""
+
+
+class Missing(Fenced):
+    """There is no such log: it has expired, was deleted, or the store has lost it."""
 
 
 class Ended(StoreError):

@@ -9,8 +9,10 @@ What every store promises:
 3. A log has one writer at a time, who holds a lease, and one terminal frame, its last.
 4. ``read`` is one consistent snapshot and never blocks.
 5. Hints carry no data; they may be spurious, merged or lost.
-6. ``cancel`` is sticky and reaches the writer with the answer to its next call.
-7. Leases are judged by the store's clock.
+6. ``cancel`` is sticky. It is hinted to the writer, and reaches it with the answer to
+   its next call.
+7. Leases are judged by the store's clock, and no step of that clock, no outage of the
+   store and no pause of it ends the log of a writer that lives: see ``reap``.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -55,10 +57,13 @@ class Page:
             ones are gone.
         last: The number of the newest frame stored.
         end: How the execution ended; None while it runs.
-        alive: Whether the writer holds its lease.
+        alive: Whether the log has ended, or its writer gave a sign of life within half
+            its lease. False is a suspicion, no more: ``reap`` finds out.
         cancel: Whether somebody wants the execution cancelled.
         frames: The frames, as they go on the wire.
         meta: What ``open`` was given.
+        ended: When the log ended, in seconds since 1970 by the store's clock; None
+            while it has not.
     """
 
     first: int
@@ -68,6 +73,7 @@ class Page:
     cancel: bool
     frames: Sequence[bytes] = ()
     meta: Mapping[str, str] = field(default_factory=dict)
+    ended: float | None = None
 
 
 class Watch(Protocol):
@@ -78,6 +84,14 @@ class Watch(Protocol):
 
     def discard(self, key: str) -> None:
         """Give no more hints for ``key``."""
+
+    def add_writer(self, writer: str) -> None:
+        """Give hints, too, for logs of ``writer`` when it is asked for something.
+
+        That is when the log is cancelled, and when the writer is suspected to be dead.
+        The writer then calls ``renew``, and hears what it is in the answer. The hint
+        names the log's key. What the writer itself appends is not hinted here.
+        """
 
     async def get(self) -> set[str]:
         """Wait for hints; the keys that may have changed."""
@@ -90,7 +104,23 @@ class EventStore(Protocol):
     """Keeps the logs of executions.
 
     Every method may raise ``Unavailable``.
+
+    Attributes:
+        durable: Whether logs outlive this process. Where they do, the process need not
+            keep what has ended.
+        settle_time: Seconds during which the store may still lose what it has
+            acknowledged: when a replica takes over, or a server restarts that had not
+            written everything to its disk. For that long the writer keeps logs that
+            have ended, and writes them again should they be gone. 0 for never.
+        generation: Grows when the store finds that it may have lost something: its
+            server is another one, or was restarted; its file was replaced.
     """
+
+    durable: bool
+    settle_time: float
+
+    @property
+    def generation(self) -> int: ...
 
     async def open(
         self,
@@ -100,6 +130,7 @@ class EventStore(Protocol):
         lease: float,
         ttl: float,
         meta: Mapping[str, str],
+        after: int = 0,
     ) -> Grant:
         """Become the writer of a new log, or again of one's own.
 
@@ -109,6 +140,8 @@ class EventStore(Protocol):
             lease: Seconds until the writer is taken for dead, unless it is heard of.
             ttl: Seconds the log is kept after the last lease is over.
             meta: What readers in other processes have to know of the execution.
+            after: A new log begins after the frame of this number: what is before it is
+                gone, as if trimmed. It says nothing where the log exists.
 
         Raises:
             Busy: There is another writer, alive or not: nobody goes on where it has
@@ -133,6 +166,7 @@ class EventStore(Protocol):
         Raises:
             Gap: The log ends before ``after``.
             Fenced: There is another writer.
+            Missing: There is no such log: it has expired, was deleted, or was lost.
             Ended: The log has its terminal frame, and this is not that call again.
         """
 
@@ -150,10 +184,21 @@ class EventStore(Protocol):
         """
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
-        """End a log whose writer's lease is over: ``frame`` is number ``after`` + 1.
+        """End a log whose writer is dead: ``frame`` is number ``after`` + 1.
 
-        The writer is fenced. False when the lease holds, the log has ended, or its
-        newest frame is not ``after``; of several who try, one is told True.
+        No single call does this. The first one that finds no sign of life for half a
+        lease begins a suspicion, and hints it to the writer (``Watch.add_writer``). The
+        log is ended by the first call that finds half a lease of suspicion, during
+        which calls came at most a quarter of a lease apart, and no sign of life. A
+        longer gap, or a clock that steps, begins the suspicion again. ``rules`` has it
+        as code.
+
+        So a living writer that can reach the store has half a lease to say so, counted
+        only while the store answers.
+
+        The writer is fenced. False when the log has not been ended by this call: the
+        writer lives, the log has ended, its newest frame is not ``after``, or it is too
+        early. Of several who try, one is told True.
         """
 
     async def read(self, key: str, after: int, limit: int) -> Page | None:
