@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import pytest
@@ -18,6 +19,7 @@ from asgi_events.log import Log
 from asgi_events.recorder import Recorder
 from asgi_events.stores import Ack, Grant, Page
 from asgi_events.stores.memory import MemoryStore
+from asgi_events.stores.rules import Suspicion
 from tests.asgi import TIMEOUT, Connection, data, kinds
 
 KEY = "a" * 32
@@ -64,9 +66,10 @@ class FaultyStore(MemoryStore):
 
     async def take_over(self, key: str) -> None:
         """Do as another process does that takes the writer for dead."""
-        log = self._logs[key]
-        log.alive_until = 0.0
-        await Reaper(self, lease=1.0).reap(key, log.first + len(log.frames) - 1)
+        log, now = self._logs[key], monotonic()
+        log.sign = float("-inf")
+        log.suspicion = Suspicion(now - log.lease, now)
+        await Reaper(self, lease=1.0).reap(key, log.last)
 
     def frames(self, key: str) -> list[bytes]:
         return list(self._logs[key].frames)

@@ -1,13 +1,16 @@
 """The store of one process: nothing survives it, and nothing has to be set up."""
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, time
+from typing import TypeAlias
 
-from asgi_events.exceptions import Busy, Ended, Fenced, Gap
+from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing
 from asgi_events.stores import Ack, Grant, Page
 from asgi_events.stores.hints import HintSet
+from asgi_events.stores.rules import Suspicion, is_alive, suspect
 
 
 @dataclass(slots=True)
@@ -15,17 +18,19 @@ class _Log:
     writer: str
     ttl: float
     lease: float
-    alive_until: float
     meta: Mapping[str, str]
     epoch: int
-    first: int = 1
+    first: int
     end: str | None = None
+    ended: float | None = None
     cancel: bool = False
+    sign: float = 0.0  # when its writer was last heard of
+    suspicion: Suspicion | None = None
     watched_until: float = 0.0
     forgotten_at: float = 0.0
     frames: list[bytes] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)  # of each frame, since frame 1
-    size: int = 0  # in bytes, since frame 1
+    ends: list[int] = field(default_factory=list)  # of each frame, since the first
+    size: int = 0  # in bytes, since the first frame
 
     @property
     def last(self) -> int:
@@ -38,8 +43,13 @@ class _Log:
         self.frames.extend(frames)
 
     def touch(self, now: float) -> None:
-        self.alive_until = now + self.lease
-        self.forgotten_at = self.alive_until + self.ttl
+        self.sign = now
+        self.suspicion = None
+        self.forgotten_at = now + self.lease + self.ttl
+
+    def finish(self, end: str) -> None:
+        self.end = end
+        self.ended = time()
 
     def ack(self, now: float) -> Ack:
         return Ack(self.last, self.cancel, now < self.watched_until)
@@ -54,6 +64,10 @@ class MemoryStore:
         max_bytes: Bytes of frames kept of each log, likewise.
     """
 
+    durable = False
+    settle_time = 0.0
+    generation = 0
+
     def __init__(
         self, *, max_events: int = 1_000_000, max_bytes: int = 256 * 1024 * 1024
     ) -> None:
@@ -66,7 +80,8 @@ class MemoryStore:
         self._max_bytes = max_bytes
         self._logs: dict[str, _Log] = {}
         self._epochs = 0
-        self._watches: set[_MemoryWatch] = set()
+        self._watching: _Watching = defaultdict(set)
+        self._inboxes: _Watching = defaultdict(set)
 
     async def open(
         self,
@@ -76,12 +91,13 @@ class MemoryStore:
         lease: float,
         ttl: float,
         meta: Mapping[str, str],
+        after: int = 0,
     ) -> Grant:
         now = monotonic()
         log = self._find(key, now)
         if log is None:
             self._epochs += 1  # a deleted log's writer does not write its successor
-            log = _Log(writer, ttl, lease, now + lease, dict(meta), epoch=self._epochs)
+            log = _Log(writer, ttl, lease, dict(meta), self._epochs, first=after + 1)
             self._logs[key] = log
         elif log.end is not None:
             raise Ended(f"The log {key!r} has ended.")
@@ -122,10 +138,12 @@ class MemoryStore:
         if known < 0:
             raise Gap(log.last)
         log.hold(frames[known:] if known else frames)
-        log.end = end
+        if end is not None:
+            log.finish(end)
         log.touch(now)
         self._trim(log)
-        self._hint(key)
+        if key in self._watching:
+            self._hint(key)
         return log.ack(now) if log.cancel or now < log.watched_until else None
 
     async def renew(self, key: str, grant: Grant) -> Ack:
@@ -142,6 +160,7 @@ class MemoryStore:
             return False
         log.cancel = True
         self._hint(key)
+        self._hint_writer(log.writer, key)
         return True
 
     async def attend(self, key: str, seconds: float) -> None:
@@ -150,22 +169,28 @@ class MemoryStore:
             log.watched_until = max(log.watched_until, monotonic() + seconds)
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
-        log = self._find(key, monotonic())
+        now = monotonic()
+        log = self._find(key, now)
         if log is None or log.end is not None or log.last != after:
             return False
-        now = monotonic()
-        if now < log.alive_until:
+        if is_alive(now, log.sign, log.lease):
+            return False
+        log.suspicion, is_dead = suspect(now, log.lease, log.suspicion)
+        if not is_dead:
+            if log.suspicion.since == now:
+                self._hint_writer(log.writer, key)
             return False
         self._epochs += 1
         log.epoch = self._epochs
         log.hold([frame])
-        log.end = end
+        log.finish(end)
         log.touch(now)
         self._hint(key)
         return True
 
     async def read(self, key: str, after: int, limit: int) -> Page | None:
-        log = self._find(key, monotonic())
+        now = monotonic()
+        log = self._find(key, now)
         if log is None:
             return None
         first = max(after + 1, log.first)
@@ -179,10 +204,11 @@ class MemoryStore:
             first=first,
             last=log.last,
             end=log.end,
-            alive=log.end is not None or monotonic() < log.alive_until,
+            alive=log.end is not None or is_alive(now, log.sign, log.lease),
             cancel=log.cancel,
             frames=frames,
             meta=log.meta,
+            ended=log.ended,
         )
 
     async def delete(self, key: str) -> None:
@@ -194,13 +220,12 @@ class MemoryStore:
                 yield key
 
     async def watch(self) -> "_MemoryWatch":
-        watch = _MemoryWatch(self._watches)
-        self._watches.add(watch)
-        return watch
+        return _MemoryWatch(self._watching, self._inboxes)
 
     async def aclose(self) -> None:
         self._logs.clear()
-        self._watches.clear()
+        self._watching.clear()
+        self._inboxes.clear()
 
     def _find(self, key: str, now: float) -> _Log | None:
         log = self._logs.get(key)
@@ -211,8 +236,12 @@ class MemoryStore:
 
     def _writable(self, key: str, grant: Grant, now: float) -> _Log:
         log = self._logs.get(key)
-        if log is None or log.epoch != grant.epoch or now >= log.forgotten_at:
-            raise Fenced(f"The log {key!r} is another writer's, or was deleted.")
+        if log is None or now >= log.forgotten_at:
+            raise Missing(
+                f"There is no log {key!r}: its time is over, or it was deleted."
+            )
+        if log.epoch != grant.epoch:
+            raise Fenced(f"The log {key!r} is another writer's.")
         return log
 
     def _trim(self, log: _Log) -> None:
@@ -226,28 +255,49 @@ class MemoryStore:
             log.first += count
 
     def _hint(self, key: str) -> None:
-        for watch in self._watches:
+        for watch in self._watching.get(key, ()):
+            watch.hint(key)
+
+    def _hint_writer(self, writer: str, key: str) -> None:
+        for watch in self._inboxes.get(writer, ()):
             watch.hint(key)
 
 
 class _MemoryWatch:
-    def __init__(self, watches: "set[_MemoryWatch]") -> None:
-        self._watches = watches
+    def __init__(self, watching: "_Watching", inboxes: "_Watching") -> None:
+        self._watching = watching
+        self._inboxes = inboxes
         self._keys: set[str] = set()
+        self._writers: set[str] = set()
         self._hints = HintSet()
+        self.hint = self._hints.add
 
     def add(self, key: str) -> None:
         self._keys.add(key)
+        self._watching[key].add(self)
 
     def discard(self, key: str) -> None:
         self._keys.discard(key)
+        self._leave(self._watching, key)
 
-    def hint(self, key: str) -> None:
-        if key in self._keys:
-            self._hints.add(key)
+    def add_writer(self, writer: str) -> None:
+        self._writers.add(writer)
+        self._inboxes[writer].add(self)
 
     async def get(self) -> set[str]:
         return await self._hints.get()
 
     async def aclose(self) -> None:
-        self._watches.discard(self)
+        for key in self._keys:
+            self._leave(self._watching, key)
+        for writer in self._writers:
+            self._leave(self._inboxes, writer)
+
+    def _leave(self, watching: "_Watching", name: str) -> None:
+        watching[name].discard(self)
+        if not watching[name]:
+            del watching[name]
+
+
+_Watching: TypeAlias = defaultdict[str, set[_MemoryWatch]]
+"""Who wants to hear of what, by its name."""
