@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal, TypeAlias, Unpack
 
@@ -33,6 +33,7 @@ from asgi_events.exceptions import (
 from asgi_events.execution import Execution
 from asgi_events.executions import Executions, ExecutionsOptions
 from asgi_events.options import check_callables, check_counts, check_texts
+from asgi_events.origins import Origins
 from asgi_events.request import Body, ClientGone, Request
 from asgi_events.types import ASGIApp, Receive, Scope, Send
 
@@ -61,6 +62,9 @@ class EventsApp:
             ``options``.
         authorize: Who may do what; without it everybody may, and the ids, which nobody
             can guess, are the only keys.
+        allowed_origins: The origins (``https://example.com``) whose pages may start and
+            cancel, besides our own; ``"*"`` among them is any. Reading is left to the
+            browser: it shows no answer to a page of another origin without CORS.
         max_body: Bytes a request body may have.
         prefix: The path below which the routes are.
         options: The options of ``Executions``.
@@ -74,6 +78,7 @@ class EventsApp:
         *actors: Actor[..., Any],
         executions: Executions | None = None,
         authorize: Authorize | None = None,
+        allowed_origins: Sequence[str] = (),
         max_body: int = 1024 * 1024,
         prefix: str = "",
         **options: Unpack[ExecutionsOptions],
@@ -91,6 +96,7 @@ class EventsApp:
             raise ValueError(f'prefix must start with "/", got {prefix!r}')
         self.executions = executions or Executions(*actors, **options)
         self._authorize = authorize
+        self._origins = Origins(allowed_origins)
         self._max_body = max_body
         self._prefix = prefix
 
@@ -164,6 +170,7 @@ class _Exchange:
         self._receive = receive
 
     async def answer(self) -> ASGIApp:
+        self._app._origins.check(self._request)
         match self._request.segments:
             case []:
                 self._allow("GET", "HEAD")

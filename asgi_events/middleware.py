@@ -29,7 +29,7 @@ class EventsMiddleware:
         app: The application.
         actors: What can be started.
         prefix: The path of the routes.
-        executions, authorize, max_body, options: As for ``EventsApp``.
+        executions, authorize, allowed_origins, max_body, options: As for ``EventsApp``.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class EventsMiddleware:
         prefix: str = "/events",
         executions: Executions | None = None,
         authorize: Authorize | None = None,
+        allowed_origins: Sequence[str] = (),
         max_body: int = 1024 * 1024,
         **options: Unpack[ExecutionsOptions],
     ) -> None:
@@ -56,6 +57,7 @@ class EventsMiddleware:
             *actors,
             executions=executions,
             authorize=authorize,
+            allowed_origins=allowed_origins,
             max_body=max_body,
             prefix=prefix,
             **options,

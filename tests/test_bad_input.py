@@ -563,6 +563,13 @@ APP_OPTIONS: list[Any] = [
     ({"prefix": "events"}, "prefix", ValueError),
     ({"prefix": 5}, "prefix", TypeError),
     ({"authorize": "ada"}, "authorize", TypeError),
+    ({"allowed_origins": "*"}, "allowed_origins", TypeError),
+    ({"allowed_origins": None}, "allowed_origins", TypeError),
+    ({"allowed_origins": [5]}, "allowed_origins", TypeError),
+    ({"allowed_origins": ["example.com"]}, "allowed_origins", ValueError),
+    ({"allowed_origins": ["null"]}, "allowed_origins", ValueError),
+    ({"allowed_origins": ["https://example.com/"]}, "allowed_origins", ValueError),
+    ({"allowed_origins": ["https://a@example.com"]}, "allowed_origins", ValueError),
 ]
 
 

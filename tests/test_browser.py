@@ -227,6 +227,44 @@ async def test_goes_on_where_a_reloaded_page_says_it_stood(
     assert [r.last_event_id for r in proxy.asked("/events")] == [None, f"{id}:5"]
 
 
+@pytest.mark.parametrize(
+    ("page_at", "server_at"),
+    [
+        ("evil.example", "127.0.0.1"),
+        ("evil.example", "events.example"),  # there no browser says Sec-Fetch-Site
+        ("events.example", "www.events.example"),
+    ],
+)
+@pytest.mark.parametrize(
+    "send",
+    [
+        "(url) => fetch(url, { method: 'POST', mode: 'no-cors' })",
+        "(url) => fetch(url, { method: 'POST', mode: 'no-cors',"
+        " credentials: 'include' })",
+        "(url) => navigator.sendBeacon(url)",
+    ],
+    ids=["fetch", "fetch with cookies", "beacon"],
+)
+async def test_starts_nothing_for_a_page_of_another_origin(
+    browser: Browser, server: Server, page_at: str, server_at: str, send: str
+) -> None:
+    async with Proxy(server.port) as proxy:
+        target = f"http://{server_at}:{proxy.port}/events/quiet"
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(f"http://{page_at}:{server.port}/")
+        async with page.expect_response(target) as answered:
+            await page.evaluate(send, target)
+        refused = (await answered.value).status
+        await page.goto(f"http://{server_at}:{proxy.port}/")
+        async with page.expect_response(target) as answered:
+            await page.evaluate(send, target)
+        started = (await answered.value).status
+        await context.close()
+
+    assert (refused, started) == (403, 202)
+
+
 async def test_hands_line_separators_over_unchanged(
     browser: Browser, server: Server
 ) -> None:

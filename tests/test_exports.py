@@ -72,6 +72,7 @@ LAYERS = [
     ["executions"],
     ["answers"],
     ["request"],
+    ["origins"],
     ["app"],
     ["middleware"],
     [""],  # the package itself
