@@ -32,7 +32,12 @@ from asgi_events.exceptions import (
 )
 from asgi_events.execution import Execution
 from asgi_events.executions import Executions, ExecutionsOptions
-from asgi_events.options import check_callables, check_counts, check_texts
+from asgi_events.options import (
+    check_callables,
+    check_counts,
+    check_seconds,
+    check_texts,
+)
 from asgi_events.origins import Origins
 from asgi_events.request import Body, ClientGone, Request
 from asgi_events.types import ASGIApp, Receive, Scope, Send
@@ -66,6 +71,7 @@ class EventsApp:
             cancel, besides our own; ``"*"`` among them is any. Reading is left to the
             browser: it shows no answer to a page of another origin without CORS.
         max_body: Bytes a request body may have.
+        body_timeout: Seconds all of a request body may take to arrive; None for ever.
         prefix: The path below which the routes are.
         options: The options of ``Executions``.
 
@@ -80,6 +86,7 @@ class EventsApp:
         authorize: Authorize | None = None,
         allowed_origins: Sequence[str] = (),
         max_body: int = 1024 * 1024,
+        body_timeout: float | None = 30.0,
         prefix: str = "",
         **options: Unpack[ExecutionsOptions],
     ) -> None:
@@ -90,6 +97,7 @@ class EventsApp:
         if executions is not None and not isinstance(executions, Executions):
             raise TypeError(f"executions must be an Executions, got {executions!r}")
         check_counts(required=True, max_body=max_body)
+        check_seconds(body_timeout=body_timeout)
         check_callables(authorize=authorize)
         check_texts(prefix=prefix)
         if prefix and not prefix.startswith("/"):
@@ -98,6 +106,7 @@ class EventsApp:
         self._authorize = authorize
         self._origins = Origins(allowed_origins)
         self._max_body = max_body
+        self._body_timeout = body_timeout
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -224,7 +233,11 @@ class _Exchange:
         key = request.headers.get("idempotency-key")
         if key is not None and not (0 < len(key) <= 255 and key.isprintable()):
             raise Problem(400, "An Idempotency-Key has 1 to 255 printable characters.")
-        body = await request.read_json(self._receive, limit=self._app._max_body)
+        body = await request.read_json(
+            self._receive,
+            limit=self._app._max_body,
+            timeout=self._app._body_timeout,
+        )
         with self._executions.seat() if request.wants_stream else nullcontext():
             execution = await self._executions.start(
                 name, body, owner=owner, idempotency_key=key

@@ -29,7 +29,8 @@ class EventsMiddleware:
         app: The application.
         actors: What can be started.
         prefix: The path of the routes.
-        executions, authorize, allowed_origins, max_body, options: As for ``EventsApp``.
+        executions, authorize, allowed_origins, max_body, body_timeout, options: As for
+            ``EventsApp``.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class EventsMiddleware:
         authorize: Authorize | None = None,
         allowed_origins: Sequence[str] = (),
         max_body: int = 1024 * 1024,
+        body_timeout: float | None = 30.0,
         **options: Unpack[ExecutionsOptions],
     ) -> None:
         check_callables(app=app)
@@ -59,6 +61,7 @@ class EventsMiddleware:
             authorize=authorize,
             allowed_origins=allowed_origins,
             max_body=max_body,
+            body_timeout=body_timeout,
             prefix=prefix,
             **options,
         )

@@ -85,11 +85,18 @@ class Request:
         values = parse_qs(query).get("last_event_id")
         return values[-1] if values else None
 
-    async def read_json(self, receive: Receive, *, limit: int) -> bytes:
+    async def read_json(
+        self, receive: Receive, *, limit: int, timeout: float | None = None
+    ) -> bytes:
         """The body, which has to be JSON; ``{}`` when there is none.
 
+        Args:
+            receive: The channel to read it from.
+            limit: Bytes it may have.
+            timeout: Seconds all of it may take; None for ever.
+
         Raises:
-            Problem: 413 or 415.
+            Problem: 408, 413 or 415.
             ClientGone: The client left meanwhile.
         """
         length = self.headers.get("content-length", "")
@@ -100,10 +107,23 @@ class Request:
         )
         if media_type and not _is_json(media_type):
             raise _not_json(f"not {media_type!r}")
-        body = await _read(receive, limit)
+        try:
+            async with asyncio.timeout(timeout):
+                body = await _read(receive, limit)
+        except TimeoutError:
+            raise self._too_late(timeout) from None
         if body and not media_type:
             raise _not_json("and this request does not say what it has")
         return body or b"{}"
+
+    def _too_late(self, timeout: float | None) -> Problem:
+        # RFC 9110, section 15.5.9; HTTP/2 has no such header, it resets the stream.
+        is_http1 = self.scope.get("http_version", "1.1").startswith("1")
+        return Problem(
+            408,
+            f"The body did not come within {timeout} s (body_timeout).",
+            headers={"connection": "close"} if is_http1 else None,
+        )
 
 
 class Body:
@@ -129,7 +149,7 @@ class Body:
         with suppress(TimeoutError):
             async with asyncio.timeout(_DISCARD_TIMEOUT):
                 while self._more and left > 0:
-                    left -= len((await self.receive()).get("body", b""))
+                    left -= len((await self.receive()).get("body", b"")) or 1
 
 
 def route_path(scope: Scope) -> str:
@@ -164,20 +184,21 @@ def _is_json(media_type: str) -> bool:
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
+    empty = 0
     more = True
     while more:
         message: Any = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
         more = message.get("more_body", False)
-    return b"".join(chunks)
+        body += chunk
+        # HTTP/2 has empty DATA frames; they cost time, so there is an end to them.
+        empty += more and not chunk
+        if len(body) > limit or empty > limit:
+            raise _too_large(limit)
+    return bytes(body)
 
 
 def _too_large(limit: int) -> Problem:

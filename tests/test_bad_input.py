@@ -563,6 +563,7 @@ APP_OPTIONS: list[Any] = [
     ({"prefix": "events"}, "prefix", ValueError),
     ({"prefix": 5}, "prefix", TypeError),
     ({"authorize": "ada"}, "authorize", TypeError),
+    *seconds("body_timeout", ZERO),
     ({"allowed_origins": "*"}, "allowed_origins", TypeError),
     ({"allowed_origins": None}, "allowed_origins", TypeError),
     ({"allowed_origins": [5]}, "allowed_origins", TypeError),

@@ -1,7 +1,9 @@
 """What the routes read from a request: its path, its links, its headers, its body."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -292,6 +294,23 @@ class Inbox:
         return self.messages.pop(0)
 
 
+class Late:
+    """A ``receive`` that, once it has been cancelled, says that the client has gone."""
+
+    def __init__(self, receive: Callable[[], Awaitable[Any]]) -> None:
+        self._receive = receive
+        self._cancelled = False
+
+    async def __call__(self) -> Any:
+        if self._cancelled:
+            return {"type": "http.disconnect"}
+        try:
+            return await self._receive()
+        except asyncio.CancelledError:
+            self._cancelled = True
+            raise
+
+
 def chunk(body: bytes | None = None, more: bool | None = None) -> dict[str, Any]:
     message: dict[str, Any] = {"type": "http.request"}
     if body is not None:
@@ -413,6 +432,79 @@ async def test_takes_a_body_of_just_the_limit() -> None:
     request = posting(content_type=JSON, content_length="9")
     inbox = Inbox(chunk(b"12345", True), chunk(b"6789", False))
     assert await request.read_json(inbox, limit=9) == b"123456789"
+
+
+async def test_refuses_more_empty_parts_than_bytes_and_reads_no_further() -> None:
+    inbox = Inbox(*[chunk(b"", True)] * 10)
+    with pytest.raises(Problem) as raised:
+        await posting(content_type=JSON).read_json(inbox, limit=9)
+    assert raised.value.status == 413
+    assert inbox.messages == []
+
+
+async def test_holds_little_more_than_the_bytes_of_a_body_in_small_parts() -> None:
+    parts = 20_000
+    left = parts
+    held = 0
+
+    async def receive() -> Any:
+        nonlocal left, held
+        left -= 1
+        held = tracemalloc.get_traced_memory()[0]
+        return chunk(b"%02d" % (left % 100), left > 0)
+
+    request = posting(content_type=JSON)
+    tracemalloc.start()
+    body = await request.read_json(receive, limit=3 * parts)
+    tracemalloc.stop()
+    assert len(body) == 2 * parts
+    assert held < 3 * len(body)
+
+
+@pytest.mark.parametrize("pace", [0.001, 10], ids=["one byte at a time", "nothing"])
+@pytest.mark.parametrize(
+    ("version", "connection"), [("1.1", "close"), ("2", None)], ids=["1.1", "2"]
+)
+async def test_answers_408_to_a_body_that_takes_too_long(
+    make: Make, pace: float, version: str, connection: str | None
+) -> None:
+    app = make(body_timeout=0.05)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(pace)
+        return chunk(b" ", True)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    given = scope(
+        "/count",
+        method="POST",
+        headers=[(b"content-type", JSON.encode())],
+        http_version=version,
+    )
+    if version == "2":  # what comes later is read away, within bounds: let it end
+        receive = Late(receive)
+    await asyncio.wait_for(app(given, receive, send), TIMEOUT)
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    assert sent[0]["status"] == 408
+    assert headers.get("connection") == connection
+    assert json.loads(sent[1]["body"])["detail"] == (
+        "The body did not come within 0.05 s (body_timeout)."
+    )
+    assert list(app.executions) == []
+
+
+async def test_waits_for_a_body_for_ever_without_body_timeout(make: Make) -> None:
+    app = make(body_timeout=None)
+    async with Connection(
+        app, "POST", "/count", headers={"content-type": JSON}, body=[]
+    ) as c:
+        await asyncio.sleep(0)
+        c._inbox.put_nowait(chunk(b"{}", False))
+        await c.end()
+    assert c.status == 202
 
 
 async def test_notices_that_the_client_leaves_before_its_body_is_read() -> None:
