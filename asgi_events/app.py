@@ -49,12 +49,13 @@ Action: TypeAlias = Literal["list", "start", "read", "cancel"]
 Authorize: TypeAlias = Callable[
     [Scope, Action, Execution | None], Awaitable[str | None] | str | None
 ]
-"""Says on whose behalf a request acts, before anything is read or sent.
+"""Says on whose behalf a request acts, before anything is told, started or cancelled.
 
 Takes the ASGI scope, what is to be done, and the execution it is to be done to: None to
-list or start, and when there is no such execution. Returns the owner: executions it
-starts belong to them, and only theirs are found. None, or raising ``Unauthorized``, is
-a 401; raising ``Forbidden`` a 403. May be a coroutine function.
+list or start, and when there is no such execution or the store cannot say. Returns the
+owner: executions it starts belong to them, and only theirs are found. None, or raising
+``Unauthorized``, is a 401; raising ``Forbidden`` a 403; anything else, a blank str too,
+a 500. May be a coroutine function.
 """
 
 
@@ -161,8 +162,11 @@ class EventsApp:
         owner = await resolved(self._authorize(scope, action, execution))
         if owner is None:
             raise Unauthorized
-        if not isinstance(owner, str):
-            raise TypeError(f"authorize must return a str or None, got {owner!r}.")
+        if not isinstance(owner, str) or not owner.strip():
+            raise TypeError(
+                "authorize must return who the caller is, a str that is not blank, or "
+                f"None for nobody, got {owner!r}."
+            )
         return owner
 
 
@@ -194,12 +198,13 @@ class _Exchange:
             case ["executions", id, "events"]:
                 self._allow("GET", "HEAD")
                 return await self._attach(id)
-            case [name] if name in self._executions.actors:
-                self._allow("POST")
-                return await self._start(name)
             case [name] if self._request.method == "POST":
-                await self._app.owner_of(self._request.scope, "start", None)
-                raise UnknownActor(name, list(self._executions.actors))
+                return await self._start(name)
+            case [name]:
+                # 405 or 404 tells whether there is an actor of that name.
+                await self._app.owner_of(self._request.scope, "list", None)
+                if name in self._executions.actors:
+                    self._allow("POST")
         raise Problem(404, f"There is nothing at {self._request.scope['path']!r}.")
 
     def _allow(self, *methods: str) -> None:
@@ -228,6 +233,8 @@ class _Exchange:
     async def _start(self, name: str) -> ASGIApp:
         request = self._request
         owner = await self._app.owner_of(request.scope, "start", None)
+        if name not in self._executions.actors:
+            raise UnknownActor(name, list(self._executions.actors))
         if request.last_event_id is not None:
             return await self._rejoin(name, request.last_event_id)
         key = request.headers.get("idempotency-key")
@@ -282,6 +289,10 @@ class _Exchange:
             execution: Execution | None = await self._executions.get(id)
         except UnknownExecution:
             execution = None
+        except StoreError:
+            # Who is refused hears that, and nothing of the store.
+            await self._app.owner_of(self._request.scope, action, None)
+            raise
         owner = await self._app.owner_of(self._request.scope, action, execution)
         if execution is None or execution.owner != owner:
             raise UnknownExecution(id)

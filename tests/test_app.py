@@ -818,6 +818,52 @@ async def test_refuses_every_request_that_authorize_refuses(
     assert execution.status == "completed"
 
 
+class AwayStore(MemoryStore):
+    """Answers no read."""
+
+    async def read(self, key: str, after: int, max_bytes: int) -> Any:
+        raise Unavailable("away")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "action"),
+    [
+        ("GET", "/executions/x", "read"),
+        ("GET", "/executions/x/events", "read"),
+        ("DELETE", "/executions/x", "cancel"),
+    ],
+)
+@pytest.mark.parametrize(("user", "status"), [("", 401), ("ada", 503)])
+async def test_tells_a_stranger_nothing_of_a_store_that_is_away(
+    make: Make, method: str, path: str, action: str, user: str, status: int
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def authorize(scope: Any, *about: Any) -> str | None:
+        asked.append(about)
+        return user or None
+
+    app = make(count, authorize=authorize, store=AwayStore())
+    c = await call(app, method, path)
+    assert (c.status, asked) == (status, [(action, None)])
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+async def test_tells_a_stranger_no_name_of_an_actor(make: Make, method: str) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def refuse(scope: Any, *about: Any) -> None:
+        asked.append(about)
+
+    app = make(count, authorize=refuse)
+    answers = [await call(app, method, path) for path in ("/count", "/nope")]
+    assert [(c.status, c.headers, c.body) for c in answers[:1]] == [
+        (c.status, c.headers, c.body) for c in answers[1:]
+    ]
+    assert answers[0].status == 401
+    assert asked == [("list", None)] * 2
+
+
 async def bodiless(app: EventsApp, execution: Execution) -> list[Any]:
     """The answers to ``REQUESTS`` whose body never comes: nothing may wait for it."""
     answers = []
@@ -885,8 +931,8 @@ def raise_secret(*_: Any) -> str:
 
 @pytest.mark.parametrize(
     "hook",
-    [raise_secret, lambda *_: 5, lambda *_: True],
-    ids=["raises", "number", "bool"],
+    [raise_secret, lambda *_: 5, lambda *_: True, lambda *_: "", lambda *_: " \t"],
+    ids=["raises", "number", "bool", "empty", "blank"],
 )
 async def test_answers_500_and_logs_when_authorize_fails(
     make: Make, hook: Callable[..., Any], caplog: pytest.LogCaptureFixture
@@ -904,7 +950,7 @@ async def test_answers_500_and_logs_when_authorize_fails(
     ]
     messages = [record.getMessage() for record in caplog.records]
     assert messages == ["A request failed."] * len(REQUESTS)
-    assert (SECRET if hook is raise_secret else "must return a str") in caplog.text
+    assert (SECRET if hook is raise_secret else "authorize must return") in caplog.text
     assert started(app) == [execution]
 
 
