@@ -115,8 +115,13 @@ class Valkey:
         return redis.Redis(port=self.port, socket_timeout=TIMEOUT)
 
     @property
+    def directory(self) -> Path:
+        """Where it keeps its files."""
+        return Path(self._directory.name)
+
+    @property
     def _log(self) -> Path:
-        return Path(self._directory.name, "server.log")
+        return self.directory / "server.log"
 
     def _wait_until_it_answers(self) -> None:
         self._poll(self._answers)

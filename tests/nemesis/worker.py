@@ -1,0 +1,76 @@
+"""What each worker process runs: one actor that walks, and a page that counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+
+from asgi_events import EventsApp, agent, current_state
+from asgi_events.stores import sqlite
+from asgi_events.types import Receive, Scope, Send
+from tests.nemesis import LEASE, RETENTION
+
+_RUNS = os.open(os.environ["NEMESIS_RUNS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+_CLOCK = os.environ["NEMESIS_CLOCK"]
+
+
+def _stepped_time() -> float:
+    """The wall clock of a machine whose clock somebody sets."""
+    try:
+        with open(_CLOCK) as clock:
+            return time.time() + float(clock.read() or 0)
+    except FileNotFoundError:
+        return time.time()
+
+
+sqlite.time = _stepped_time  # type: ignore[attr-defined]  # the one clock it reads
+
+
+@agent
+async def walk(key: str, steps: int = 20, pace: float = 0.1, size: int = 10) -> str:
+    """Note that ``key`` runs here, and take so many steps."""
+    os.write(_RUNS, f"{os.getpid()} {time.monotonic()} {key}\n".encode())
+    for step in range(steps):
+        await current_state().log(f"{key} {step} {'x' * size}")
+        await asyncio.sleep(pace)
+    return key
+
+
+app = EventsApp(
+    walk,
+    store=os.environ["NEMESIS_STORE"],
+    lease=LEASE,
+    retention=RETENTION,
+    cancel_after=None,
+    heartbeat_interval=1.0,
+    retry=100,
+    drain_grace=1.0,
+    max_stream_duration=30.0,
+)
+
+
+async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+    """``app``, and what is left in this process at ``/left``."""
+    if scope["type"] != "http" or scope["path"] != "/left":
+        await app(scope, receive, send)
+        return
+    running = [e for e in app.executions if e.ended is None]
+    body = {
+        "tasks": len(asyncio.all_tasks()),
+        "running": len(running),
+        "viewers": sum(e.viewers for e in app.executions),
+        "rss": _resident(),
+    }
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+
+def _resident() -> int:
+    """Bytes of memory of this process; 0 where there is no /proc."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except FileNotFoundError:
+        return 0
