@@ -21,15 +21,16 @@ def server(app: str, kind: str = "hypercorn") -> Iterator[int]:
 
 @contextlib.contextmanager
 def launched(
-    app: str, kind: str, environment: Mapping[str, str]
+    app: str, kind: str, environment: Mapping[str, str], checkout: str | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Serve ``app`` with more environment variables; yields the pid and the port."""
+    """Serve ``app``, of this checkout or another; yields the pid and the port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", *_command(kind, app, port)],
         env=os.environ | environment,
+        cwd=checkout,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

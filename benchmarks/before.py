@@ -1,0 +1,87 @@
+"""Is this checkout slower than another one?
+
+    python -m benchmarks.before CHECKOUT [uvicorn|hypercorn|granian] [--rounds N]
+
+Both run by turns on the same machine, and each figure is the ratio of such a pair: the
+other checkout is 1, and more is faster. The other checkout has to be one in which
+``python -m benchmarks.drive`` serves the same rivals.
+"""
+
+import argparse
+import contextlib
+import random
+from collections.abc import Callable
+
+from benchmarks.client import launched
+from benchmarks.load import Server, measure, spread
+from benchmarks.report import SERVERS, machine
+
+RIVALS = ("asgi-events", "retained")
+_NAP = 500  # microseconds, as in ``benchmarks.load``
+
+
+def _woken(server: Server) -> float:
+    return measure(server, 1, "mode=woken&seconds=1", nap=_NAP)["rate"]
+
+
+def _burst(server: Server) -> float:
+    return measure(server, 1, "mode=burst&count=100000", nap=_NAP)["rate"]
+
+
+def _fan_out(server: Server) -> float:
+    return measure(server, 100, "mode=saturating&seconds=1", nap=_NAP)["rate"]
+
+
+def _paced(server: Server) -> float:
+    return measure(server, 100, "mode=paced&pace=0.01&seconds=2", nap=_NAP)["rate"]
+
+
+def _end(server: Server) -> float:
+    ends = []
+    for _ in range(20):
+        pace = random.uniform(0.01, 0.1)
+        ends.append(measure(server, 1, f"mode=paced&count=1&pace={pace}", pause=0.02))
+    return 1 / sorted(end["end"] for end in ends)[len(ends) // 2]
+
+
+WORKLOADS: dict[str, Callable[[Server], float]] = {
+    "woken": _woken,
+    "burst": _burst,
+    "fan-out to 100": _fan_out,
+    "100 viewers at 100/s": _paced,
+    "end": _end,
+}
+
+
+def main() -> None:
+    """Parse the command line, measure, print a line for each workload."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("checkout")
+    parser.add_argument("server", nargs="?", choices=SERVERS, default=SERVERS[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    machine(asked.server)
+    for rival in RIVALS:
+        with contextlib.ExitStack() as stack:
+            pair = [
+                _serve(stack, rival, asked.server, checkout)
+                for checkout in (asked.checkout, None)
+            ]
+            for name, workload in WORKLOADS.items():
+                ratios = []
+                for number in range(asked.rounds + 1):
+                    other, this = (workload(server) for server in pair)
+                    if number:  # the first round warms up
+                        ratios.append(this / other)
+                print(f"{rival:12} {name:22} × {spread(ratios, '5.2f')}", flush=True)
+
+
+def _serve(
+    stack: contextlib.ExitStack, rival: str, kind: str, checkout: str | None
+) -> Server:
+    process = launched("benchmarks.drive:app", kind, {"RIVAL": rival}, checkout)
+    return Server(rival, kind, *stack.enter_context(process))
+
+
+if __name__ == "__main__":
+    main()
