@@ -138,9 +138,9 @@ class EventsApp:
 
     async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
         self.executions.hear_signals()
-        request = Request(scope, prefix=self._prefix)
         body = Body(receive)
         try:
+            request = Request(scope, prefix=self._prefix)
             return await _Exchange(self, request, body.receive).answer()
         except ClientGone:
             return _no_answer

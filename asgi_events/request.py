@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, unquote
 
 from asgi_events.answers import Problem
 from asgi_events.sse import MEDIA_TYPE
@@ -14,6 +14,10 @@ from asgi_events.types import Receive, Scope
 
 _MAX_DISCARDED = 16 * 1024 * 1024  # bytes of a body that is refused
 _DISCARD_TIMEOUT = 5.0  # seconds for them
+
+# RFC 3986, section 3.3: what a path may have unquoted. Browsers take "\\" for "/" and
+# leave tabs and newlines out, so of "/\\evil.com" they would make another host.
+_PATH = "/!$&'()*+,;=:@"
 
 
 class ClientGone(Exception):
@@ -29,13 +33,15 @@ class Request:
 
     Attributes:
         segments: The decoded parts of the path below the mount; none for its root.
-        base: The undecoded path of the mount, without a trailing slash.
+        base: The quoted path of the mount as the client knows it, without a trailing
+            slash; it begins with exactly one, or is empty.
     """
 
     def __init__(self, scope: Scope, *, prefix: str = "") -> None:
         self.scope = scope
         self.method: str = scope["method"]
-        path = below(route_path(scope), prefix) or ""
+        self._stripped, path = _split(scope)
+        path = below(path, prefix) or ""
         self.segments = [segment for segment in path.split("/") if segment]
         self.base = self._base()
 
@@ -43,12 +49,20 @@ class Request:
         # NOTE: not every framework says where it has mounted us (Litestar strips the
         # path and leaves root_path empty), but raw_path is whole everywhere.
         raw: bytes | None = self.scope.get("raw_path")
-        full = raw.decode("latin-1") if raw else quote(self.scope["path"])
+        full = (
+            quote(raw, safe=f"{_PATH}%?")
+            if raw
+            else quote(self.scope["path"], safe=_PATH, errors="surrogatepass")
+        )
         parts = full.partition("?")[0].rstrip("/").split("/")
         left = len(self.segments)
         while left and parts:
             left -= bool(parts.pop())  # an empty part is no segment
-        return "/" + "/".join(filter(None, parts)) if any(parts) else ""
+        base = "".join(f"/{part}" for part in parts if part)
+        stripped = "".join(f"/{part}" for part in self._stripped.split("/") if part)
+        if below(unquote(base), stripped) is None:
+            base = quote(stripped, safe=_PATH, errors="surrogatepass") + base
+        return base
 
     @cached_property
     def headers(self) -> dict[str, str]:
@@ -154,9 +168,20 @@ class Body:
 
 def route_path(scope: Scope) -> str:
     """The path below ``root_path``, where servers and frameworks include it."""
+    return _split(scope)[1]
+
+
+def _split(scope: Scope) -> tuple[str, str]:
+    """What a proxy has stripped of the path, as ``root_path`` says, and the route."""
     path: str = scope["path"]
-    stripped = below(path, scope.get("root_path", ""))
-    return path if stripped is None else stripped
+    root: str = scope.get("root_path") or ""
+    # In a mount of Starlette, the part of root_path that the proxy has stripped.
+    outer: str = scope.get("app_root_path") or ""
+    for stripped, prefix in (("", root), (outer, root.removeprefix(outer))):
+        route = below(path, prefix)
+        if route is not None:
+            return stripped, route
+    return root, path
 
 
 def below(path: str, prefix: str) -> str | None:

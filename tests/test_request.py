@@ -63,10 +63,11 @@ def scope(path: str = "/", **more: Any) -> dict[str, Any]:
         ("/apix", "/api", "/apix"),
         ("/x/api", "/api", "/x/api"),
         ("/", "/", "/"),
+        ("/x", None, "/x"),
     ],
 )
 def test_strips_root_path_only_where_it_is_a_prefix(
-    path: str, root_path: str, routed: str
+    path: str, root_path: str | None, routed: str
 ) -> None:
     assert route_path(scope(path, root_path=root_path)) == routed
 
@@ -134,6 +135,103 @@ MOUNTS = {
         "",
         "/sse",
     ),
+    "behind a proxy that has stripped root_path (hypercorn)": (
+        {"path": "/{}", "raw_path": b"/{}", "root_path": "/app"},
+        "",
+        "/app",
+    ),
+    "behind a proxy that has stripped root_path, which ends with a slash": (
+        {"path": "/{}", "raw_path": b"/{}", "root_path": "/app/"},
+        "",
+        "/app",
+    ),
+    "behind such a proxy, which has no leading slash": (
+        {"path": "/{}", "raw_path": b"/{}", "root_path": "app"},
+        "",
+        "/app",
+    ),
+    "behind such a proxy, below a prefix": (
+        {"path": "/events/{}", "raw_path": b"/events/{}", "root_path": "/app"},
+        "/events",
+        "/app/events",
+    ),
+    "behind such a proxy, without raw_path": (
+        {"path": "/{}", "root_path": "/a b", "raw_path": None},
+        "",
+        "/a%20b",
+    ),
+    "behind such a proxy, in a framework that has stripped the path (Litestar)": (
+        {"path": "/{}/", "raw_path": b"/sse/{}", "root_path": "/app"},
+        "",
+        "/app/sse",
+    ),
+    "behind such a proxy, mounted by Starlette": (
+        {
+            "path": "/sse/{}",
+            "raw_path": b"/sse/{}",
+            "root_path": "/app/sse",
+            "app_root_path": "/app",
+        },
+        "",
+        "/app/sse",
+    ),
+    "behind a proxy that has left root_path on": (
+        {"path": "/app/{}", "raw_path": b"/app/{}", "root_path": "/app"},
+        "",
+        "/app",
+    ),
+    "where the framework has stripped the path and says so": (
+        {"path": "/{}", "raw_path": b"/sse/{}", "root_path": "/sse"},
+        "",
+        "/sse",
+    ),
+    "below what browsers take for another host": (
+        {
+            "path": "/\\evil.com/{}",
+            "raw_path": b"/\\evil.com/{}",
+            "root_path": "/\\evil.com",
+        },
+        "",
+        "/%5Cevil.com",
+    ),
+    "below two slashes": (
+        {
+            "path": "//evil.com/{}",
+            "raw_path": b"//evil.com/{}",
+            "root_path": "//evil.com",
+        },
+        "",
+        "/evil.com",
+    ),
+    "below what browsers leave out": (
+        {
+            "path": "/\t/evil.com/{}",
+            "raw_path": b"/\t/evil.com/{}",
+            "root_path": "/\t/evil.com",
+        },
+        "",
+        "/%09/evil.com",
+    ),
+    "below what is not ASCII and not escaped": (
+        {"path": "/é/{}", "raw_path": b"/\xc3\xa9/{}", "root_path": "/é"},
+        "",
+        "/%C3%A9",
+    ),
+    "below a root_path with a backslash, stripped": (
+        {"path": "/{}", "raw_path": b"/{}", "root_path": "/\\evil.com"},
+        "",
+        "/%5Cevil.com",
+    ),
+    "below a lone surrogate": (
+        {"path": "/\ud800/{}", "raw_path": None, "root_path": "/\ud800"},
+        "",
+        "/%ED%A0%80",
+    ),
+    "with root_path None": (
+        {"path": "/{}", "raw_path": b"/{}", "root_path": None},
+        "",
+        "",
+    ),
     "with a trailing slash": ({"path": "/{}/", "raw_path": b"/{}/"}, "", ""),
     "where raw_path has the query": ({"path": "/{}", "raw_path": b"/{}?a=/b"}, "", ""),
     "without raw_path": ({"path": "/api/{}", "root_path": "/api"}, "", "/api"),
@@ -195,6 +293,48 @@ async def test_lists_links_to_where_it_is_mounted(
             c.scope["raw_path"] = raw
         body = await c.json()
     assert body["actors"][0]["links"] == {"start": f"{base}/count"}
+
+
+async def test_links_through_starlette_behind_a_proxy_that_has_stripped_root_path(
+    make: Make,
+) -> None:
+    app = make()
+    site = Starlette(routes=[Mount("/sse", app=app)])
+    c = await call(site, "POST", "/sse/count", root_path="/app")
+    (execution,) = app.executions
+    assert c.status == 202
+    assert c.headers["location"] == f"/app/sse/executions/{execution.id}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/\ud800"),
+        ("POST", "/count\ud800"),
+        ("GET", "/executions/\ud800/events"),
+        ("DELETE", "/executions/\ud800"),
+    ],
+)
+async def test_answers_404_to_a_path_that_is_no_text(
+    make: Make, method: str, path: str
+) -> None:
+    app = make()
+    async with Connection(app, method, "/") as c:
+        c.scope.update({"path": path, "raw_path": None})
+        await c.end()
+    assert c.status == 404
+
+
+@pytest.mark.parametrize("broken", [{"headers": None}, {"path": None}])
+async def test_answers_500_to_a_scope_that_it_cannot_read(
+    make: Make, broken: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make()
+    async with Connection(app, "POST", "/count") as c:
+        c.scope.update(broken)
+        await c.end()
+    assert c.status == 500
+    assert "A request failed." in caplog.text
 
 
 async def test_works_in_a_mount_of_starlette(make: Make) -> None:

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
+import httpx
 import pytest
 
 from tests.matrix import (
@@ -96,6 +97,32 @@ async def test_says_goodbye_to_all_and_stops_when_told_to_on(
         stopped = await is_stopped(place, Path(env["MATRIX_ENDS"]))
 
     assert stopped.seen.partition(", ")[2] == "10/10 goodbyes, 10/10 terminal"
+
+
+class BelowApp(Server):
+    """A server that is told of a proxy which serves it below /app."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--root-path=/app"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("uvicorn", "/events/quiet"),
+        ("hypercorn", "/events/quiet"),
+        ("hypercorn", "/app/events/quiet"),
+    ],
+    ids=["uvicorn, stripped", "hypercorn, stripped", "hypercorn, left on"],
+)
+async def test_links_below_root_path(kind: str, path: str) -> None:
+    with BelowApp("tests.apps:site", kind) as server, watched(server):
+        async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as http:
+            answer = await http.post(f"{server.url}{path}")
+    about = answer.json()
+    link = f"/app/events/executions/{about['id']}"
+    assert answer.headers["location"] == link
+    assert about["links"] == {"self": link, "events": f"{link}/events", "cancel": link}
 
 
 @contextmanager
