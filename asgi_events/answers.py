@@ -61,14 +61,13 @@ async def send_json(
     head: bool = False,
 ) -> None:
     """Answer with JSON; a HEAD request has its headers only."""
+    ours = {
+        "content-type": media_type,
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+    }
     content = encode_json(dict(body))
-    await send_bytes(
-        send,
-        status,
-        content,
-        {"content-type": media_type, "cache-control": "no-store", **(headers or {})},
-        head=head,
-    )
+    await send_bytes(send, status, content, ours | dict(headers or {}), head=head)
 
 
 async def send_bytes(

@@ -39,6 +39,7 @@ _HEADERS = {
     "content-type": f"{MEDIA_TYPE}; charset=utf-8",
     "cache-control": "no-cache, no-transform",
     "x-accel-buffering": "no",
+    "x-content-type-options": "nosniff",
 }
 # RFC 9110, section 7.6.1: they belong to the server, and are illegal in HTTP/2.
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te"}

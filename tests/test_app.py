@@ -30,6 +30,7 @@ STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache, no-transform",
     "x-accel-buffering": "no",
+    "x-content-type-options": "nosniff",
 }
 PREAMBLE = b": stream-start\nretry: 3000\n"
 END = b'event: end\ndata: {"status":"completed"}\n\n'
@@ -187,6 +188,7 @@ async def test_lists_actors_their_input_and_links(make: Make) -> None:
     assert c.headers == {
         "content-type": "application/json",
         "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
         "content-length": str(len(c.body)),
     }
     assert body == {
@@ -236,6 +238,7 @@ async def test_starts_and_answers_202_with_links(
     assert c.headers == {
         "content-type": "application/json",
         "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
         "location": f"/executions/{execution.id}",
         "content-length": str(len(c.body)),
     }
@@ -975,6 +978,7 @@ async def test_answers_429_at_max_executions_until_one_ends(make: Make) -> None:
     assert second.headers == {
         "content-type": "application/problem+json",
         "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
         "retry-after": "1",
         "content-length": str(len(second.body)),
     }

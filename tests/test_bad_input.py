@@ -81,6 +81,7 @@ async def check(
     assert c.headers == {
         "content-type": "application/problem+json",
         "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
         "content-length": str(len(c.body)),
         **(headers or {}),
     }

@@ -22,6 +22,7 @@ HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
 ]
 START = {"type": "http.response.start", "status": 200, "headers": HEADERS}
 END = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -237,6 +238,7 @@ async def test_sends_more_headers_and_other_values_for_its_own() -> None:
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache, no-transform"),
             (b"x-accel-buffering", b"yes"),
+            (b"x-content-type-options", b"nosniff"),
             (b"location", b"/executions/1"),
         ],
     }

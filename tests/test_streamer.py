@@ -224,6 +224,7 @@ async def test_streams_through_its_own_response() -> None:
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache, no-transform"),
             (b"x-accel-buffering", b"no"),
+            (b"x-content-type-options", b"nosniff"),
         ],
     }
     assert c.bodies[0] == STREAM_START
