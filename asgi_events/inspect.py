@@ -18,6 +18,7 @@ from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import StoreError, UnknownExecution
 from asgi_events.sse import Decoder, ServerSentEvent
 from asgi_events.stores import EventStore, Page, open_store
+from asgi_events.terminal import printable
 
 _PAGE = 256 * 1024  # bytes read at once
 
@@ -142,7 +143,7 @@ def table(listed: Sequence[Held], now: datetime) -> str:
 def line(event: ServerSentEvent) -> str:
     """An event as a line for a terminal: its number, and its data."""
     number = (event.id or "").rpartition(":")[2]
-    return f"{number:>6}  {event.data or ''}".translate(_CONTROLS) + "\n"
+    return printable(f"{number:>6}  {event.data or ''}") + "\n"
 
 
 def table_json(listed: Sequence[Held]) -> str:
@@ -155,10 +156,6 @@ def line_json(event: ServerSentEvent) -> str:
     number = (event.id or "").rpartition(":")[2]
     data = from_json(event.data or "null")
     return to_json({"number": int(number), "data": data}).decode() + "\n"
-
-
-# What an actor, or its input, may have put there is not to move the cursor.
-_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
 
 
 def _held(id: str, page: Page) -> Held:
@@ -176,7 +173,7 @@ def _held(id: str, page: Page) -> Held:
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     id, actor, status, frames, age = row
     cells = [c.ljust(w) for c, w in zip((id, actor, status), widths, strict=False)]
-    return "  ".join([*cells, frames.rjust(widths[3]), age]).translate(_CONTROLS)
+    return printable("  ".join([*cells, frames.rjust(widths[3]), age]))
 
 
 def _short(age: timedelta) -> str:

@@ -2,11 +2,11 @@
 
 One line for each event, indented by its address. Colours appear on a terminal only,
 and not when ``NO_COLOR`` is set (https://no-color.org). What actors say is printed
-without control characters, so that no event can move the cursor.
+without what moves the cursor, hides or reorders. Streamed text stands behind a bar, so
+that it looks like no line of the printer's own.
 """
 
 import os
-import re
 import sys
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -23,8 +23,8 @@ from asgi_events.events import (
     ProgressEvent,
     TextDelta,
 )
+from asgi_events.terminal import printable
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _BAR_WIDTH = 20
 
 
@@ -139,13 +139,13 @@ class EventPrinter:
 
     def _text(self, event: TextDelta) -> None:
         """Print text as it comes, going on in the line where the same actor stopped."""
-        indent = "  " * _depth(event.address, 1)
+        margin = "  " * _depth(event.address, 1) + self._either("│ ", "| ")
         start = ""
         if self._writing != event.address:
-            start = self._finish_line() + indent
+            start = self._finish_line() + margin
             self._writing = event.address
         lines = map(_clean, event.delta.split("\n"))
-        self._write(start + f"\n{indent}".join(lines))
+        self._write(start + f"\n{margin}".join(lines))
 
     def _summary(self, event: ExecutionEvent[Any], styles: _Styles) -> None:
         ended = [s for s in _MARKS if s is not ExecutionStatus.STARTED]
@@ -209,7 +209,7 @@ def _depth(address: str, deeper: int) -> int:
 
 def _clean(text: str) -> str:
     """``text`` as a part of one line."""
-    return _CONTROL.sub("\ufffd", text.replace("\n", " "))
+    return printable(text.replace("\n", " "))
 
 
 def _seconds(seconds: float) -> str:

@@ -49,6 +49,7 @@ LAYERS = [
         "signals",
         "threads",
         "pauses",
+        "terminal",
     ],
     ["events"],
     ["encoding", "wheel"],

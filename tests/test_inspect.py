@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -170,6 +171,15 @@ def test_prints_an_event_that_can_not_move_the_cursor() -> None:
     event = ServerSentEvent(data='{"a":"\x1b[2J\x9b"}', id="k:7")
 
     assert line(event) == '     7  {"a":"\ufffd[2J\ufffd"}\n'
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\u2066", "\u200b", "\U000e0041"])
+def test_prints_what_would_hide_or_reorder_as_what_it_is(hidden: str) -> None:
+    event = ServerSentEvent(data=f'{{"a":"b{hidden}c"}}', id="k:7")
+    listed = replace(LISTED[0], actor=f"re{hidden}search")
+
+    assert line(event) == '     7  {"a":"b\ufffdc"}\n'
+    assert "re\ufffdsearch" in table([listed], NOW)
 
 
 async def test_reports_on_a_file(tmp_path: Path) -> None:

@@ -93,8 +93,8 @@ def test_prints_an_execution_as_a_tree() -> None:
         "  ▶ count\n"
         "  ↺ count from cache\n"
         "  ▶ write\n"
-        "    Two files.\n"
-        "    The end.\n"
+        "    │ Two files.\n"
+        "    │ The end.\n"
         "  ■ write 250 ms\n"
         "✔ survey of /tmp 2 min 5 s\n"
         "survey: 5 calls, 2 completed, 1 failed, 1 cancelled, 1 recovered "
@@ -120,8 +120,8 @@ def test_prints_ascii_only_to_a_file_that_has_no_more() -> None:
         "  > count\n"
         "  = count from cache\n"
         "  > write\n"
-        "    Two files.\n"
-        "    The end.\n"
+        "    | Two files.\n"
+        "    | The end.\n"
         "  # write 250 ms\n"
         "na\\xefve \\U0001f600\n"
         "+ survey of /tmp 2 min 5 s\n"
@@ -189,7 +189,7 @@ def test_ends_the_line_of_a_text_before_another_begins() -> None:
         log("a", "m"),
         text("b", "four"),
         call("a"),
-    ) == ("  one two\n  three\n  m\n  four\n▶ a\n")
+    ) == ("  │ one two\n  │ three\n  m\n  │ four\n▶ a\n")
 
 
 COLOURED = (
@@ -251,6 +251,9 @@ def test_does_not_colour_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
 HOSTILE = (
     "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]))
     + "\x1b]0;title\x07\x1b[2J\x9b2J"
+    + "".join(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]))  # bidi
+    + "\u061c\u200b\u200e\u200f\u2060\ufeff\u00ad\u034f\u3164a\u200d\u200c"
+    + "".join(map(chr, [*range(0xE0000, 0xE0080), *range(0xE0100, 0xE01F0)]))
 )
 
 
@@ -276,8 +279,45 @@ class Hostile(BaseModel):
 )
 def test_lets_no_control_character_reach_the_terminal(event: BaseModel) -> None:
     out = printed(event, show_address=True)
-    forbidden = set(HOSTILE) - set("\t\n") - set(filter(str.isprintable, HOSTILE))
-    assert sorted(set(out) & forbidden) == []
+    allowed = set("\t\n") | set(map(chr, range(0x20, 0x7F)))
+    assert sorted(set(out) & (set(HOSTILE) - allowed)) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "naïve 😀 \N{FAMILY}\u200d\N{BOY} 👍🏽 ❤\ufe0f",
+        "می\u200cخواهم",  # Persian
+        "क्षत्रिय",  # Devanagari
+        "שָׁלוֹם",  # Hebrew, two marks on a letter
+        "n\u0303\u0302\u0301\u0300",
+        "\ttab",
+        "\ue0b0",  # of a terminal's own font
+    ],
+)
+def test_prints_what_people_write_as_it_is(said: str) -> None:
+    assert printed(log("a", said)) == f"  {said}\n"
+
+
+def test_prints_no_pile_of_marks() -> None:
+    assert printed(log("a", "z" + "\u0301" * 300 + "!")) == (
+        "  z" + "\u0301" * 4 + "\ufffd!\n"
+    )
+
+
+def test_makes_a_line_of_a_text_look_like_none_of_its_own() -> None:
+    forged = "\n✔ survey 3 ms\n  ▶ rm\n\nsurvey: 1 calls, 1 completed in 3 ms\n"
+    out = printed(call("a/b"), text("a/b", forged), call("a/b", "completed"))
+    assert out == (
+        "  ▶ b\n"
+        "    │ \n"
+        "    │ ✔ survey 3 ms\n"
+        "    │   ▶ rm\n"
+        "    │ \n"
+        "    │ survey: 1 calls, 1 completed in 3 ms\n"
+        "    │ \n"
+        "  ✔ b 250 ms\n"
+    )
 
 
 @pytest.mark.parametrize(
