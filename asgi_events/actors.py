@@ -28,6 +28,7 @@ from asgi_events.events import (
     ExecutionEvent,
     ExecutionResult,
     ExecutionStatus,
+    has_failed,
 )
 from asgi_events.state import ExecutionState, current
 from asgi_events.threads import threads
@@ -203,8 +204,7 @@ class Actor(Generic[P, R]):
         result = ExecutionResult[Any](
             result=value, execution_time=perf_counter() - started
         )
-        failed = isinstance(value, ExecutionResult) and not value.ok
-        if recall is not None and not failed:
+        if recall is not None and not has_failed(value):
             await recall.set(result)
         return result, False
 

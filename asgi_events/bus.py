@@ -4,14 +4,15 @@
    suspends; two events published one after the other reach each handler in that order.
 2. A handler may return an awaitable: the publisher waits for it. That is how a full
    log holds its publisher back; nothing is ever dropped here.
+   A handler that has nothing to wait for returns ``NOTHING`` or any other object.
 3. A handler that raises is logged. Neither the others nor the execution notice.
 4. Everything happens on one event loop. Calls from other threads are carried there.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, NoReturn, TypeAlias
 
 from pydantic import BaseModel
 
@@ -25,15 +26,31 @@ EventHandler: TypeAlias = Callable[[Any], Awaitable[Any] | Any]
 _PUBLISHES_PER_YIELD = 64
 
 
-class _Published:
-    """The answer to most publishers: there is nothing to wait for."""
+class Nothing(Coroutine[Any, Any, None]):
+    """A coroutine that is done: there is nothing to wait for.
+
+    It can be awaited any number of times, or not at all. So a handler that returns it
+    also works on the bus of another library, whether that awaits every handler, only
+    coroutines, or none.
+    """
 
     def __await__(self) -> Generator[Any, None, None]:
         return
         yield
 
+    def send(self, value: Any) -> NoReturn:
+        """Be done."""
+        raise StopIteration
 
-_PUBLISHED = _Published()
+    def throw(self, error: Any, *more: Any) -> NoReturn:
+        """Raise it."""
+        raise error
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+NOTHING = Nothing()
 
 
 class EventBus:
@@ -96,11 +113,13 @@ class EventBus:
                     "The event handler %r failed; the others go on.", handler
                 )
             else:
-                if answer is not None and isinstance(answer, Awaitable):
+                if answer is NOTHING or answer is None:
+                    continue
+                if isinstance(answer, Awaitable):
                     waiting.append(answer)
         self._publishes += 1
         yields = self._publishes % _PUBLISHES_PER_YIELD == 0
-        return self._finish(waiting, yields) if waiting or yields else _PUBLISHED
+        return self._finish(waiting, yields) if waiting or yields else NOTHING
 
     def publish_nowait(self, event: BaseModel) -> None:
         """Hand an event to every handler without waiting for any.
@@ -109,7 +128,7 @@ class EventBus:
         """
         asyncio.get_running_loop()
         published = self.publish(event)
-        if published is not _PUBLISHED:
+        if published is not NOTHING:
             self._leave_running([published])
 
     async def _finish(self, waiting: list[Awaitable[Any]], yields: bool) -> None:
@@ -135,7 +154,7 @@ class EventBus:
         while True:
             try:
                 published.result(timeout=1.0)
-                return _PUBLISHED
+                return NOTHING
             except TimeoutError:  # a full log may take long; a stopped loop is for ever
                 if not self._loop.is_running():
                     published.cancel()

@@ -88,6 +88,17 @@ class ExecutionResult(BaseModel, Generic[T]):
     error_message: str | None = None
 
 
+def has_failed(result: Any) -> bool:
+    """Whether it is a result that is not ok, of our class or of any other.
+
+    Nothing but ``ok`` counts, and it must be False itself.
+    """
+    try:
+        return getattr(result, "ok", None) is False
+    except Exception:  # a property of somebody else's
+        return False
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 

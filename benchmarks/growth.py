@@ -44,7 +44,10 @@ class Audience:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._bus, self._streamer = EventBus(), EventStreamer(on_disconnect="continue")
+        self._bus = EventBus()
+        self._streamer = EventStreamer(
+            on_disconnect="continue", heartbeat_interval=15.0
+        )
         self._bus.subscribe(self._streamer)
         self._end = asyncio.Event()
         self._sent = 0

@@ -196,7 +196,9 @@ class Bare:
         from asgi_events import EventBus, EventStreamer
 
         bus = EventBus()
-        self._streamer = EventStreamer(on_disconnect="continue")
+        self._streamer = EventStreamer(
+            on_disconnect="continue", heartbeat_interval=15.0
+        )
         bus.subscribe(self._streamer)
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._stop.wait())

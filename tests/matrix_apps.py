@@ -198,7 +198,7 @@ async def respond(
     if kind == "own":
         actor = next(actor for actor in ACTORS if actor.name == name)
         bus = EventBus()
-        streamer = EventStreamer()
+        streamer = EventStreamer(heartbeat_interval=15.0)
         bus.subscribe(streamer)
         task = asyncio.create_task(actor.run(ExecutionState(bus), kwargs=given))
         return streamer.response(

@@ -98,7 +98,7 @@ async def test_flags_a_hit_in_its_event_and_counts_it() -> None:
 async def test_shows_a_hit_in_the_printer(capsys: pytest.CaptureFixture[str]) -> None:
     double, _ = counting()
     state = ExecutionState()
-    state.event_bus.subscribe(EventPrinter())
+    state.event_bus.subscribe(EventPrinter(False, False))
     await double.run(state, (4,))
     await double.run(state, (4,))
     assert capsys.readouterr().out.splitlines()[-2] == "↺ double#2 from cache"

@@ -47,7 +47,8 @@ def progress(address: str, current: float, *rest: Any) -> ProgressEvent:
 
 def printed(*events: BaseModel, file: io.StringIO | None = None, **options: Any) -> str:
     file = file if file is not None else io.StringIO()
-    printer = EventPrinter(file=file, **options)
+    bare = {"show_timestamp": False, "show_address": False}
+    printer = EventPrinter(file=file, **bare | options)
     for event in events:
         printer(event)
     return file.getvalue()
@@ -104,7 +105,7 @@ def test_prints_an_execution_as_a_tree() -> None:
 
 def test_prints_ascii_only_to_a_file_that_has_no_more() -> None:
     raw = io.BytesIO()
-    printer = EventPrinter(file=io.TextIOWrapper(raw, encoding="ascii"))
+    printer = EventPrinter(False, False, file=io.TextIOWrapper(raw, encoding="ascii"))
     for event in [*EXECUTION[:-1], log("", "naïve 😀"), EXECUTION[-1]]:
         printer(event)
     assert raw.getvalue().decode("ascii") == (
@@ -385,13 +386,13 @@ def test_survives_a_progress_that_is_no_number() -> None:
 def test_survives_a_lone_surrogate() -> None:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="utf-8")
-    EventPrinter(file=file)(log("", "a\ud800b"))
+    EventPrinter(False, file=file)(log("", "a\ud800b"))
     assert raw.getvalue() == b"a\\ud800b\n"
 
 
 def test_prints_to_standard_output_as_it_is_at_the_time(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    printer = EventPrinter()
+    printer = EventPrinter(False)
     printer(log("", "m"))
     assert capsys.readouterr().out == "m\n"

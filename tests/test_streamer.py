@@ -27,6 +27,7 @@ from asgi_events import (
 from asgi_events import (
     streamer as streamer_module,
 )
+from asgi_events.bus import NOTHING
 from asgi_events.cursor import Cursor
 from asgi_events.events import CompleteEvent, ExecutionStatus, TextDelta
 from asgi_events.frames import FrameSource
@@ -1387,12 +1388,12 @@ async def test_lets_publishers_go_when_the_end_comes_in_a_full_log() -> None:
     waiting = [
         room
         for number in range(8)
-        if (room := streamer(TextDelta(delta=str(number)))) is not None
+        if (room := streamer(TextDelta(delta=str(number)))) is not NOTHING
     ]
 
     task.cancel()
     await finish(task)
-    await asyncio.wait_for(asyncio.gather(*waiting), 5)  # type: ignore[arg-type]
+    await asyncio.wait_for(asyncio.gather(*waiting), 5)
 
     assert len(waiting) == 4
     await stream.aclose()
