@@ -64,7 +64,7 @@ def _demo(options: argparse.Namespace) -> int:
     host, port = options.host, options.port
 
     async def run() -> None:
-        demo = Demo(options.path)
+        demo = Demo(options.path, host=host)
         print(
             f"Surveys {options.path.resolve()}: open http://{host}:{port}/", flush=True
         )

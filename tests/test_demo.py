@@ -170,6 +170,40 @@ async def test_has_no_files_but_its_own(tree: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("bound", "host", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1:8000", 200),
+        ("127.0.0.1", "localhost:8000", 200),
+        ("127.0.0.1", "LocalHost", 200),
+        ("127.0.0.1", "[::1]:8000", 200),
+        ("127.0.0.1", "rebind.example:8000", 421),
+        ("127.0.0.1", "localhost.rebind.example", 421),
+        ("127.0.0.1", "192.168.1.2:8000", 421),
+        ("127.0.0.1", "127.0.0.1:8000@rebind.example", 421),
+        ("127.0.0.1", "127.0.0.1:x", 421),
+        ("127.0.0.1", "", 421),
+        ("desk.example", "desk.example:8000", 200),
+        ("desk.example", "other.example:8000", 421),
+        ("192.168.1.2", "192.168.1.2:8000", 200),
+        ("fe80::1", "[fe80::1]:8000", 200),
+        ("0.0.0.0", "192.168.1.2:8000", 200),
+        ("::", "[fe80::1]:8000", 200),
+        ("0.0.0.0", "rebind.example:8000", 421),
+    ],
+)
+async def test_answers_to_its_own_hosts_only(
+    tree: Path, bound: str, host: str, status: int
+) -> None:
+    demo = Demo(tree, host=bound)
+    for path in ("/", "/static/demo.js"):
+        headers = {"accept": "text/html", "host": host}
+        assert (await call(demo, "GET", path, headers=headers)).status == status
+    started = await call(demo, "POST", "/survey", headers={"host": host})
+    await demo.events.executions.drain(0)
+    assert started.status == (202 if status == 200 else 421)
+
+
+@pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["demo", "/no/such/folder"], "is not a folder"),
@@ -263,6 +297,25 @@ class TestPage:
             counts = [await viewer.text_content("#count") for viewer in (page, second)]
             last = await call_json(page, "self")
             assert counts == [str(last)] * 2
+
+    async def test_shows_nothing_to_a_page_whose_name_was_rebound(
+        self, browser: Browser, server: DemoServer
+    ) -> None:
+        url = f"http://rebind.example:{server.port}"
+        context = await browser.new_context()
+        page = await context.new_page()
+        answer = await page.goto(f"{url}/")
+        read = await page.evaluate(
+            """async () => {
+              const { status } = await fetch("/survey", { method: "POST" });
+              return [status, await (await fetch("/")).text()];
+            }"""
+        )
+        await context.close()
+
+        assert answer is not None and answer.status == 421
+        assert read[0] == 421
+        assert "survey" not in read[1]
 
     async def test_cancels(self, browser: Browser, server: DemoServer) -> None:
         async with opened(browser, server.url) as page:
