@@ -79,7 +79,8 @@ class EventStreamer:
         include_result: The ``complete`` event has the ``result``.
         on_disconnect: What the last reader's leaving does to the execution, as nobody
             can come back: ``"cancel"`` it, or let it ``"continue"``.
-        error_message: What readers are told of the exception of a failed execution.
+        error_message: What readers are told of the exception of a failed execution; by
+            default ``str`` of it, which may say more than readers should know.
         max_events: How many frames are held.
         max_bytes: How many bytes of frames are held.
         log: The log to append to, instead of one of its own.
