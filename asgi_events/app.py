@@ -56,6 +56,9 @@ list or start, and when there is no such execution or the store cannot say. Retu
 owner: executions it starts belong to them, and only theirs are found. None, or raising
 ``Unauthorized``, is a 401; raising ``Forbidden`` a 403; anything else, a blank str too,
 a 500. May be a coroutine function.
+
+Whoever opens the stream of an execution that runs is asked for "cancel" as well: a
+viewer who may not cancel does not count for ``cancel_after``.
 """
 
 
@@ -249,8 +252,8 @@ class _Exchange:
             execution = await self._executions.start(
                 name, body, owner=owner, idempotency_key=key
             )
-        if request.wants_stream:
-            return self._stream(execution, seated=True)
+            if request.wants_stream:
+                return await self._stream(execution, seated=True)
         return self._about(execution, 202)
 
     async def _rejoin(self, name: str, last_event_id: str) -> ASGIApp:
@@ -266,7 +269,7 @@ class _Exchange:
         if execution.actor != name:
             raise UnknownExecution(parsed[0])
         if self._request.wants_stream:
-            return self._stream(execution, last_event_id)
+            return await self._stream(execution, last_event_id)
         return self._about(execution, 202)
 
     async def _attach(self, id: str) -> ASGIApp:
@@ -274,7 +277,7 @@ class _Exchange:
         last_event_id = self._request.last_event_id
         if execution.is_seen(last_event_id):
             return send_nothing
-        return self._stream(execution, last_event_id)
+        return await self._stream(execution, last_event_id)
 
     async def _status(self, id: str) -> ASGIApp:
         return self._about(await self._find(id, "read"), 200)
@@ -298,7 +301,7 @@ class _Exchange:
             raise UnknownExecution(id)
         return execution
 
-    def _stream(
+    async def _stream(
         self,
         execution: Execution,
         last_event_id: str | None = None,
@@ -309,8 +312,22 @@ class _Exchange:
         if self._request.method == "POST":
             headers["location"] = f"{self._request.base}/executions/{execution.id}"
         return self._executions.response(
-            execution, last_event_id=last_event_id, headers=headers, seated=seated
+            execution,
+            last_event_id=last_event_id,
+            headers=headers,
+            seated=seated,
+            counts=await self._may_cancel(execution),
         )
+
+    async def _may_cancel(self, execution: Execution) -> bool:
+        """Whether the viewer may cancel; leaving does that too, by ``cancel_after``."""
+        if self._request.method == "HEAD" or execution.status != "started":
+            return True  # it is no viewer, or nothing is left to cancel
+        try:
+            owner = await self._app.owner_of(self._request.scope, "cancel", execution)
+        except AccessDenied:
+            return False
+        return owner == execution.owner
 
     def _about(self, execution: Execution, status: int) -> ASGIApp:
         link = f"{self._request.base}/executions/{execution.id}"

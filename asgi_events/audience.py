@@ -43,10 +43,13 @@ class Audience:
         read_page: How they read what the log has let go of.
         retry: Milliseconds they are told to wait before they reconnect.
         seats: Shared with the audiences of all other logs.
-        on_change: Called when the first has come and when the last has left.
+        on_change: Called when the first has come and when the last has left, of all
+            and of those that count.
 
     Attributes:
-        returning: Whether the last to leave was sent away, and told to come back.
+        counted: How many of them count for ``cancel_after``.
+        returning: Whether the last of these to leave was sent away, and told to come
+            back.
     """
 
     def __init__(
@@ -64,12 +67,19 @@ class Audience:
         self._seats = seats
         self._on_change = on_change
         self._cursors: set[Cursor] = set()
+        self._counted: set[Cursor] = set()
         self.returning = False
 
     def __len__(self) -> int:
         return len(self._cursors)
 
-    def attach(self, last_event_id: str | None, *, seated: bool = False) -> Cursor:
+    @property
+    def counted(self) -> int:
+        return len(self._counted)
+
+    def attach(
+        self, last_event_id: str | None, *, seated: bool = False, counts: bool = True
+    ) -> Cursor:
         """A new viewer, from where it stands; closing the cursor is how it leaves.
 
         Raises:
@@ -85,7 +95,9 @@ class Audience:
             on_close=self._leave,
         )
         self._cursors.add(cursor)
-        if len(self._cursors) == 1:
+        if counts:
+            self._counted.add(cursor)
+        if len(self._cursors) == 1 or (counts and len(self._counted) == 1):
             self._on_change()
         return cursor
 
@@ -105,6 +117,9 @@ class Audience:
     def _leave(self, cursor: Cursor) -> None:
         self._cursors.discard(cursor)
         self._seats.leave()
-        self.returning = cursor.dismissed
-        if not self._cursors:
+        counts = cursor in self._counted
+        if counts:
+            self._counted.discard(cursor)
+            self.returning = cursor.dismissed
+        if not self._cursors or (counts and not self._counted):
             self._on_change()

@@ -25,8 +25,8 @@ class Work(Protocol):
     def abandon(self) -> None:
         """Record no more: the process stops, and the lease will tell the others."""
 
-    def audience_changed(self, watched: bool) -> None:
-        """The first viewer has come, or the last one has left."""
+    def audience_changed(self, *, watched: bool, counted: bool) -> None:
+        """The first viewer has come or the last one has left, of all or that counts."""
 
 
 class Execution:
@@ -115,14 +115,21 @@ class Execution:
         return self.work is not None and await self.work.cancel(message)
 
     def attach(
-        self, last_event_id: str | None = None, *, seated: bool = False
+        self,
+        last_event_id: str | None = None,
+        *,
+        seated: bool = False,
+        counts: bool = True,
     ) -> Cursor:
         """A new viewer, from where it stands; closing the cursor is how it leaves.
+
+        One that does not count neither keeps the execution from ``cancel_after`` nor
+        makes it begin.
 
         Raises:
             LimitReached: ``max_viewers`` watch already.
         """
-        return self._audience.attach(last_event_id, seated=seated)
+        return self._audience.attach(last_event_id, seated=seated, counts=counts)
 
     def is_seen(self, last_event_id: str | None) -> bool:
         """Whether that is the id of the terminal event."""
@@ -144,4 +151,7 @@ class Execution:
 
     def _audience_changed(self) -> None:
         if self.work is not None:
-            self.work.audience_changed(bool(self._audience))
+            audience = self._audience
+            self.work.audience_changed(
+                watched=len(audience) > 0, counted=audience.counted > 0
+            )

@@ -115,7 +115,8 @@ class Executions:
             that buffer without bound what a viewer does not read.
         retry: Milliseconds a client is told to wait before it reconnects.
         cancel_after: Seconds without any viewer until an execution is cancelled; 0 for
-            at once, None for never. One that never had a viewer runs on.
+            at once, None for never. One that never had a viewer runs on. With
+            ``authorize`` only viewers who may cancel count.
         cancel_timeout: Seconds a cancelled actor may clean up until viewers are told.
         max_duration: Seconds an execution may take; None for ever.
         retention: Seconds an execution is kept after its end.
@@ -362,8 +363,12 @@ class Executions:
         last_event_id: str | None = None,
         headers: Headers | None = None,
         seated: bool = False,
+        counts: bool = True,
     ) -> ASGIApp:
         """An ASGI application that makes its caller a viewer of ``execution``.
+
+        One that does not count neither keeps the execution from ``cancel_after`` nor
+        makes it begin: the viewer for who may read but not cancel.
 
         It raises ``LimitReached``, before it has sent anything, when ``max_viewers``
         watch already.
@@ -383,7 +388,7 @@ class Executions:
             if scope["method"] == "HEAD":  # looks, but does not watch
                 await respond_with(_no_frames())(scope, receive, send)
                 return
-            cursor = execution.attach(last_event_id, seated=seated)
+            cursor = execution.attach(last_event_id, seated=seated, counts=counts)
             if self.draining:
                 cursor.dismiss(goodbye("draining"))
             try:

@@ -138,7 +138,14 @@ class Follower:
         # It is said when the floor is reached, if not before.
         self._attend = None if attend is None else max(attend, 3 * _FLOOR)
         self._attended = float("-inf")
+        self._counts = True
         self._changed = asyncio.Event()
+
+    def count(self, counts: bool) -> None:
+        """Say whether anybody counts, of those who watch or wait here."""
+        if counts and not self._counts:
+            self._changed.set()
+        self._counts = counts
 
     async def run(self) -> None:
         """Return when the log has ended."""
@@ -184,6 +191,8 @@ class Follower:
         log.extend(new, end=page.end if last >= page.last else None)
 
     async def _say_that_somebody_watches(self) -> None:
+        if not self._counts:
+            return
         now = asyncio.get_running_loop().time()
         if self._attend is not None and now - self._attended >= self._attend / 3:
             await self._store.attend(self._key, self._attend)

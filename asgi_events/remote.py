@@ -23,7 +23,7 @@ class Remote:
         self._follower = follower
         self._following: asyncio.Task[None] | None = None
         self._waiting = 0
-        self._watched = False
+        self._watched = self._counted = False
 
     async def cancel(self, message: str) -> bool:
         """Ask the process that runs it; False when it is over."""
@@ -43,12 +43,14 @@ class Remote:
     def abandon(self) -> None:
         """There is nothing to let go of: it follows while it is watched."""
 
-    def audience_changed(self, watched: bool) -> None:
+    def audience_changed(self, *, watched: bool, counted: bool) -> None:
         """Follow, or stop."""
         self._watched = watched
+        self._counted = counted
         self._follow()
 
     def _follow(self) -> None:
+        self._follower.count(self._counted or self._waiting > 0)
         wanted = (self._watched or self._waiting > 0) and self._log.end is None
         if wanted and self._following is None:
             self._following = asyncio.ensure_future(self._follower.run())

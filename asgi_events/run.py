@@ -72,6 +72,7 @@ class Run:
         self._terms = terms
         self._on_end = on_end
         self._over = asyncio.Event()
+        self._counted = False
         self._unwatched: Timer | None = None
         self._overtime: Timer | None = None
         self._stubborn: Timer | None = None
@@ -107,13 +108,18 @@ class Run:
         self._task.cancel()
         self._stubborn = _later(self._terms.cancel_timeout, self._give_up)
 
-    def audience_changed(self, watched: bool) -> None:
-        """Count the time without any viewer."""
+    def audience_changed(self, *, watched: bool, counted: bool) -> None:
+        """Count the time without any viewer that counts."""
+        if counted != self._counted:
+            self._counted = counted
+            self._count_unwatched()
+
+    def _count_unwatched(self) -> None:
         if self._unwatched is not None:
             self._unwatched.stop()
             self._unwatched = None
         after = self._terms.cancel_after
-        if watched or after is None or self._over.is_set():
+        if self._counted or after is None or self._over.is_set():
             return
         if self._execution.dismissed:  # by us, and they are to come back
             return
@@ -126,7 +132,7 @@ class Run:
 
     def _left_elsewhere(self) -> None:
         if self._unwatched is None:
-            self.audience_changed(self._execution.viewers > 0)
+            self._count_unwatched()
 
     def _stop_unwatched(self) -> None:
         if self._recorder.watched_elsewhere:

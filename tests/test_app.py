@@ -748,7 +748,10 @@ async def test_asks_authorize_with_the_action_and_its_execution(
         app, method, path.format(execution.id), headers=headers | JSON, body=body
     )
     about = execution if action in ("read", "cancel") else None
-    assert asked == [(c.scope, action, about)]
+    expected: list[Any] = [(c.scope, action, about)]
+    if headers is START:  # whether leaving the stream is to cancel it
+        expected.append((c.scope, "cancel", started(app)[-1]))
+    assert asked == expected
     assert c.status == (404 if path == "/nope" else c.status)
     assert c.status in (200, 202, 404)
 
@@ -762,6 +765,7 @@ async def test_asks_twice_for_a_post_that_comes_again(make: Make) -> None:
 
     app = make(count, authorize=allow)
     execution = await app.executions.start(count, {"to": 1}, owner="ada")
+    await soon(execution.wait())
     headers = START | {"last-event-id": f"{execution.id}:1"}
     await call(app, "POST", "/count", headers=headers, body=b"{}")
     assert asked == [("start", None), ("read", execution)]
@@ -819,6 +823,110 @@ async def test_refuses_every_request_that_authorize_refuses(
     ]
     assert started(app) == [execution]
     assert execution.status == "completed"
+
+
+def team(scope: Any, action: Action, execution: Execution | None) -> str:
+    """All are of one team; its guests may not cancel."""
+    user = dict(scope["headers"]).get(b"user", b"").decode()
+    if action == "cancel" and user == "guest":
+        raise Forbidden
+    return "team"
+
+
+async def looked(app: Any, method: str, path: str, user: str) -> None:
+    """Open a stream, see its first bytes, and leave."""
+    async with Connection(app, method, path, headers=STREAM | {"user": user}) as c:
+        await c.until(b": stream-start\n")
+
+
+@pytest.mark.parametrize("path", ["/executions/{}", "/executions/{}/events"])
+async def test_lets_who_may_not_cancel_look_without_cancelling(
+    make: Make, path: str
+) -> None:
+    gate = Gate()
+    app = make(gate.actor, authorize=team, cancel_after=0)
+    execution = await app.executions.start("work", owner="team")
+    await soon(gate.begun.wait())
+    await looked(app, "GET", path.format(execution.id), "guest")
+    after_guest = (execution.viewers, execution.status, list(gate.ended))
+    await looked(app, "GET", path.format(execution.id), "ada")
+    await soon(execution.wait())
+    assert after_guest == (0, "started", [])
+    assert execution.status == "cancelled"
+
+
+async def test_lets_who_may_start_but_not_cancel_leave_the_stream(make: Make) -> None:
+    gate = Gate()
+    app = make(gate.actor, authorize=team, cancel_after=0)
+    await looked(app, "POST", "/work", "guest")
+    (execution,) = started(app)
+    again = STREAM | {"user": "guest", "last-event-id": f"{execution.id}:1"}
+    async with Connection(app, "POST", "/work", headers=again) as c:
+        await c.until(b": stream-start\n")
+    assert (execution.viewers, execution.status) == (0, "started")
+    gate.open.set()
+    await soon(execution.wait())
+
+
+async def test_does_not_count_who_may_not_cancel_for_cancel_after(make: Make) -> None:
+    gate = Gate()
+    app = make(gate.actor, authorize=team, cancel_after=0)
+    execution = await app.executions.start("work", owner="team")
+    path = f"/executions/{execution.id}/events"
+    async with Connection(app, "GET", path, headers={"user": "guest"}) as guest:
+        await guest.until(b": stream-start\n")
+        async with Connection(app, "GET", path, headers={"user": "ada"}) as ada:
+            await ada.until(b": stream-start\n")
+            await looked(app, "GET", path, "guest")
+            assert execution.viewers == 2
+        assert b'"cancelled"' in await guest.until(b"event: end")
+
+
+async def test_counts_all_viewers_for_cancel_after_without_authorize(
+    make: Make,
+) -> None:
+    gate = Gate()
+    app = make(gate.actor, cancel_after=0)
+    execution = await app.executions.start("work")
+    await looked(app, "GET", f"/executions/{execution.id}", "guest")
+    await soon(execution.wait())
+    assert execution.status == "cancelled"
+
+
+async def test_does_not_count_who_may_not_cancel_in_another_process(
+    make: Make,
+) -> None:
+    class Attended(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reads = 0
+            self.looked = asyncio.Event()
+            self.attended = asyncio.Event()
+
+        async def read(self, key: str, after: int, max_bytes: int) -> Any:
+            if max_bytes:  # by a follower
+                self.looked.set()
+            return await super().read(key, after, max_bytes)
+
+        async def attend(self, key: str, seconds: float) -> None:
+            self.attended.set()
+
+    store = Attended()
+    gate = Gate()
+    here = make(gate.actor, store=store)
+    there = make(gate.actor, store=store, authorize=team)
+    execution = await here.executions.start("work", owner="team")
+    path = f"/executions/{execution.id}/events"
+    async with Connection(there, "GET", path, headers={"user": "guest"}) as guest:
+        await guest.until(b": stream-start\n")
+        await soon(store.looked.wait())
+        for_guest = store.attended.is_set()
+        async with Connection(there, "GET", path, headers={"user": "ada"}) as ada:
+            await ada.until(b": stream-start\n")
+            await soon(store.attended.wait())
+    gate.open.set()
+    await soon(execution.wait())
+    assert not for_guest
 
 
 class AwayStore(MemoryStore):
