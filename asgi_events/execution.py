@@ -37,10 +37,10 @@ class Execution:
         actor: The actor's name.
         owner: Who started it, as ``authorize`` said; None without one.
         created: When it was started.
-        ended: When its terminal event was stored; None while it runs, or where another
-            process ran it.
+        ended: When its terminal event was stored; None while it runs.
         fingerprint: What was asked for, to tell whether it is asked for again.
         log: Its frames.
+        work: What is behind it; None once it has ended here.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Execution:
 
     @property
     def runs_here(self) -> bool:
-        """Whether it runs, or ran, in this process."""
+        """Whether it runs in this process."""
         return self.work is not None and self.work.is_local
 
     @property
@@ -149,9 +149,17 @@ class Execution:
         """Note that the terminal event is stored."""
         self.ended = datetime.now(UTC)
 
+    def let_go(self) -> None:
+        """Hold no more than what viewers need: all else is in the store."""
+        self.work = None
+        if not self._audience:
+            self.log.skip_to(self.log.last + 1)
+
     def _audience_changed(self) -> None:
         if self.work is not None:
             audience = self._audience
             self.work.audience_changed(
                 watched=len(audience) > 0, counted=audience.counted > 0
             )
+        elif self.ended is not None:
+            self.let_go()

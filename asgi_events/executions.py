@@ -44,7 +44,7 @@ from asgi_events.follower import Follower, Hints, Reaper
 from asgi_events.frames import goodbye
 from asgi_events.idempotency import Starts, marker_of
 from asgi_events.inputs import ActorInput
-from asgi_events.log import Log
+from asgi_events.log import Bounds, Log
 from asgi_events.options import (
     check_callables,
     check_counts,
@@ -58,7 +58,7 @@ from asgi_events.responses import EventSourceResponse
 from asgi_events.run import Run, Terms
 from asgi_events.signals import SignalChain
 from asgi_events.state import ExecutionState
-from asgi_events.stores import EventStore, Page, open_store
+from asgi_events.stores import EventStore, InMemory, Page, open_store
 from asgi_events.streamer import EventStreamer
 from asgi_events.types import ASGIApp, Headers, Receive, Scope, Send
 from asgi_events.wheel import Timer, wheel
@@ -92,6 +92,7 @@ class ExecutionsOptions(TypedDict, total=False):
     max_viewers: int | None
     max_events: int
     max_bytes: int
+    max_retained_bytes: int
     error_message: ErrorMessage | None
     debug: bool
     drain_grace: float
@@ -127,6 +128,10 @@ class Executions:
         max_events: Frames of each execution that wait to be stored, and that are held
             at hand for its viewers.
         max_bytes: Bytes of such frames.
+        max_retained_bytes: Bytes of memory for the frames of all executions together.
+            Of a store in memory the oldest ended executions go first, and then the
+            oldest frames of the largest ones that run. Where many run, each has less
+            than ``max_bytes``.
         error_message: What viewers are told of an exception. By default a neutral
             sentence and an id, under which the exception is logged.
         debug: Tell viewers the exception with its traceback.
@@ -160,6 +165,7 @@ class Executions:
         max_viewers: int | None = 10_000,
         max_events: int = 10_000,
         max_bytes: int = 16 * 1024 * 1024,
+        max_retained_bytes: int = 256 * 1024 * 1024,
         error_message: ErrorMessage | None = None,
         debug: bool = False,
         drain_grace: float = 5.0,
@@ -185,7 +191,11 @@ class Executions:
             max_stream_backlog=max_stream_backlog,
         )
         check_counts(
-            required=True, retry=retry, max_events=max_events, max_bytes=max_bytes
+            required=True,
+            retry=retry,
+            max_events=max_events,
+            max_bytes=max_bytes,
+            max_retained_bytes=max_retained_bytes,
         )
         check_callables(error_message=error_message)
         check_methods("get", "set", "get_stats", cache_backend=cache_backend)
@@ -198,6 +208,10 @@ class Executions:
         self.inputs = {name: ActorInput(actor) for name, actor in self.actors.items()}
         self.store = open_store(store) if isinstance(store, str) else store
         self._owns_store = isinstance(store, str)
+        self._durable = getattr(self.store, "durable", True)
+        self._in_memory = self.store if isinstance(self.store, InMemory) else None
+        if self._in_memory is not None:
+            self._in_memory.limit(max_retained_bytes, self._make_room)
         self.draining = False
         self._cache_backend = cache_backend
         self._handlers = tuple(handlers)
@@ -206,8 +220,9 @@ class Executions:
         self._max_stream_duration = max_stream_duration
         self._max_stream_backlog = max_stream_backlog
         self._retention = retention
-        self._max_events = max_events
+        self._bounds = Bounds(max_events, max_bytes)
         self._max_bytes = max_bytes
+        self._max_retained_bytes = max_retained_bytes
         self._error_message = error_message or (whole if debug else neutral)
         self._terms = Terms(
             cancel_after=cancel_after,
@@ -229,7 +244,8 @@ class Executions:
             lease=lease,
             ttl=retention + (max_duration or _LONGEST),
         )
-        self._retained: dict[str, Timer] = {}
+        self._retained: dict[str, float] = {}  # until when, the oldest first
+        self._retaining: Timer | None = None
         self._deleting: set[asyncio.Task[None]] = set()
         self._drained: asyncio.Task[None] | None = None
         self._drain_grace = drain_grace
@@ -243,7 +259,10 @@ class Executions:
         await self.drain()
 
     def __iter__(self) -> Iterator[Execution]:
-        """Those that run and those that are retained, the oldest first."""
+        """Those that run and those that are held in memory, the oldest first.
+
+        Where the store lasts, what has ended is not among them: ``get`` finds it.
+        """
         return iter(list(self._executions.values()))
 
     def open(self) -> None:
@@ -337,6 +356,8 @@ class Executions:
         if execution is None:
             execution = self._remote[id] = self._make_remote(id, page)
         execution.log.known = max(execution.log.known, page.last)
+        if page.ended is not None and execution.ended is None:
+            execution.ended = datetime.fromtimestamp(page.ended, UTC)
         if not execution.viewers and page.last > execution.log.last:
             execution.log.skip_to(page.last + 1)
             execution.log.extend([], end=page.end)
@@ -428,8 +449,9 @@ class Executions:
         await self._wait_for_all(self._terms.cancel_timeout + 1.0)
         for execution in self:
             execution.abandon()
-        for timer in self._retained.values():
-            timer.stop()
+        if self._retaining is not None:
+            self._retaining.stop()
+            self._retaining = None
         self._executions.clear()
         self._retained.clear()
         self._starts.clear()
@@ -483,9 +505,12 @@ class Executions:
             raise
         execution = self._make(id, meta, start=grant.last)
         self._executions[id] = execution
+        self._share()
         bus = EventBus()
         streamer = EventStreamer(
-            log=execution.log, include_result=True, error_message=self._error_message
+            log=execution.log,
+            include_result=True,
+            error_message=self._error_message,
         )
         bus.subscribe(streamer)
         for handler in self._handlers:
@@ -493,7 +518,7 @@ class Executions:
         state = ExecutionState(
             bus, cache_backend=self._cache_backend, error_message=self._error_message
         )
-        execution.work = Run(
+        Run(
             execution,
             self.actors[name].run(state, kwargs=arguments),
             state=state,
@@ -517,8 +542,7 @@ class Executions:
                 id,
                 stored=True,
                 start=start,
-                max_events=self._max_events,
-                max_bytes=self._max_bytes,
+                bounds=self._bounds,
             ),
             read_page=partial(self.store.read, id),
             retry=self._retry,
@@ -546,28 +570,66 @@ class Executions:
         return await self.store.read(id, 0, 0)
 
     def _retain(self, execution: Execution) -> None:
-        """Keep what has ended until its retention is over."""
+        """Keep what has ended until its retention is over; a store that lasts does."""
         self._running.leave()
         if execution.id not in self._executions:  # a drain has let go of it
             return
-        if execution.ended is None:  # its loop has gone; the lease tells the rest
+        if self._durable or execution.ended is None:
             del self._executions[execution.id]
+            self._starts.forget(execution.id)
+        if execution.ended is None:  # its loop has gone; the lease tells the rest
             return
+        if self._durable:
+            self._remote[execution.id] = execution  # for as long as viewers hold it
+        else:
+            until = asyncio.get_running_loop().time() + self._retention
+            self._retained[execution.id] = until
+            if self._retaining is None:
+                self._retaining = wheel().start(self._forget_old, until)
+        self._share()
 
-        def tick(_: float) -> None:
-            self._forget(execution.id)
+    def _forget_old(self, now: float) -> float | None:
+        """Forget what has been retained for long enough; say when to look again."""
+        while self._retained:
+            id, until = next(iter(self._retained.items()))
+            if until > now:
+                return until
+            for key in self._forget(id):
+                deleting = asyncio.ensure_future(self._delete(key))
+                self._deleting.add(deleting)
+                deleting.add_done_callback(self._deleting.discard)
+        self._retaining = None
+        return None
 
-        until = asyncio.get_running_loop().time() + self._retention
-        self._retained[execution.id] = wheel().start(tick, until)
+    def _make_room(self) -> bool:
+        """Forget the oldest that is retained in memory; False when there is none."""
+        if not self._retained or self._in_memory is None:
+            return False
+        for key in self._forget(next(iter(self._retained))):
+            self._in_memory.discard(key)
+        return True
 
-    def _forget(self, id: str) -> None:
+    def _forget(self, id: str) -> list[str]:
+        """Forget an execution; the keys of the store that are to be deleted."""
         self._executions.pop(id, None)
         self._retained.pop(id, None)
         marker = self._starts.forget(id)
-        for name in (id,) if marker is None else (id, marker):
-            deleting = asyncio.ensure_future(self._delete(name))
-            self._deleting.add(deleting)
-            deleting.add_done_callback(self._deleting.discard)
+        return [id] if marker is None else [id, marker]
+
+    def _share(self) -> None:
+        """Let all that are at hand together hold no more than may be retained.
+
+        Each may hold the same. The number of shares is a power of two, so that it
+        changes, and all have to be looked at, seldom.
+        """
+        count = max(len(self._executions) - len(self._retained), 1)
+        share = self._max_retained_bytes >> (count - 1).bit_length()
+        share = max(min(share, self._max_bytes), 1)
+        narrower = share < self._bounds.max_bytes
+        self._bounds.max_bytes = share
+        if narrower:
+            for execution in self:
+                execution.log.fit()
 
     async def _delete(self, id: str) -> None:
         try:

@@ -19,12 +19,29 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asgi_events.rounds import Rounds
 
 if TYPE_CHECKING:
     from asgi_events.cursor import Cursor
+
+
+_NOTHING = (-1, 0, 0, b"")  # what was joined last, when nothing was
+
+
+@dataclass(slots=True)
+class Bounds:
+    """How much a log holds, which may change; logs may share it.
+
+    Attributes:
+        max_events: How many frames.
+        max_bytes: How many bytes of frames.
+    """
+
+    max_events: int
+    max_bytes: int
 
 
 def frame(name: bytes | None, number: int, data: bytes) -> bytes:
@@ -44,6 +61,7 @@ class Log:
         start: The number of the last frame before those that are held here.
         max_events: How many frames are held.
         max_bytes: How many bytes of frames are held.
+        bounds: Both, instead, where they may change.
 
     Attributes:
         first: The number of the oldest frame held.
@@ -61,6 +79,7 @@ class Log:
         start: int = 0,
         max_events: int = 10_000,
         max_bytes: int = 16 * 1024 * 1024,
+        bounds: Bounds | None = None,
     ) -> None:
         if max_events < 1 or max_bytes < 1:
             raise ValueError(
@@ -77,8 +96,7 @@ class Log:
         self.on_append: Callable[[], None] | None = None
         self._stored = stored
         self._released = False
-        self._max_events = max_events
-        self._max_bytes = max_bytes
+        self._bounds = bounds or Bounds(max_events, max_bytes)
         self._frames: list[bytes] = []
         self._ends: list[int] = []  # of each frame, in bytes since frame 1
         self._start = 0  # of the oldest frame held, likewise
@@ -89,7 +107,7 @@ class Log:
         self._urgent = False
         self._room: asyncio.Future[None] | None = None
         self._looking_for_room = False
-        self._joined: tuple[int, int, int, bytes] = (-1, 0, 0, b"")
+        self._joined = _NOTHING
 
     def append(
         self, data: bytes, *, end: str | None = None, urgent: bool = False
@@ -125,9 +143,10 @@ class Log:
             self._make_room()  # nothing follows: whoever waits, waits in vain
         if self.on_append is not None:
             self.on_append()
+        bounds = self._bounds
         if (
-            len(self._frames) <= self._max_events
-            and self._end - self._start <= self._max_bytes
+            len(self._frames) <= bounds.max_events
+            and self._end - self._start <= bounds.max_bytes
         ):
             return False
         return self.full
@@ -144,6 +163,7 @@ class Log:
     def skip_to(self, number: int) -> None:
         """Hold nothing and go on with ``number``; what is before is in the store."""
         self._rebase(number)
+        self._joined = _NOTHING
         self.committed = self.last
 
     def rewind(self) -> None:
@@ -159,6 +179,10 @@ class Log:
         self._show(number)
         if self._room is not None or self._over():
             self._make_room()
+
+    def fit(self) -> None:
+        """Let go of what is too much, now that the bounds are narrower."""
+        self._make_room()
 
     def release(self) -> None:
         """Owe nobody anything any more: old frames go, the log is never full again."""
@@ -238,8 +262,8 @@ class Log:
         self._make_room()
 
     def _over(self) -> bool:
-        return len(self._frames) > self._max_events or (
-            self._end - self._start > self._max_bytes and len(self._frames) > 1
+        return len(self._frames) > self._bounds.max_events or (
+            self._end - self._start > self._bounds.max_bytes and len(self._frames) > 1
         )
 
     def _make_room(self) -> bool:

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 _RETURN = 10.0  # seconds; a goodbye says 4 at most, and connecting takes a while
 _LOOK_AGAIN = 1.0  # seconds until one watched elsewhere may be found unwatched
 
+# Tasks that clean up when their executions have ended; an event loop holds none itself.
+_cleaning: set[asyncio.Task[Any]] = set()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
@@ -76,6 +79,7 @@ class Run:
         self._unwatched: Timer | None = None
         self._overtime: Timer | None = None
         self._stubborn: Timer | None = None
+        execution.work = self
         self._task = loop.create_task(call, name=f"execution {execution.id}")
         streamer.follow(self._task, cache_backend=cache_backend)
         recorder.on_cancel = self.stop
@@ -169,8 +173,17 @@ class Run:
             for timer in (self._unwatched, self._overtime, self._stubborn):
                 if timer is not None:
                     timer.stop()
+            self._let_go()
             self._over.set()
             self._on_end(self._execution)
+
+    def _let_go(self) -> None:
+        """Leave nothing that holds the task, whose result may be large."""
+        self._recorder.on_cancel = self._recorder.on_left = None
+        self._execution.let_go()
+        if not self._task.done():
+            _cleaning.add(self._task)
+            self._task.add_done_callback(_cleaning.discard)
 
     async def _record_to_the_end(self) -> None:
         try:

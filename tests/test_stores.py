@@ -1193,6 +1193,49 @@ async def test_memory_is_bounded_in_bytes() -> None:
     assert (page.first, list(page.frames)) == (101, [b"y" * 5_000])
 
 
+async def test_memory_makes_room_beyond_its_limit_then_cuts_the_largest() -> None:
+    store = MemoryStore()
+    ended = ["a", "b"]
+
+    def make_room() -> bool:
+        if ended:
+            store.discard(ended.pop(0))
+            return True
+        return False
+
+    grants = {key: await opened(store, key) for key in ("a", "b", "small", "large")}
+    for key in ("a", "b", "small"):
+        await store.append(key, grants[key], 0, [b"x" * 1000] * 4)
+    store.limit(store.held_bytes + 3000, make_room)
+    before = store.held_bytes
+    await store.append("large", grants["large"], 0, [b"x" * 1000] * 4)
+    made_room = (store.held_bytes <= before, list(ended))
+    for number in range(4, 40):
+        await store.append("large", grants["large"], number, [b"x" * 1000])
+
+    small, large = await whole(store, "small"), await whole(store, "large")
+    assert made_room == (True, ["b"])
+    assert ended == []
+    assert store.held_bytes <= before + 3000
+    assert (small.first, small.last) == (1, 4)
+    assert large.first > 20 and large.last == 40
+    assert len(large.frames) == 41 - large.first
+
+
+async def test_memory_counts_nothing_of_what_is_gone() -> None:
+    store = MemoryStore(max_events=8)
+    grant = await opened(store)
+    empty = store.held_bytes
+    for number in range(20):
+        await store.append("k", grant, number, [b"x" * 100])
+    held = store.held_bytes
+    await store.append("k", grant, 20, [b"end"], end="completed")
+    await store.delete("k")
+
+    assert held - empty <= 8 * 250
+    assert store.held_bytes == 0
+
+
 @pytest.mark.parametrize(
     "bounds", [{"max_events": 3}, {"max_bytes": 0}], ids=["events", "bytes"]
 )

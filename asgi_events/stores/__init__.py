@@ -15,9 +15,9 @@ What every store promises:
    store and no pause of it ends the log of a writer that lives: see ``reap``.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 
@@ -230,6 +230,17 @@ class AppendNow(Protocol):
         end: str | None = None,
     ) -> Ack | None:
         """Store ``frames`` before this returns; None: there is nothing to heed."""
+
+
+@runtime_checkable
+class InMemory(Protocol):
+    """A store that holds its logs in this process, and no more than may be."""
+
+    def limit(self, max_bytes: int, make_room: Callable[[], bool]) -> None:
+        """Hold no more than ``max_bytes``; ``make_room`` discards what has ended."""
+
+    def discard(self, key: str) -> None:
+        """``delete`` a log before this returns."""
 
 
 def append_now(store: EventStore) -> AppendNow | None:

@@ -2,8 +2,10 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from math import inf
 from time import monotonic, time
 from typing import TypeAlias
 
@@ -11,6 +13,14 @@ from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing
 from asgi_events.stores import Ack, Grant, Page
 from asgi_events.stores.hints import HintSet
 from asgi_events.stores.rules import Suspicion, is_alive, suspect
+
+# Bytes of memory, measured with tracemalloc (Python 3.11): what a log takes without its
+# frames, together with the execution that it is of, and what a frame takes beside its
+# own bytes.
+_LOG = 4096
+_FRAME = 96
+
+_ENOUGH = 0.95  # of the limit of all logs, once it is reached
 
 
 @dataclass(slots=True)
@@ -31,16 +41,31 @@ class _Log:
     frames: list[bytes] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)  # of each frame, since the first
     size: int = 0  # in bytes, since the first frame
+    trimmed: int = 0  # of that, bytes that are no longer kept
 
     @property
     def last(self) -> int:
         return self.first + len(self.frames) - 1
+
+    @property
+    def held(self) -> int:
+        """About how many bytes of memory the frames take."""
+        return self.size - self.trimmed + _FRAME * len(self.frames)
 
     def hold(self, frames: Sequence[bytes]) -> None:
         for frame in frames:
             self.size += len(frame)
             self.ends.append(self.size)
         self.frames.extend(frames)
+
+    def trim(self) -> int:
+        """Let go of the oldest quarter; about how many bytes that frees."""
+        count = max(len(self.frames) // 4, 1)
+        held = self.held
+        self.trimmed = self.ends[count - 1]
+        del self.frames[:count], self.ends[:count]
+        self.first += count
+        return held - self.held
 
     def touch(self, now: float) -> None:
         self.sign = now
@@ -61,7 +86,10 @@ class MemoryStore:
     Args:
         max_events: Frames kept of each log; beyond it the oldest quarter goes, and who
             still wants them is given a ``reset``.
-        max_bytes: Bytes of frames kept of each log, likewise.
+        max_bytes: Bytes of memory that the frames of each log take, likewise.
+
+    Attributes:
+        held_bytes: About how many bytes of memory all logs take.
     """
 
     durable = False
@@ -69,7 +97,7 @@ class MemoryStore:
     generation = 0
 
     def __init__(
-        self, *, max_events: int = 1_000_000, max_bytes: int = 256 * 1024 * 1024
+        self, *, max_events: int = 1_000_000, max_bytes: int = 64 * 1024 * 1024
     ) -> None:
         if max_events < 4 or max_bytes < 1:
             raise ValueError(
@@ -79,9 +107,23 @@ class MemoryStore:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._logs: dict[str, _Log] = {}
+        self.held_bytes = 0
+        self._limit: float = inf
+        self._make_room: list[Callable[[], bool]] = []
         self._epochs = 0
         self._watching: _Watching = defaultdict(set)
         self._inboxes: _Watching = defaultdict(set)
+
+    def limit(self, max_bytes: int, make_room: Callable[[], bool]) -> None:
+        """Let all logs together take no more than about ``max_bytes`` of memory.
+
+        When they do, ``make_room`` is called until they do not any more: it discards a
+        log that nobody writes, and returns False if there is none. Then the oldest
+        frames of the largest logs go. Each keeps its newest frame. Where this is called
+        several times, the lowest limit counts.
+        """
+        self._limit = min(self._limit, max_bytes)
+        self._make_room.append(make_room)
 
     async def open(
         self,
@@ -99,6 +141,7 @@ class MemoryStore:
             self._epochs += 1  # a deleted log's writer does not write its successor
             log = _Log(writer, ttl, lease, dict(meta), self._epochs, first=after + 1)
             self._logs[key] = log
+            self._grow(_LOG)
         elif log.end is not None:
             raise Ended(f"The log {key!r} has ended.")
         elif log.writer != writer:
@@ -137,11 +180,15 @@ class MemoryStore:
             raise Ended(f"The log {key!r} has ended.")
         if known < 0:
             raise Gap(log.last)
-        log.hold(frames[known:] if known else frames)
+        new = frames[known:] if known else frames
+        size = log.size
+        log.hold(new)
         if end is not None:
             log.finish(end)
         log.touch(now)
-        self._trim(log)
+        self._grow(log.size - size + _FRAME * len(new))
+        if len(log.frames) > self._max_events or log.held > self._max_bytes:
+            self._trim(log)
         if key in self._watching:
             self._hint(key)
         return log.ack(now) if log.cancel or now < log.watched_until else None
@@ -212,7 +259,13 @@ class MemoryStore:
         )
 
     async def delete(self, key: str) -> None:
-        self._logs.pop(key, None)
+        self.discard(key)
+
+    def discard(self, key: str) -> None:
+        """``delete``, at once."""
+        log = self._logs.pop(key, None)
+        if log is not None:
+            self.held_bytes -= _LOG + log.held
 
     async def keys(self) -> AsyncIterator[str]:
         for key in list(self._logs):
@@ -230,7 +283,7 @@ class MemoryStore:
     def _find(self, key: str, now: float) -> _Log | None:
         log = self._logs.get(key)
         if log is not None and now >= log.forgotten_at:
-            del self._logs[key]
+            self.discard(key)
             return None
         return log
 
@@ -246,13 +299,31 @@ class MemoryStore:
 
     def _trim(self, log: _Log) -> None:
         while len(log.frames) > self._max_events or (
-            log.size > self._max_bytes
-            and len(log.frames) > 1
-            and log.size - log.ends[0] + len(log.frames[0]) > self._max_bytes
+            log.held > self._max_bytes and len(log.frames) > 1
         ):
-            count = max(len(log.frames) // 4, 1)
-            del log.frames[:count], log.ends[:count]
-            log.first += count
+            self.held_bytes -= log.trim()
+
+    def _grow(self, size: int) -> None:
+        self.held_bytes += size
+        if self.held_bytes > self._limit:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        for make_room in self._make_room:
+            while self.held_bytes > self._limit and make_room():
+                pass
+        if self.held_bytes <= self._limit:
+            return
+        # Somewhat more than has to go, so that the next search comes later.
+        enough = self._limit * _ENOUGH
+        logs = (log for log in self._logs.values() if len(log.frames) > 1)
+        largest = [(-log.held, number, log) for number, log in enumerate(logs)]
+        heapify(largest)
+        while largest and self.held_bytes > enough:
+            _, number, log = heappop(largest)
+            self.held_bytes -= log.trim()
+            if len(log.frames) > 1:
+                heappush(largest, (-log.held, number, log))
 
     def _hint(self, key: str) -> None:
         for watch in self._watching.get(key, ()):
