@@ -30,6 +30,7 @@ from asgi_events.events import (
     ExecutionStatus,
     has_failed,
 )
+from asgi_events.exceptions import EventTooLarge
 from asgi_events.state import ExecutionState, current
 from asgi_events.threads import threads
 
@@ -161,18 +162,23 @@ class Actor(Generic[P, R]):
                 **fields,
             )
 
+        async def fail(error: BaseException) -> None:
+            message = told(error, state.error_message, "The call failed")
+            try:
+                await state.publish(event(ExecutionStatus.FAILED, message=message))
+            except EventTooLarge as large:
+                await state.publish(event(ExecutionStatus.FAILED, message=str(large)))
+
         token = current.set(state)
         try:
             try:
                 await state.publish(event(ExecutionStatus.STARTED))
                 result, recovered = await self._result(state, args, kwargs)
             except Exception as error:
-                message = told(error, state.error_message, "The call failed")
-                await state.publish(event(ExecutionStatus.FAILED, message=message))
+                await fail(error)
                 raise
             except SystemExit as error:  # of a library: the others run on
-                message = told(error, state.error_message, "The call failed")
-                await state.publish(event(ExecutionStatus.FAILED, message=message))
+                await fail(error)
                 raise RuntimeError(
                     f"An actor called sys.exit({error.code!r})"
                 ) from error

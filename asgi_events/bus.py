@@ -5,7 +5,9 @@
 2. A handler may return an awaitable: the publisher waits for it. That is how a full
    log holds its publisher back; nothing is ever dropped here.
    A handler that has nothing to wait for returns ``NOTHING`` or any other object.
-3. A handler that raises is logged. Neither the others nor the execution notice.
+3. A handler that raises is logged. Neither the others nor the execution notice. The
+   exception is ``EventTooLarge``: it goes to the publisher, and later handlers are not
+   called, so what a viewer cannot be shown was not published.
 4. Everything happens on one event loop. Calls from other threads are carried there.
 """
 
@@ -15,6 +17,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, NoReturn, TypeAlias
 
 from pydantic import BaseModel
+
+from asgi_events.exceptions import EventTooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +91,7 @@ class EventBus:
 
         Raises:
             TypeError: The event is not a pydantic model.
+            EventTooLarge: It has more bytes than ``max_event_bytes`` of the streamer.
             RuntimeError: Called from a thread before the bus has seen its event loop.
         """
         if not isinstance(event, BaseModel):
@@ -108,6 +113,9 @@ class EventBus:
         for handler in self._handlers:
             try:
                 answer = handler(event)
+            except EventTooLarge:
+                self._leave_running(waiting)
+                raise
             except Exception:
                 logger.exception(
                     "The event handler %r failed; the others go on.", handler
@@ -124,10 +132,15 @@ class EventBus:
     def publish_nowait(self, event: BaseModel) -> None:
         """Hand an event to every handler without waiting for any.
 
-        For what must be said while a task is being cancelled. On an event loop only.
+        For what must be said while a task is being cancelled, so an event that is too
+        large is logged and no more. On an event loop only.
         """
         asyncio.get_running_loop()
-        published = self.publish(event)
+        try:
+            published = self.publish(event)
+        except EventTooLarge:
+            logger.exception("An event was not published.")
+            return
         if published is not NOTHING:
             self._leave_running([published])
 

@@ -5,6 +5,7 @@ AsgiEventsError
 ├── UnknownExecution        no such execution, or not the caller's
 ├── InvalidInput            the actor's input did not validate
 ├── IdempotencyConflict     the key was used with another request
+├── EventTooLarge           an event has more bytes than max_event_bytes
 ├── Refused                 not now: ask again later
 │   ├── Draining            the process is shutting down
 │   └── LimitReached        max_executions or max_viewers
@@ -68,6 +69,23 @@ class IdempotencyConflict(AsgiEventsError):
         super().__init__(
             f"Idempotency-Key {key!r} was used for another request; "
             "a new request needs a new key."
+        )
+
+
+class EventTooLarge(AsgiEventsError, ValueError):
+    """An event was not published, because it has too many bytes.
+
+    Attributes:
+        size: Bytes it has as JSON.
+        limit: Bytes it may have: ``max_event_bytes``.
+    """
+
+    def __init__(self, kind: str, size: int, limit: int) -> None:
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            f"The {kind} has {size} bytes as JSON, and max_event_bytes={limit}: "
+            "publish it in parts, or where it is to be found; or raise the option."
         )
 
 

@@ -93,6 +93,7 @@ class ExecutionsOptions(TypedDict, total=False):
     max_events: int
     max_bytes: int
     max_retained_bytes: int
+    max_event_bytes: int | None
     error_message: ErrorMessage | None
     debug: bool
     drain_grace: float
@@ -132,6 +133,9 @@ class Executions:
             Of a store in memory the oldest ended executions go first, and then the
             oldest frames of the largest ones that run. Where many run, each has less
             than ``max_bytes``.
+        max_event_bytes: Bytes of JSON an event may have; None for any number. A larger
+            one raises ``EventTooLarge`` at its publisher, and an execution with a
+            larger result ends with ``error``.
         error_message: What viewers are told of an exception. By default a neutral
             sentence and an id, under which the exception is logged.
         debug: Tell viewers the exception with its traceback.
@@ -166,6 +170,7 @@ class Executions:
         max_events: int = 10_000,
         max_bytes: int = 16 * 1024 * 1024,
         max_retained_bytes: int = 256 * 1024 * 1024,
+        max_event_bytes: int | None = 1024 * 1024,
         error_message: ErrorMessage | None = None,
         debug: bool = False,
         drain_grace: float = 5.0,
@@ -189,6 +194,7 @@ class Executions:
             max_executions=max_executions,
             max_viewers=max_viewers,
             max_stream_backlog=max_stream_backlog,
+            max_event_bytes=max_event_bytes,
         )
         check_counts(
             required=True,
@@ -223,6 +229,7 @@ class Executions:
         self._bounds = Bounds(max_events, max_bytes)
         self._max_bytes = max_bytes
         self._max_retained_bytes = max_retained_bytes
+        self._max_event_bytes = max_event_bytes
         self._error_message = error_message or (whole if debug else neutral)
         self._terms = Terms(
             cancel_after=cancel_after,
@@ -511,6 +518,7 @@ class Executions:
             log=execution.log,
             include_result=True,
             error_message=self._error_message,
+            max_event_bytes=self._max_event_bytes,
         )
         bus.subscribe(streamer)
         for handler in self._handlers:

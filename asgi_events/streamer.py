@@ -32,9 +32,10 @@ from asgi_events.events import (
     TerminalEvent,
     has_failed,
 )
+from asgi_events.exceptions import EventTooLarge
 from asgi_events.frames import Sleeper
 from asgi_events.log import Log
-from asgi_events.options import check_callables, check_seconds
+from asgi_events.options import check_callables, check_counts, check_seconds
 from asgi_events.responses import EventSourceResponse
 from asgi_events.sse import KEEP_ALIVE, STREAM_START
 from asgi_events.types import ASGIApp, Headers
@@ -83,6 +84,7 @@ class EventStreamer:
             default ``str`` of it, which may say more than readers should know.
         max_events: How many frames are held.
         max_bytes: How many bytes of frames are held.
+        max_event_bytes: How many bytes of JSON an event may have; None for any number.
         log: The log to append to, instead of one of its own.
 
     Attributes:
@@ -102,9 +104,11 @@ class EventStreamer:
         error_message: ErrorMessage = str,
         max_events: int = 10_000,
         max_bytes: int = 16 * 1024 * 1024,
+        max_event_bytes: int | None = None,
         log: Log | None = None,
     ) -> None:
         check_seconds(heartbeat_interval=heartbeat_interval)
+        check_counts(max_event_bytes=max_event_bytes)
         check_callables(error_message=error_message)
         if on_disconnect not in ("cancel", "continue"):
             raise ValueError(
@@ -116,6 +120,9 @@ class EventStreamer:
         self._include_result = include_result
         self._on_disconnect = on_disconnect
         self._error_message = error_message
+        self._max_event_bytes = sys.maxsize
+        if max_event_bytes is not None:
+            self._max_event_bytes = max_event_bytes
         self.cancel_message = CANCELLED
         self._task: asyncio.Future[Any] | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -126,10 +133,14 @@ class EventStreamer:
         """Take an event, before this returns.
 
         The answer is to be awaited: that is how a full log holds its publisher back.
+
+        Raises:
+            EventTooLarge: It has more bytes than ``max_event_bytes``.
         """
-        full = self.log.append(
-            encode_json(event), urgent=isinstance(event, ExecutionEvent)
-        )
+        data = encode_json(event)
+        if len(data) > self._max_event_bytes:
+            raise EventTooLarge(_name(event), len(data), self._max_event_bytes)
+        full = self.log.append(data, urgent=isinstance(event, ExecutionEvent))
         return _wait_for(self.log.room()) if full else NOTHING
 
     def stream(
@@ -194,8 +205,19 @@ class EventStreamer:
         task.add_done_callback(end)
 
     def end(self, event: TerminalEvent, status: ExecutionStatus) -> None:
-        """Append the terminal event, unless there is one already."""
-        self.log.append(encode_json(event), end=status)
+        """Append the terminal event, unless there is one already.
+
+        What is too large for viewers is an error that they are told, without an id:
+        it says nothing but how large it is.
+        """
+        data = encode_json(event)
+        if len(data) > self._max_event_bytes:
+            too_large = EventTooLarge(_name(event), len(data), self._max_event_bytes)
+            logger.error("An execution cannot say how it ended: %s", too_large)
+            if isinstance(event, CompleteEvent):
+                event, status = ErrorEvent(message=""), ExecutionStatus.FAILED
+            data = encode_json(event.model_copy(update={"message": str(too_large)}))
+        self.log.append(data, end=status)
 
     def silence(self) -> None:
         """Append nothing more: the log is another process's now."""
@@ -278,6 +300,12 @@ def _mark_coroutine_function(handler: Callable[[BaseModel], Any]) -> None:
 
         for name in ("__name__", "__code__", "__defaults__", "__kwdefaults__"):
             setattr(handler, name, getattr(take, name))
+
+
+def _name(event: BaseModel) -> str:
+    if isinstance(event, CompleteEvent):
+        return "result"
+    return f"event {getattr(event, 'event_type', type(event).__name__)!s}"
 
 
 async def _stats(cache_backend: HasStats) -> Any:

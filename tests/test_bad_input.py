@@ -550,6 +550,7 @@ EXECUTIONS_OPTIONS: list[Any] = [
     *counts("max_stream_backlog"),
     *counts("max_events", None),
     *counts("max_bytes", None),
+    *counts("max_event_bytes"),
     *counts("max_retained_bytes", None),
     ({"store": "nope://x"}, "store", ValueError),
     ({"store": ""}, "store", ValueError),

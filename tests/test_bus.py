@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from asgi_events import EventBus
+from asgi_events.exceptions import EventTooLarge
 
 WAIT = 10.0  # seconds; whoever waits this long has failed
 
@@ -197,6 +198,44 @@ async def test_logs_a_failing_handler_and_goes_on(
         (logging.ERROR, True)
     ] * 2
     assert [str(r.exc_info[1]) for r in logged if r.exc_info] == ["bad handler"] * 2
+
+
+async def test_raises_at_the_publisher_that_its_event_is_too_large(
+    bus: EventBus,
+) -> None:
+    gate = asyncio.Event()
+    waited: list[int] = []
+    heard: list[int] = []
+
+    async def slow(note: Note) -> None:
+        await gate.wait()
+        waited.append(note.n)
+
+    def refuse(note: Note) -> None:
+        raise EventTooLarge("event note", 2, 1)
+
+    bus.subscribe(slow)
+    bus.subscribe(refuse)
+    bus.subscribe(lambda note: heard.append(note.n))
+    with pytest.raises(EventTooLarge, match="The event note has 2 bytes"):
+        await bus.publish(Note(n=1))
+    with pytest.raises(EventTooLarge):
+        await asyncio.to_thread(bus.publish, Note(n=2))
+    gate.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (waited, heard) == ([1, 2], [])
+
+
+async def test_raises_nothing_of_a_large_event_while_its_publisher_is_cancelled(
+    bus: EventBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(note: Note) -> None:
+        raise EventTooLarge("event note", 2, 1)
+
+    bus.subscribe(refuse)
+    bus.publish_nowait(Note())
+    assert "The event note has 2 bytes" in caplog.text
 
 
 @pytest.mark.parametrize(

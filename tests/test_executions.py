@@ -22,6 +22,7 @@ from asgi_events.actors import Actor
 from asgi_events.cursor import Cursor
 from asgi_events.exceptions import (
     Draining,
+    EventTooLarge,
     IdempotencyConflict,
     InvalidInput,
     LimitReached,
@@ -1334,6 +1335,112 @@ async def test_holds_less_at_hand_of_each_the_more_of_them_run(make: Make) -> No
 def held_at_hand(started: list[Execution]) -> int:
     logs = [execution.log for execution in started]
     return sum(len(frame) for log in logs for frame in log.since(log.first - 1))
+
+
+# Large events
+
+
+async def test_refuses_an_event_that_is_too_large_and_tells_its_publisher(
+    make: Make,
+) -> None:
+    told: list[EventTooLarge] = []
+    heard: list[Any] = []
+
+    @agent
+    async def shout() -> str:
+        state = current_state()
+        try:
+            await state.text("x" * 5000)
+        except EventTooLarge as error:
+            told.append(error)
+        await state.text("y")
+        return "done"
+
+    executions = make(shout, max_event_bytes=1000, handlers=[heard.append])
+    execution = await executions.start(shout)
+    assert await end_of(execution) == "completed"
+    assert kinds_of(await seen(executions, execution)) == [
+        "agent_call",
+        "text_delta",
+        "agent_call",
+        "complete",
+    ]
+    assert [getattr(event, "delta", None) for event in heard] == [None, "y", None]
+    (error,) = told
+    assert isinstance(error, ValueError)
+    assert (error.size, error.limit) == (5098, 1000)
+    assert str(error) == (
+        "The event text_delta has 5098 bytes as JSON, and max_event_bytes=1000: "
+        "publish it in parts, or where it is to be found; or raise the option."
+    )
+
+
+async def test_refuses_a_large_event_of_a_thread(make: Make) -> None:
+    @tool
+    def shout() -> str:
+        try:
+            current_state().text("x" * 5000)
+        except EventTooLarge as error:
+            return str(error.size)
+        return "published"
+
+    executions = make(shout, max_event_bytes=1000)
+    execution = await executions.start(shout)
+    assert await end_of(execution) == "completed"
+    assert int((await seen(executions, execution))[-1]["result"]) > 5000
+
+
+async def test_ends_with_an_error_that_names_the_bound_of_a_large_result(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    executions = make(say(5000), max_event_bytes=1000)
+    execution = await executions.start("say")
+    assert await end_of(execution) == "failed"
+    last = (await seen(executions, execution))[-1]
+    assert last["event_type"] == "error"
+    assert re.fullmatch(
+        "The result has 5[0-9]{3} bytes as JSON, and max_event_bytes=1000: publish it "
+        "in parts, or where it is to be found; or raise the option.",
+        last["message"],
+    )
+    assert "An execution cannot say how it ended" in caplog.text
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+async def test_ends_as_it_does_where_too_much_is_said_of_it(
+    make: Make, end: str
+) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    @agent(name="fail")
+    async def fail() -> None:
+        begun.set()
+        await go.wait()
+        raise RuntimeError("x" * 5000)
+
+    executions = make(fail, max_event_bytes=1000, error_message=str)
+    execution = await executions.start("fail")
+    await soon(begun.wait())
+    if end == "failed":
+        go.set()
+    else:
+        await execution.cancel("x" * 5000)
+    assert await end_of(execution) == end
+    told = await seen(executions, execution)
+    assert kinds_of(told)[:2] == ["agent_call", "agent_call"]
+    assert told[1]["execution_status"] == end
+    assert [("max_event_bytes=1000" in event["message"]) for event in told[2:]] == [
+        True
+    ]
+
+
+async def test_takes_events_of_any_size_when_max_event_bytes_is_none(
+    make: Make,
+) -> None:
+    executions = make(say(3_000_000), max_event_bytes=None)
+    execution = await executions.start("say")
+    assert await end_of(execution) == "completed"
+    assert len((await seen(executions, execution))[-1]["result"]) == 3_000_000
 
 
 # Shutdown
