@@ -248,7 +248,7 @@ class _Exchange:
             limit=self._app._max_body,
             timeout=self._app._body_timeout,
         )
-        with self._executions.seat() if request.wants_stream else nullcontext():
+        with self._executions.seat(owner) if request.wants_stream else nullcontext():
             execution = await self._executions.start(
                 name, body, owner=owner, idempotency_key=key
             )

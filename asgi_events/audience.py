@@ -1,5 +1,6 @@
 """Who watches a log in this process."""
 
+from collections import Counter
 from collections.abc import Callable
 
 from asgi_events.cursor import Cursor, ReadPage, parse_event_id
@@ -9,30 +10,50 @@ from asgi_events.log import Log
 
 
 class Seats:
-    """How many there may be of something, and how many there are."""
+    """How many there may be of something, in all and of each owner.
 
-    def __init__(self, option: str, limit: int | None) -> None:
+    Args:
+        option: The name of the option that says how many in all.
+        limit: How many in all; None for any number.
+        per_owner: How many of each owner, likewise. What has no owner is not counted
+            here; the option's name ends in ``_per_owner``.
+    """
+
+    def __init__(
+        self, option: str, limit: int | None, *, per_owner: int | None = None
+    ) -> None:
         self.taken = 0
         self._option = option
         self._limit = limit
+        self._per_owner = per_owner
+        self._owners: Counter[str] = Counter()
 
-    def take(self) -> None:
+    def take(self, owner: str | None = None) -> None:
         """Take one.
 
         Raises:
-            LimitReached: All are taken.
+            LimitReached: All are taken, or all that the owner may have.
         """
-        self.check()
+        self.check(owner)
         self.taken += 1
+        if owner is not None and self._per_owner is not None:
+            self._owners[owner] += 1
 
-    def check(self) -> None:
+    def check(self, owner: str | None = None) -> None:
         """Raise ``LimitReached`` when none is left."""
         if self._limit is not None and self.taken >= self._limit:
             raise LimitReached(self._option, self._limit)
+        if owner is not None and self._per_owner is not None:
+            if self._owners[owner] >= self._per_owner:
+                raise LimitReached(f"{self._option}_per_owner", self._per_owner)
 
-    def leave(self) -> None:
+    def leave(self, owner: str | None = None) -> None:
         """Give one back."""
         self.taken -= 1
+        if owner is not None and self._per_owner is not None:
+            self._owners[owner] -= 1
+            if not self._owners[owner]:
+                del self._owners[owner]
 
 
 class Audience:
@@ -43,6 +64,7 @@ class Audience:
         read_page: How they read what the log has let go of.
         retry: Milliseconds they are told to wait before they reconnect.
         seats: Shared with the audiences of all other logs.
+        owner: In whose name they watch.
         on_change: Called when the first has come and when the last has left, of all
             and of those that count.
 
@@ -59,12 +81,14 @@ class Audience:
         read_page: ReadPage,
         retry: int,
         seats: Seats,
+        owner: str | None,
         on_change: Callable[[], None],
     ) -> None:
         self._log = log
         self._read_page = read_page
         self._retry = retry
         self._seats = seats
+        self._owner = owner
         self._on_change = on_change
         self._cursors: set[Cursor] = set()
         self._counted: set[Cursor] = set()
@@ -86,7 +110,7 @@ class Audience:
             LimitReached: ``max_viewers`` watch already.
         """
         if not seated:
-            self._seats.take()
+            self._seats.take(self._owner)
         cursor = Cursor(
             self._log,
             last_event_id=last_event_id,
@@ -116,7 +140,7 @@ class Audience:
 
     def _leave(self, cursor: Cursor) -> None:
         self._cursors.discard(cursor)
-        self._seats.leave()
+        self._seats.leave(self._owner)
         counts = cursor in self._counted
         if counts:
             self._counted.discard(cursor)

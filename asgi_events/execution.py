@@ -70,6 +70,7 @@ class Execution:
             read_page=read_page,
             retry=retry,
             seats=seats,
+            owner=owner,
             on_change=self._audience_changed,
         )
 

@@ -90,6 +90,8 @@ class ExecutionsOptions(TypedDict, total=False):
     lease: float
     max_executions: int | None
     max_viewers: int | None
+    max_executions_per_owner: int | None
+    max_viewers_per_owner: int | None
     max_events: int
     max_bytes: int
     max_retained_bytes: int
@@ -126,6 +128,9 @@ class Executions:
             dead and end its executions with ``lost``.
         max_executions: How many may run; None for any number.
         max_viewers: How many may watch; None for any number.
+        max_executions_per_owner: How many of each owner may run; None for any number.
+            What has no owner is not counted.
+        max_viewers_per_owner: How many may watch in the name of each owner, likewise.
         max_events: Frames of each execution that wait to be stored, and that are held
             at hand for its viewers.
         max_bytes: Bytes of such frames.
@@ -167,6 +172,8 @@ class Executions:
         lease: float = 15.0,
         max_executions: int | None = 1000,
         max_viewers: int | None = 10_000,
+        max_executions_per_owner: int | None = None,
+        max_viewers_per_owner: int | None = None,
         max_events: int = 10_000,
         max_bytes: int = 16 * 1024 * 1024,
         max_retained_bytes: int = 256 * 1024 * 1024,
@@ -193,6 +200,8 @@ class Executions:
         check_counts(
             max_executions=max_executions,
             max_viewers=max_viewers,
+            max_executions_per_owner=max_executions_per_owner,
+            max_viewers_per_owner=max_viewers_per_owner,
             max_stream_backlog=max_stream_backlog,
             max_event_bytes=max_event_bytes,
         )
@@ -239,8 +248,12 @@ class Executions:
         self._retry = retry
         self._lease = lease
         self._writer = secrets.token_hex(8)
-        self._running = Seats("max_executions", max_executions)
-        self._viewers = Seats("max_viewers", max_viewers)
+        self._running = Seats(
+            "max_executions", max_executions, per_owner=max_executions_per_owner
+        )
+        self._viewers = Seats(
+            "max_viewers", max_viewers, per_owner=max_viewers_per_owner
+        )
         self._executions: dict[str, Execution] = {}
         self._remote: WeakValueDictionary[str, Execution] = WeakValueDictionary()
         self._hints = Hints(self.store)
@@ -311,7 +324,8 @@ class Executions:
             UnknownActor: There is no such actor.
             InvalidInput: The input does not validate.
             IdempotencyConflict: The key or id was used with another actor or input.
-            LimitReached: ``max_executions`` run already.
+            LimitReached: ``max_executions``, or ``max_executions_per_owner`` of that
+                owner, run already.
             Draining: The process is shutting down.
             StoreError: The store did not open the log.
         """
@@ -371,17 +385,18 @@ class Executions:
         return execution
 
     @contextmanager
-    def seat(self) -> Iterator[None]:
-        """A viewer's seat, given back should the block raise.
+    def seat(self, owner: str | None = None) -> Iterator[None]:
+        """A seat of ``owner``'s viewer, given back should the block raise.
 
         Raises:
-            LimitReached: ``max_viewers`` watch already.
+            LimitReached: ``max_viewers``, or ``max_viewers_per_owner`` of that owner,
+                watch already.
         """
-        self._viewers.take()
+        self._viewers.take(owner)
         try:
             yield
         except BaseException:
-            self._viewers.leave()
+            self._viewers.leave(owner)
             raise
 
     def response(
@@ -398,8 +413,8 @@ class Executions:
         One that does not count neither keeps the execution from ``cancel_after`` nor
         makes it begin: the viewer for who may read but not cancel.
 
-        It raises ``LimitReached``, before it has sent anything, when ``max_viewers``
-        watch already.
+        It raises ``LimitReached``, before it has sent anything, when ``max_viewers``,
+        or ``max_viewers_per_owner`` of the execution's owner, watch already.
         """
 
         def respond_with(content: Any) -> EventSourceResponse:
@@ -495,7 +510,7 @@ class Executions:
         }
         if owner is not None:
             meta["owner"] = owner
-        self._running.take()
+        self._running.take(owner)
         try:
             grant = await self.store.open(
                 id,
@@ -508,7 +523,7 @@ class Executions:
                 await self._delete(id)
                 raise Draining
         except BaseException:
-            self._running.leave()
+            self._running.leave(owner)
             raise
         execution = self._make(id, meta, start=grant.last)
         self._executions[id] = execution
@@ -579,7 +594,7 @@ class Executions:
 
     def _retain(self, execution: Execution) -> None:
         """Keep what has ended until its retention is over; a store that lasts does."""
-        self._running.leave()
+        self._running.leave(execution.owner)
         if execution.id not in self._executions:  # a drain has let go of it
             return
         if self._durable or execution.ended is None:

@@ -1094,6 +1094,41 @@ async def test_answers_429_at_max_executions_until_one_ends(make: Make) -> None:
     }
 
 
+async def test_starts_for_one_owner_at_once_whatever_another_has_taken(
+    make: Make,
+) -> None:
+    gate = Gate()
+    app = make(
+        gate.actor, authorize=whoever, max_executions=10, max_executions_per_owner=3
+    )
+    eve = [await call(app, "POST", "/work", headers={"user": "eve"}) for _ in range(20)]
+    alice = await call(app, "POST", "/work", headers={"user": "alice"})
+    assert [c.status for c in eve] == [202] * 3 + [429] * 17
+    assert (await eve[3].json())["detail"] == (
+        "max_executions_per_owner=3 is reached; try again when one has ended."
+    )
+    assert alice.status == 202
+
+
+async def test_answers_429_at_max_viewers_per_owner_to_a_post_for_a_stream(
+    make: Make,
+) -> None:
+    gate = Gate()
+    app = make(gate.actor, authorize=whoever, max_viewers_per_owner=1)
+    eve, alice = ({**STREAM, "user": user} for user in ("eve", "alice"))
+    async with Connection(app, "POST", "/work", headers=eve) as first:
+        await first.event()
+        second = await call(app, "POST", "/work", headers=eve)
+        async with Connection(app, "POST", "/work", headers=alice) as other:
+            await other.event()
+            assert other.status == 200
+    async with Connection(app, "POST", "/work", headers=eve) as third:
+        await third.event()
+        assert third.status == 200
+    assert second.status == 429
+    assert len(started(app)) == 3
+
+
 async def test_answers_429_at_max_viewers_until_one_leaves(make: Make) -> None:
     gate = Gate()
     app = make(gate.actor, count, max_viewers=1)

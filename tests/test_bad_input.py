@@ -547,6 +547,8 @@ EXECUTIONS_OPTIONS: list[Any] = [
     *counts("retry", None),
     *counts("max_executions"),
     *counts("max_viewers"),
+    *counts("max_executions_per_owner"),
+    *counts("max_viewers_per_owner"),
     *counts("max_stream_backlog"),
     *counts("max_events", None),
     *counts("max_bytes", None),

@@ -1443,6 +1443,52 @@ async def test_takes_events_of_any_size_when_max_event_bytes_is_none(
     assert len((await seen(executions, execution))[-1]["result"]) == 3_000_000
 
 
+# Owners
+
+
+async def test_refuses_an_owner_more_than_their_own_share_of_executions(
+    make: Make,
+) -> None:
+    gate = Gate()
+    executions = make(gate.actor, max_executions=5, max_executions_per_owner=3)
+    eve = [await executions.start("work", owner="eve") for _ in range(3)]
+    with pytest.raises(LimitReached) as raised:
+        await executions.start("work", owner="eve")
+    alice = await executions.start("work", owner="alice")
+    nobody = await executions.start("work")
+    assert str(raised.value) == (
+        "max_executions_per_owner=3 is reached; try again when one has ended."
+    )
+    assert raised.value.status == 429
+    for execution in (*eve, alice, nobody):
+        await execution.cancel()
+        await end_of(execution)
+    again = [await executions.start("work", owner="eve") for _ in range(3)]
+    assert len(again) == 3
+
+
+async def test_refuses_an_owner_more_than_their_own_share_of_viewers(
+    make: Make,
+) -> None:
+    gate = Gate()
+    executions = make(gate.actor, max_viewers_per_owner=1)
+    eve = await executions.start("work", owner="eve")
+    nobody = await executions.start("work")
+    async with viewer(executions, eve) as watching:
+        await watching.event()
+        with pytest.raises(LimitReached, match="max_viewers_per_owner=1 is reached"):
+            async with viewer(executions, eve) as refused:
+                await refused.event()
+        with pytest.raises(LimitReached, match="max_viewers_per_owner=1 is reached"):
+            with executions.seat("eve"):
+                pass
+        async with viewer(executions, nobody) as a, viewer(executions, nobody) as b:
+            await a.event()
+            await b.event()
+    async with viewer(executions, eve) as watching:
+        await watching.event()
+
+
 # Shutdown
 
 
