@@ -3,13 +3,19 @@
 import argparse
 import asyncio
 import os
+import stat
 import sys
+import tempfile
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
+from urllib.parse import quote
 
+from asgi_events import __version__
 from asgi_events.exceptions import AsgiEventsError
 from asgi_events.inspect import report
+
+_DEMO_LEASE = 3.0  # seconds; whoever has killed it does not want to wait for long
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,11 +26,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "demo",
         help="survey a source tree, and watch it in the browser",
         description="Serve a page on which a survey of the files below PATH is seen "
-        "live. Nothing outside PATH is read.",
+        "live. Nothing outside PATH is read. Started again, it still shows what it "
+        "has kept.",
     )
     demo.add_argument("path", nargs="?", type=_folder, default=".", metavar="PATH")
     demo.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     demo.add_argument("--port", default=8000, type=_port, help="default: %(default)s")
+    demo.add_argument(
+        "--store",
+        metavar="URL",
+        help="where executions are kept; default: a SQLite file of yours in the "
+        "directory of temporary files",
+    )
     demo.set_defaults(run=_demo)
     inspect = commands.add_parser(
         "inspect",
@@ -64,18 +77,49 @@ def _demo(options: argparse.Namespace) -> int:
     host, port = options.host, options.port
 
     async def run() -> None:
-        demo = Demo(options.path, host=host)
+        store = options.store or _default_store()
+        demo = Demo(options.path, host=host, store=store, lease=_DEMO_LEASE)
+        name = f"[{host}]" if ":" in host else host
         print(
-            f"Surveys {options.path.resolve()}: open http://{host}:{port}/", flush=True
+            f"Surveys {options.path.resolve()}: open http://{name}:{port}/\n"
+            f"Keeps executions in {store}",
+            flush=True,
         )
         await serve(demo, demo.events.executions, host=host, port=port)
 
     try:
         asyncio.run(run())
     except OSError as error:
-        print(f"Can not serve on {host}:{port}: {error.strerror}", file=sys.stderr)
+        print(f"Cannot serve on {host}:{port}: {error.strerror}", file=sys.stderr)
+        return 1
+    except (AsgiEventsError, ImportError, ValueError) as error:
+        print(f"--store: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _default_store() -> str:
+    """The URL of a SQLite file in a directory that only this user may enter.
+
+    Anybody may have made a directory of that name among the temporary files; one that
+    is not ours alone is not used, and what is kept then ends with this run.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "demo"
+    folder = Path(tempfile.gettempdir(), f"asgi-events-{user}")
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if not _is_private(folder):
+        folder = Path(tempfile.mkdtemp(prefix="asgi-events-"))
+    return f"sqlite:///{quote(str(folder / f'demo-{__version__}.db'))}"
+
+
+def _is_private(folder: Path) -> bool:
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    if not hasattr(os, "getuid"):  # Windows: the directory above is the user's own
+        return True
+    return found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
 def _inspect(options: argparse.Namespace) -> int:

@@ -4,8 +4,10 @@ import contextlib
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
-from asgi_events.cli import main
+from asgi_events.cli import _default_store, main
 from asgi_events.demo import Demo
 from asgi_events.sse import Decoder
 from tests.asgi import call, data
@@ -54,9 +56,10 @@ RESULT = {
 class DemoServer(Server):
     """The command ``asgi-events demo``, in a process of its own."""
 
-    def __init__(self, tree: Path, port: int = 0) -> None:
+    def __init__(self, tree: Path, port: int = 0, store: str = "") -> None:
         super().__init__(f"demo of {tree}")
-        self._arguments = ["demo", str(tree), "--port", str(port)]
+        store = store or f"sqlite:///{tree.parent}/demo.db"
+        self._arguments = ["demo", str(tree), "--port", str(port), "--store", store]
 
     def command(self) -> list[str]:
         return [sys.executable, "-W", "error", "-m", "asgi_events", *self._arguments]
@@ -95,10 +98,13 @@ async def opened(browser: Browser, url: str) -> AsyncIterator[Page]:
     assert wrong == []
 
 
-async def start(page: Page, *, pace: str) -> None:
-    await page.fill("#pattern", "*.py")
-    await page.fill("#pace", pace)
-    await page.press("#pace", "Enter")
+async def start(page: Page, *, seconds: str, pattern: str = "*.py") -> None:
+    await page.fill("#pattern", pattern)
+    await page.evaluate(
+        "(s) => document.getElementById('seconds').add(new Option(s, s, true, true))",
+        seconds,
+    )
+    await page.press("#pattern", "Enter")
     await page.wait_for_selector(
         '#connection:is([data-state="live"], [data-state="ended"])'
     )
@@ -127,15 +133,16 @@ WHOLE = sorted(
         ("survey/report", "completed"),
     ]
 )
-# survey, list_files, 12 × (two of measure, progress), a log line, report and its words
-CALLS = 2 + 2 + 12 * 3 + 1 + 2
+# survey, list_files, a log line, 12 × (two of measure, progress), three more of
+# progress, report and its words
+CALLS = 2 + 2 + 1 + 12 * 3 + 3 + 2
 
 
 async def test_surveys_the_tree_and_nothing_outside_it(tree: Path) -> None:
     demo = Demo(tree)
     headers = {"accept": "text/event-stream"}
     answer = await call(
-        demo, "POST", "/survey", headers=headers, json={"pattern": "*.py", "pace": 0}
+        demo, "POST", "/survey", headers=headers, json={"pattern": "*.py", "seconds": 0}
     )
     events = data(Decoder().feed(answer.body))
     await demo.events.executions.drain(0)
@@ -225,13 +232,60 @@ def test_says_what_is_wrong_with_the_command(
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("url", ["mongo://x", "sqlite://", "redis://h/x"])
+def test_says_what_is_wrong_with_the_store(tree: Path, url: str) -> None:
+    demo = subprocess.run(
+        DemoServer(tree, store=url).command(), capture_output=True, text=True
+    )
+
+    assert demo.returncode == 1
+    assert demo.stderr.startswith("--store: ")
+    assert "Traceback" not in demo.stderr
+
+
+def test_keeps_executions_in_a_file_of_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    url = _default_store()
+
+    assert _default_store() == url
+    file = Path(url.removeprefix("sqlite:///"))
+    assert file.is_relative_to(tmp_path)
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("made", ["open to all", "a link", "a file"])
+def test_uses_no_folder_that_somebody_else_may_have_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    usual = Path(_default_store().removeprefix("sqlite:///")).parent
+    usual.rmdir()
+    if made == "open to all":
+        usual.mkdir()
+        usual.chmod(0o777)
+    elif made == "a link":
+        (tmp_path / "theirs").mkdir(mode=0o700)
+        usual.symlink_to(tmp_path / "theirs")
+    else:
+        usual.touch()
+
+    folder = Path(_default_store().removeprefix("sqlite:///")).parent
+
+    assert folder != usual
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.server
 def test_says_that_the_port_is_taken(server: DemoServer, tree: Path) -> None:
     again = subprocess.run(
         DemoServer(tree, server.port).command(), capture_output=True, text=True
     )
 
     assert again.returncode == 1
-    assert f"Can not serve on 127.0.0.1:{server.port}" in again.stderr
+    assert f"Cannot serve on 127.0.0.1:{server.port}" in again.stderr
     assert "Traceback" not in again.stderr
 
 
@@ -243,7 +297,7 @@ def test_stops_at_a_signal_with_an_execution_running(
     curl = shutil.which("curl")
     assert curl is not None
     watching = subprocess.Popen(
-        [curl, "-sN", f"{server.url}/survey", "--json", '{"pace": 1}']
+        [curl, "-sN", f"{server.url}/survey", "--json", '{"seconds": 60}']
         + ["-H", "Accept: text/event-stream"],
         stdout=subprocess.PIPE,
     )
@@ -267,14 +321,14 @@ class TestPage:
         self, browser: Browser, server: DemoServer
     ) -> None:
         async with opened(browser, server.url) as page:
-            await start(page, pace="0")
+            await start(page, seconds="0")
             await page.wait_for_selector(ENDED)
 
             await expect(page.locator("#outcome")).to_have_attribute(
                 "data-status", "completed"
             )
             assert await seen(page) == WHOLE
-            await expect(page.locator("#progress-text")).to_contain_text("12 of 12")
+            await expect(page.locator("#progress-text")).to_contain_text("13 of 13")
             await expect(page.locator("#report")).to_contain_text(
                 "In tree there are 12 files of 468 bytes."
             )
@@ -285,7 +339,7 @@ class TestPage:
         self, browser: Browser, server: DemoServer
     ) -> None:
         async with opened(browser, server.url) as page:
-            await start(page, pace="0.1")
+            await start(page, seconds="1.5")
             await page.wait_for_selector('[data-address="survey/measure#2"]')
             await page.reload()
             second = await page.context.new_page()
@@ -319,7 +373,7 @@ class TestPage:
 
     async def test_cancels(self, browser: Browser, server: DemoServer) -> None:
         async with opened(browser, server.url) as page:
-            await start(page, pace="1")
+            await start(page, seconds="60")
             await page.focus("#cancel")
             await page.keyboard.press("Enter")
 
@@ -327,31 +381,81 @@ class TestPage:
             await page.wait_for_selector(
                 '[data-address="survey"][data-status="cancelled"]'
             )
+            bar = page.locator("#progress")
+            await expect(bar).to_have_attribute("data-status", "cancelled")
+            assert await bar.evaluate("(bar) => bar.max") == 13
+            assert await bar.evaluate("(bar) => bar.value") < 13
+
+    async def test_fills_no_bar_of_what_was_cancelled_while_it_wrote_its_report(
+        self, browser: Browser, server: DemoServer
+    ) -> None:
+        async with opened(browser, server.url) as page:
+            # More than 2 s of them to write the report.
+            await start(page, seconds="12", pattern="m00.py")
+            await page.wait_for_selector("#report p")
+            await page.click("#cancel")
+            await page.wait_for_selector('#outcome[data-status="cancelled"]')
+
+            await expect(page.locator("#progress-text")).to_contain_text("1 of 2")
+
+    async def test_shows_that_an_execution_is_lost_whose_server_was_killed(
+        self, browser: Browser, server: DemoServer, tree: Path
+    ) -> None:
+        async with opened(browser, server.url) as page:
+            await start(page, seconds="60")
+            await page.wait_for_selector('[data-address="survey/list_files"]')
+            server.signal(signal.SIGKILL)
+            server.wait()
+            await page.wait_for_selector('#connection[data-state="reconnecting"]')
+            with DemoServer(tree, server.port):
+                await page.wait_for_selector('#outcome[data-status="lost"]')
+                before = await seen(page)
+                await page.reload()
+                await page.wait_for_selector('#outcome[data-status="lost"]')
+                assert await seen(page) == before
+                assert ("survey", "unfinished") in before
+
+    async def test_shows_what_was_completed_before_its_server_was_killed(
+        self, browser: Browser, server: DemoServer, tree: Path
+    ) -> None:
+        async with opened(browser, server.url) as page:
+            await start(page, seconds="0")
+            await page.wait_for_selector('#outcome[data-status="completed"]')
+            server.signal(signal.SIGKILL)
+            server.wait()
+            with DemoServer(tree, server.port):
+                await page.reload()
+                await page.wait_for_selector('#outcome[data-status="completed"]')
+                assert await seen(page) == WHOLE
 
     async def test_says_that_a_restarted_server_has_forgotten(
         self, browser: Browser, server: DemoServer, tree: Path
     ) -> None:
         async with opened(browser, server.url) as page:
-            await start(page, pace="1")
+            await start(page, seconds="60")
             port = server.port
             server.signal(signal.SIGKILL)
             server.wait()
             await page.wait_for_selector('#connection[data-state="reconnecting"]')
-            with DemoServer(tree, port):
+            with DemoServer(tree, port, "memory://"):
                 await page.wait_for_selector('#connection[data-state="forgotten"]')
+                await page.reload()
+                await page.wait_for_selector('#outcome[data-status="forgotten"]')
+                for empty in ("tree-card", "report-card", "log-card", "progress"):
+                    await expect(page.locator(f"#{empty}")).to_be_hidden()
                 await page.click("#new")
-                await start(page, pace="0")
+                await start(page, seconds="0")
                 await page.wait_for_selector('#outcome[data-status="completed"]')
 
     async def test_shows_what_was_wrong_with_the_input(
         self, browser: Browser, server: DemoServer
     ) -> None:
         async with opened(browser, server.url) as page:
-            await page.fill("#pace", "7")
+            await page.fill("#pattern", "")
             await page.click("#start")
 
             await expect(page.get_by_role("alert")).to_contain_text(
-                "pace: Input should be less than or equal to 1"
+                "pattern: String should have at least 1 character"
             )
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -363,7 +467,7 @@ class TestPage:
             await page.emulate_media(
                 color_scheme="dark" if scheme == "dark" else "light"
             )
-            await start(page, pace="0")
+            await start(page, seconds="0")
             await page.wait_for_selector(ENDED)
 
             assert (

@@ -6,6 +6,7 @@ is streamed word by word. Nothing outside the root is read, whatever links say.
 
 import asyncio
 import os
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from fnmatch import fnmatch
@@ -21,6 +22,10 @@ from asgi_events.state import current_state
 MAX_FILES = 1000
 AT_ONCE = 4
 
+_MEASURING = 0.8  # of the time; the rest is for the report
+_LONGEST = 1.0  # seconds for a file, so that a few files take no longer than they need
+_LONGEST_WORD = 0.25  # seconds
+
 _SKIPPED = {"__pycache__", "build", "dist", "node_modules"}
 _BLOCK = 64 * 1024
 
@@ -30,11 +35,12 @@ class Wanted(BaseModel):
 
     Attributes:
         pattern: Names of files, ``*.py`` say.
-        pace: Seconds added for each file, so that one can watch.
+        seconds: About how long it is to take, so that one can watch; less for a few
+            files.
     """
 
     pattern: Annotated[str, Field(min_length=1, max_length=100)] = "*"
-    pace: Annotated[float, Field(ge=0, le=1)] = 0.05
+    seconds: Annotated[float, Field(ge=0, le=120)] = 25.0
 
 
 class Found(BaseModel):
@@ -108,11 +114,12 @@ def make_survey(root: Path) -> Actor[[Wanted], Totals]:
         )
 
     @llm
-    async def report(measured: list[Measured], pace: float) -> AsyncIterator[str]:
+    async def report(measured: list[Measured], seconds: float) -> AsyncIterator[str]:
         """Write up what was found."""
-        for word in _words(root.name, measured):
+        words = _words(root.name, measured)
+        for word in words:
             yield word
-            await asyncio.sleep(pace / 2)
+            await asyncio.sleep(min(seconds / len(words), _LONGEST_WORD))
 
     @agent
     async def survey(wanted: Wanted) -> Totals:
@@ -123,12 +130,17 @@ def make_survey(root: Path) -> Actor[[Wanted], Totals]:
         if len(files) > MAX_FILES:
             await state.log(f"Only the first {MAX_FILES} are read", level="warning")
             files = files[:MAX_FILES]
+        steps = len(files) + 1  # the report is one
+        await state.progress(0, steps, "Measuring files")
+        pace = min(_MEASURING * wanted.seconds * AT_ONCE / steps, _LONGEST)
         free = asyncio.Semaphore(AT_ONCE)
+        done = 0
         measured: list[Measured] = []
 
         async def measure_one(found: Found) -> None:
+            nonlocal done
             async with free:
-                await asyncio.sleep(wanted.pace)
+                await asyncio.sleep(pace * random.uniform(0.5, 1.5))
                 try:
                     measured.append(await measure(found))
                 except OSError as error:
@@ -136,12 +148,15 @@ def make_survey(root: Path) -> Actor[[Wanted], Totals]:
                         f"{found.path.name} is left out: {error.strerror}",
                         level="warning",
                     )
-                await state.progress(len(measured), len(files))
+                done += 1
+                await state.progress(done, steps, "Measuring files")
 
         async with asyncio.TaskGroup() as group:
             for found in files:
                 group.create_task(measure_one(found))
-        await report(measured, wanted.pace)
+        await state.progress(done, steps, "Writing the report")
+        await report(measured, (1 - _MEASURING) * wanted.seconds)
+        await state.progress(steps, steps, "Done")
         return _totals(measured)
 
     return survey

@@ -93,6 +93,7 @@ function settle(state, outcome) {
 // ----------------------------------------------------------------------------------------- view
 
 const FINISHED_SHOWN = 5;
+const LANGUAGES_SHOWN = 4;
 const LOG_LINES_SHOWN = 1000;
 
 const CONNECTION_TEXTS = {
@@ -121,7 +122,7 @@ const byId = (id) => document.getElementById(id);
 const page = {
   form: byId("start-form"),
   pattern: byId("pattern"),
-  pace: byId("pace"),
+  seconds: byId("seconds"),
   start: byId("start"),
   cancel: byId("cancel"),
   fresh: byId("new"),
@@ -149,6 +150,7 @@ function clearView() {
 function draw({ id, state, connection, cancelling }) {
   const running = isRunning();
 
+  document.body.classList.toggle("running", running);
   byId("welcome").hidden = id !== "";
   byId("workspace").hidden = id === "";
   byId("execution-id").textContent = id.slice(0, 8);
@@ -170,6 +172,11 @@ function draw({ id, state, connection, cancelling }) {
   drawTexts(state.texts);
   drawLog(state.lines);
   drawConnection(connection, state.outcome);
+
+  // What is over and has nothing in it will never have anything.
+  byId("tree-card").hidden = !running && state.nodes.size === 0;
+  byId("report-card").hidden = !running && state.texts.size === 0;
+  byId("log-card").hidden = !running && state.lines.length === 0;
 }
 
 /** The one live region of the page: written only when it changes, so it is read out only then. */
@@ -183,11 +190,14 @@ function drawConnection(connection, outcome) {
 
 function drawProgress({ progress, outcome }, running) {
   const { current = 0, total = null, message = "" } = progress ?? {};
+  page.progress.hidden = !running && !progress;
+  byId("progress-text").hidden = page.progress.hidden;
+  page.progress.dataset.status = outcome?.status ?? "";
   if (total === null && running) {
     page.progress.removeAttribute("value");
   } else {
     page.progress.max = total || 1;
-    page.progress.value = total ? current : Number(outcome?.status === "completed");
+    page.progress.value = total ? current : 0;
   }
   const percent = total ? ` · ${Math.floor((100 * current) / total)} %` : "";
   const count = total === null ? numbers.format(current) : `${numbers.format(current)} of ${numbers.format(total)}`;
@@ -317,7 +327,6 @@ function drawOutcome({ outcome, nodes }, running) {
 
   byId("outcome-title").textContent = OUTCOME_TEXTS[outcome.status] ?? outcome.status;
   byId("outcome-message").textContent = outcome.message ?? "";
-  byId("start-anew").hidden = outcome.status !== "forgotten";
   drawTotals(outcome.result, nodes);
   drawLanguages(outcome.result?.languages ?? {});
 }
@@ -337,6 +346,8 @@ function drawTotals(result, nodes) {
 function drawLanguages(languages) {
   const rows = Object.entries(languages).sort(([, a], [, b]) => b.lines - a.lines);
   const most = rows.length ? rows[0][1].lines : 0;
+  const others = rows.splice(LANGUAGES_SHOWN);
+  if (others.length) rows.push(["others", { files: sum(others, "files"), lines: sum(others, "lines") }]);
   byId("languages").hidden = rows.length === 0;
   byId("languages").tBodies[0].replaceChildren(
     ...rows.map(([suffix, { files, lines }]) => {
@@ -349,6 +360,8 @@ function drawLanguages(languages) {
     }),
   );
 }
+
+const sum = (rows, name) => rows.reduce((total, [, language]) => total + language[name], 0);
 
 const orderOf = (element) => Number(element.dataset.order);
 
@@ -481,7 +494,7 @@ function setConnection(connection) {
   const over = connection === "reconnecting" && state.outcome;
   if (over) current.feed.close();
   if (connection === "forgotten" && !state.outcome) {
-    settle(state, { status: "forgotten", message: "It was restarted, or the execution is long over: this demo keeps executions in memory only." });
+    settle(state, { status: "forgotten", message: "An execution is kept for ten minutes after its end, in the store that the demo was started with." });
   }
   current.connection = over ? "ended" : connection;
   redraw();
@@ -523,7 +536,7 @@ async function start() {
     const response = await fetch("survey", {
       method: "POST",
       headers: { "Accept": "application/json", "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
-      body: JSON.stringify({ pattern: page.pattern.value, pace: page.pace.valueAsNumber }),
+      body: JSON.stringify({ pattern: page.pattern.value, seconds: Number(page.seconds.value) }),
     });
     idempotencyKey = "";
     if (response.ok) location.hash = (await response.json()).id;
