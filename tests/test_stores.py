@@ -261,6 +261,20 @@ async def test_answers_the_terminal_call_again_the_same(store: EventStore) -> No
     assert (list(page.frames), page.end) == (frames(1, 4), "completed")
 
 
+async def test_ends_a_log_that_has_no_frames(store: EventStore) -> None:
+    grant = await opened(store)
+
+    acks = [await store.append("k", grant, 0, [], end="completed") for _ in range(2)]
+    with pytest.raises(Ended):
+        await store.append("k", grant, 0, [], end="failed")
+    with pytest.raises(Ended):
+        await opened(store)
+
+    page = await whole(store)
+    assert acks == [Ack(last=0)] * 2
+    assert (page.end, page.last, list(page.frames)) == ("completed", 0, [])
+
+
 async def test_stores_only_what_it_has_not(store: EventStore) -> None:
     grant = await opened(store)
     await store.append("k", grant, 0, frames(1, 3))
@@ -1085,6 +1099,38 @@ async def test_lets_nobody_write_a_log_whose_time_is_over(
 
     with pytest.raises(Missing):
         await store.append("k", grant, 0, frames(1, 1))
+
+
+async def marked(store: EventStore, key: str) -> None:
+    await store.append(key, await opened(store, key), 0, [], end="completed")
+
+
+async def test_holds_no_mark_in_memory_that_is_past_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind, store = Memory(monkeypatch), MemoryStore()
+    await marked(store, "a")
+    one = store.held_bytes
+
+    await kind.pass_time(TTL + LEASE + 1)
+    await marked(store, "b")
+
+    assert 0 < one == store.held_bytes
+
+
+async def test_holds_marks_in_memory_for_a_quarter_of_the_limit() -> None:
+    store = MemoryStore()
+    store.limit(16 * 1024, lambda: False)
+
+    for number in range(10):
+        await marked(store, str(number))
+    keys = [key async for key in store.keys()]
+    held = store.held_bytes
+    for key in keys:
+        await store.delete(key)
+
+    assert keys == ["6", "7", "8", "9"]
+    assert (held, store.held_bytes) == (4 * 1024, 0)
 
 
 async def test_forgets_what_is_deleted(store: EventStore) -> None:

@@ -161,7 +161,7 @@ class EventStore(Protocol):
         """Store ``frames`` as number ``after`` + 1 and following, and renew the lease.
 
         Frames that are stored already are not stored again. ``end`` makes the last one
-        the terminal one.
+        the terminal one. A log that has no frames may end without one.
 
         Raises:
             Gap: The log ends before ``after``.

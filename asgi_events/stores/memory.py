@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from math import inf
 from time import monotonic, time
 from typing import TypeAlias
@@ -19,8 +20,10 @@ from asgi_events.stores.rules import Suspicion, is_alive, suspect
 # own bytes.
 _LOG = 4096
 _FRAME = 96
+_MARK = 1024  # of a log that has ended without a frame, and is of no execution
 
 _ENOUGH = 0.95  # of the limit of all logs, once it is reached
+_MARKS = 0.25  # of that limit, for logs that have ended without a frame
 
 
 @dataclass(slots=True)
@@ -107,6 +110,7 @@ class MemoryStore:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._logs: dict[str, _Log] = {}
+        self._marks: dict[str, None] = {}  # that have ended without a frame, in order
         self.held_bytes = 0
         self._limit: float = inf
         self._make_room: list[Callable[[], bool]] = []
@@ -119,8 +123,9 @@ class MemoryStore:
 
         When they do, ``make_room`` is called until they do not any more: it discards a
         log that nobody writes, and returns False if there is none. Then the oldest
-        frames of the largest logs go. Each keeps its newest frame. Where this is called
-        several times, the lowest limit counts.
+        frames of the largest logs go. Each keeps its newest frame. Logs that have ended
+        without a frame may take a quarter of ``max_bytes``, then the oldest go. Where
+        this is called several times, the lowest limit counts.
         """
         self._limit = min(self._limit, max_bytes)
         self._make_room.append(make_room)
@@ -186,6 +191,8 @@ class MemoryStore:
         if end is not None:
             log.finish(end)
         log.touch(now)
+        if end is not None and not log.last:
+            self._mark(key, now)
         self._grow(log.size - size + _FRAME * len(new))
         if len(log.frames) > self._max_events or log.held > self._max_bytes:
             self._trim(log)
@@ -265,7 +272,9 @@ class MemoryStore:
         """``delete``, at once."""
         log = self._logs.pop(key, None)
         if log is not None:
-            self.held_bytes -= _LOG + log.held
+            is_mark = key in self._marks
+            self._marks.pop(key, None)
+            self.held_bytes -= _MARK if is_mark else _LOG + log.held
 
     async def keys(self) -> AsyncIterator[str]:
         for key in list(self._logs):
@@ -277,6 +286,7 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         self._logs.clear()
+        self._marks.clear()
         self._watching.clear()
         self._inboxes.clear()
 
@@ -302,6 +312,15 @@ class MemoryStore:
             log.held > self._max_bytes and len(log.frames) > 1
         ):
             self.held_bytes -= log.trim()
+
+    def _mark(self, key: str, now: float) -> None:
+        """Note that a log has ended without a frame, which nobody may ever look at."""
+        self._marks[key] = None
+        self.held_bytes -= _LOG - _MARK
+        for oldest in list(islice(self._marks, 2)):  # one comes, two may go
+            is_over = now >= self._logs[oldest].forgotten_at
+            if is_over or len(self._marks) * _MARK > self._limit * _MARKS:
+                self.discard(oldest)
 
     def _grow(self, size: int) -> None:
         self.held_bytes += size
