@@ -22,6 +22,7 @@ from asgi_events.cache import resolved
 from asgi_events.cursor import parse_event_id
 from asgi_events.exceptions import (
     AccessDenied,
+    Gone,
     IdempotencyConflict,
     InvalidInput,
     Refused,
@@ -59,6 +60,9 @@ a 500. May be a coroutine function.
 
 Whoever opens the stream of an execution that runs is asked for "cancel" as well: a
 viewer who may not cancel does not count for ``cancel_after``.
+
+Each owner has ``Idempotency-Key``s of its own. Without this hook all share them, and a
+key is a second key to its execution: it should be as random as an id.
 """
 
 
@@ -69,8 +73,8 @@ class EventsApp:
         actors: What can be started.
         executions: Those to serve, instead of new ones made of ``actors`` and
             ``options``.
-        authorize: Who may do what; without it everybody may, and the ids, which nobody
-            can guess, are the only keys.
+        authorize: Who may do what; without it everybody may who knows the id of an
+            execution, or the ``Idempotency-Key`` that started it.
         allowed_origins: The origins (``https://example.com``) whose pages may start and
             cancel, besides our own; ``"*"`` among them is any. Reading is left to the
             browser: it shows no answer to a page of another origin without CORS.
@@ -369,6 +373,8 @@ def _problem(error: Exception) -> Problem:
             return Problem(404, str(error))
         case IdempotencyConflict():
             return Problem(422, str(error))
+        case Gone():
+            return Problem(410, str(error))
         case Unauthorized():
             return Problem(
                 401, str(error), headers={"www-authenticate": error.challenge}

@@ -6,6 +6,7 @@ AsgiEventsError
 ├── InvalidInput            the actor's input did not validate
 ├── IdempotencyConflict     the key was used with another request
 ├── EventTooLarge           an event has more bytes than max_event_bytes
+├── Gone                    the key's execution is over, and no longer kept
 ├── Refused                 not now: ask again later
 │   ├── Draining            the process is shutting down
 │   └── LimitReached        max_executions or max_viewers
@@ -86,6 +87,23 @@ class EventTooLarge(AsgiEventsError, ValueError):
         super().__init__(
             f"The {kind} has {size} bytes as JSON, and max_event_bytes={limit}: "
             "publish it in parts, or where it is to be found; or raise the option."
+        )
+
+
+class Gone(AsgiEventsError):
+    """An ``Idempotency-Key`` came again after the retention of its execution.
+
+    Attributes:
+        key: The key.
+        id: The execution's id.
+    """
+
+    def __init__(self, key: str, id: str) -> None:
+        self.key = key
+        self.id = id
+        super().__init__(
+            f"Idempotency-Key {key!r} has started execution {id!r}, which is over and "
+            "no longer kept; nothing was started. A new request needs a new key."
         )
 
 

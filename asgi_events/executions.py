@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import os
 import re
 import secrets
 from collections.abc import (
@@ -34,6 +35,7 @@ from asgi_events.cache import CacheBackend
 from asgi_events.errors import ErrorMessage, neutral, whole
 from asgi_events.exceptions import (
     Draining,
+    Gone,
     IdempotencyConflict,
     StoreError,
     UnknownActor,
@@ -42,7 +44,7 @@ from asgi_events.exceptions import (
 from asgi_events.execution import Execution
 from asgi_events.follower import Follower, Hints, Reaper
 from asgi_events.frames import goodbye
-from asgi_events.idempotency import Starts, marker_of
+from asgi_events.idempotency import Claim, Starts, marker_of
 from asgi_events.inputs import ActorInput
 from asgi_events.log import Bounds, Log
 from asgi_events.options import (
@@ -70,6 +72,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # An Idempotency-Key is known this long, and the retention, where executions may run for
 # ever: as long as most services keep one.
 _LONGEST = 86_400.0  # seconds
+
+_SHUT_DOWN = "Execution cancelled: the server is shutting down"
 
 
 class ExecutionsOptions(TypedDict, total=False):
@@ -247,7 +251,7 @@ class Executions:
         )
         self._retry = retry
         self._lease = lease
-        self._writer = secrets.token_hex(8)
+        self._name = secrets.token_hex(8)
         self._running = Seats(
             "max_executions", max_executions, per_owner=max_executions_per_owner
         )
@@ -261,6 +265,7 @@ class Executions:
         self._starts = Starts(
             self.store,
             self.get,
+            writer=lambda: self._writer,
             lease=lease,
             ttl=retention + (max_duration or _LONGEST),
         )
@@ -290,6 +295,7 @@ class Executions:
         if self._drained is not None and self._drained.done():
             self.draining = False
             self._drained = None
+            self._name = secrets.token_hex(8)  # goes on with no log of its former life
         self.hear_signals()
 
     def hear_signals(self) -> None:
@@ -317,13 +323,17 @@ class Executions:
                 bytes of JSON.
             owner: To whom it belongs.
             idempotency_key: The same owner's same key finds the same execution again,
-                in any process that shares the store.
-            id: The execution's id, where another process has given it one.
+                in any process that shares the store, and never starts a second one. It
+                is known for ``max_duration``, or a day, and the retention, from the
+                start. Without an owner it should be as hard to guess as an id.
+            id: The execution's id, where another process has given it one. It starts
+                once, in any process; after the retention nothing is known of it.
 
         Raises:
             UnknownActor: There is no such actor.
             InvalidInput: The input does not validate.
             IdempotencyConflict: The key or id was used with another actor or input.
+            Gone: The key has started an execution that is no longer kept.
             LimitReached: ``max_executions``, or ``max_executions_per_owner`` of that
                 owner, run already.
             Draining: The process is shutting down.
@@ -351,9 +361,13 @@ class Executions:
         )
         if idempotency_key is not None:
             marker = marker_of(owner, idempotency_key)
-            execution = await self._starts.by_marker(marker, begin)
+            try:
+                execution = await self._starts.by_marker(marker, begin)
+            except UnknownExecution as error:
+                raise Gone(idempotency_key, error.id) from None
         elif id is not None:
-            execution = await self._starts.by_id(id, begin)
+            local = self._executions.get(id)
+            execution = local or await self._starts.by_id(id, begin)
         else:
             return await begin(secrets.token_hex(16))
         if execution.fingerprint != fingerprint:
@@ -466,7 +480,7 @@ class Executions:
             execution.dismiss()
         await self._wait_for_all(grace)
         for execution in self:
-            await execution.cancel("Execution cancelled: the server is shutting down")
+            await execution.cancel(_SHUT_DOWN)
         # The second more is for the store to take the terminal events.
         await self._wait_for_all(self._terms.cancel_timeout + 1.0)
         for execution in self:
@@ -485,15 +499,16 @@ class Executions:
             self._signals.restore()
 
     async def _wait_for_all(self, timeout: float) -> None:
-        waiting = [asyncio.ensure_future(execution.wait()) for execution in self]
-        if waiting:
-            _, late = await asyncio.wait(waiting, timeout=timeout)
-            for task in late:
-                task.cancel()
+        waits = [self._starts.wait(), *(execution.wait() for execution in self)]
+        waiting = [asyncio.ensure_future(each) for each in waits]
+        _, late = await asyncio.wait(waiting, timeout=timeout)
+        for task in late:
+            task.cancel()
 
     async def _start(
         self,
         id: str,
+        claim: Claim | None = None,
         *,
         name: str,
         arguments: dict[str, Any],
@@ -507,20 +522,23 @@ class Executions:
             "actor": name,
             "created": created.isoformat(),
             "fingerprint": fingerprint,
+            "writer": self._writer,
         }
         if owner is not None:
             meta["owner"] = owner
         self._running.take(owner)
         try:
-            grant = await self.store.open(
+            open_log = partial(
+                self.store.open,
                 id,
                 writer=self._writer,
                 lease=self._lease,
                 ttl=self._retention,
                 meta=meta,
             )
-            if self._drained is not None:  # it began while the store opened the log
-                await self._delete(id)
+            grant = await (open_log() if claim is None else claim(open_log))
+            if self._drained is not None and claim is None:
+                await self._delete(id)  # nobody else knows the id
                 raise Draining
         except BaseException:
             self._running.leave(owner)
@@ -552,7 +570,15 @@ class Executions:
             cache_backend=self._cache_backend,
             on_end=self._retain,
         )
+        if self._drained is not None:  # since then; others may have found it already
+            await execution.cancel(_SHUT_DOWN)
+            await execution.wait()
         return execution
+
+    @property
+    def _writer(self) -> str:
+        """Who writes the logs; a process that was forked off this one is another."""
+        return f"{self._name}-{os.getpid()}"
 
     def _make(self, id: str, meta: Mapping[str, str], *, start: int) -> Execution:
         return Execution(
@@ -599,7 +625,6 @@ class Executions:
             return
         if self._durable or execution.ended is None:
             del self._executions[execution.id]
-            self._starts.forget(execution.id)
         if execution.ended is None:  # its loop has gone; the lease tells the rest
             return
         if self._durable:
@@ -617,10 +642,10 @@ class Executions:
             id, until = next(iter(self._retained.items()))
             if until > now:
                 return until
-            for key in self._forget(id):
-                deleting = asyncio.ensure_future(self._delete(key))
-                self._deleting.add(deleting)
-                deleting.add_done_callback(self._deleting.discard)
+            self._forget(id)
+            deleting = asyncio.ensure_future(self._delete(id))
+            self._deleting.add(deleting)
+            deleting.add_done_callback(self._deleting.discard)
         self._retaining = None
         return None
 
@@ -628,16 +653,14 @@ class Executions:
         """Forget the oldest that is retained in memory; False when there is none."""
         if not self._retained or self._in_memory is None:
             return False
-        for key in self._forget(next(iter(self._retained))):
-            self._in_memory.discard(key)
+        id = next(iter(self._retained))
+        self._forget(id)
+        self._in_memory.discard(id)
         return True
 
-    def _forget(self, id: str) -> list[str]:
-        """Forget an execution; the keys of the store that are to be deleted."""
+    def _forget(self, id: str) -> None:
         self._executions.pop(id, None)
         self._retained.pop(id, None)
-        marker = self._starts.forget(id)
-        return [id] if marker is None else [id, marker]
 
     def _share(self) -> None:
         """Let all that are at hand together hold no more than may be retained.

@@ -1277,12 +1277,17 @@ async def test_answers_404_when_the_retention_is_over(make: Make) -> None:
         await call(app, "GET", f"{path}/events"),
         await call(app, "DELETE", path),
     ]
-    again = await call(app, "POST", "/count", headers=headers, json={"to": 2})
+    again = await call(app, "POST", "/count", headers=headers, json={"to": 1})
     assert before.status == 200
     assert [c.status for c in gone] == [404, 404, 404]
     assert await gone[0].json() == problem(404, "Not Found", unknown(execution.id))
-    assert again.status == 202
-    assert execution not in started(app) and len(started(app)) == 1
+    assert await again.json() == problem(
+        410,
+        "Gone",
+        f"Idempotency-Key 'k' has started execution '{execution.id}', which is over "
+        "and no longer kept; nothing was started. A new request needs a new key.",
+    )
+    assert (again.status, started(app)) == (410, [])
 
 
 # Lifespan

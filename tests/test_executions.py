@@ -23,6 +23,7 @@ from asgi_events.cursor import Cursor
 from asgi_events.exceptions import (
     Draining,
     EventTooLarge,
+    Gone,
     IdempotencyConflict,
     InvalidInput,
     LimitReached,
@@ -1014,26 +1015,22 @@ async def test_leaks_nothing_of_an_error_that_is_no_exception(
 async def test_forgets_an_execution_after_its_retention(make: Make) -> None:
     store = SpyStore()
     executions = make(idle, store=store, retention=0.05)
-    execution = await executions.start(idle, idempotency_key="k")
+    execution = await executions.start(idle)
     await end_of(execution)
     found = await executions.get(execution.id)
     await soon(store.deleted.wait())
     with pytest.raises(UnknownExecution):
         await executions.get(execution.id)
     assert await store.read(execution.id, 0, 1000) is None
-    again = await executions.start(idle, idempotency_key="k")
-    assert (found, list(executions)) == (execution, [again])
-    assert again is not execution
+    assert (found, list(executions)) == (execution, [])
 
 
-async def test_does_not_take_an_old_cursor_for_one_of_the_next_of_its_key(
+async def test_does_not_take_the_cursor_of_another_execution_for_one_of_its_own(
     make: Make,
 ) -> None:
-    store = SpyStore()
-    executions = make(idle, store=store, retention=0.05)
-    old = await executions.start(idle, idempotency_key="k")
-    await soon(store.deleted.wait())
-    new = await executions.start(idle, idempotency_key="k")
+    executions = make(idle)
+    old = await executions.start(idle)
+    new = await executions.start(idle)
     async with viewer(executions, new, f"{old.id}:2") as connection:
         events = await connection.events()
     assert events[0].event == "reset"
@@ -1235,10 +1232,10 @@ async def test_forgets_the_oldest_that_have_ended_beyond_max_retained_bytes(
     assert await found(executions, [running]) == [True]
     assert list(executions) == [running, *ended[2:]]
     keys = [key async for key in store.keys() if key.startswith("idempotency")]
-    assert len(keys) == 4
+    assert len(keys) == 6
     assert store.held_bytes < 450_000
-    again = await executions.start("say", idempotency_key="0")
-    assert again is not ended[0]
+    with pytest.raises(Gone):
+        await executions.start("say", idempotency_key="0")
 
 
 async def test_bounds_what_many_small_executions_leave(make: Make) -> None:
@@ -1261,8 +1258,7 @@ async def test_bounds_what_many_small_executions_leave(make: Make) -> None:
 async def test_counts_what_it_forgets_after_the_retention(make: Make) -> None:
     store = SpyStore()
     executions = make(say(1000), store=store, retention=0.05)
-    first = await executions.start("say", idempotency_key="1")
-    await end_of(first)
+    await end_of(await executions.start("say"))
     await soon(store.deleted.wait())
     await asyncio.sleep(0)
     assert (store.held_bytes, list(executions)) == (0, [])
