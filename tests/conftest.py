@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from asgi_events.stores.sqlite_file import warn_of_the_wal_reset_bug
+
 
 def pytest_collection_finish() -> None:
     """What is imported by now stays: no collection needs to walk it again."""
+    # It is said once in a process: no test is to find it among what it looks for.
+    warn_of_the_wal_reset_bug()
     gc.collect()
     gc.freeze()
 

@@ -5,9 +5,11 @@ import gc
 import os
 import random
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -15,9 +17,28 @@ from typing import Any
 
 import pytest
 
-from asgi_events.exceptions import Busy, Ended, Fenced, StoreError, Unavailable
-from asgi_events.stores import Ack, EventStore, Grant, Page, sqlite, sqlite_watches
+from asgi_events.exceptions import (
+    Busy,
+    Ended,
+    Fenced,
+    Missing,
+    StoreError,
+    Unavailable,
+)
+from asgi_events.stores import (
+    Ack,
+    EventStore,
+    Grant,
+    Page,
+    open_store,
+    sqlite,
+    sqlite_file,
+    sqlite_housekeeping,
+    sqlite_watches,
+)
 from asgi_events.stores.sqlite import SQLiteStore
+from asgi_events.stores.sqlite_file import File, has_wal_reset_bug
+from asgi_events.stores.sqlite_housekeeping import Housekeeper
 from tests.asgi import TIMEOUT
 
 ROOT = Path(__file__).parents[1]
@@ -170,18 +191,24 @@ async def test_has_what_was_acknowledged_before_a_kill_and_loses_it_once(
         assert page.last >= seen
         assert list(page.frames) == frames(1, page.last)
 
-        async def dead(key: str = key) -> bool:
-            return not (await whole(stores[0], key)).alive
+        reaped: list[bool] = []
+
+        async def dead(
+            key: str = key, last: int = page.last, reaped: list[bool] = reaped
+        ) -> bool:
+            reaped += await asyncio.gather(
+                *(
+                    store.reap(key, last, b"data: lost\n\n", end="lost")
+                    for store in stores * 3
+                )
+            )
+            return True in reaped
 
         await until(dead)
-        reaped = await asyncio.gather(
-            *(
-                store.reap(key, page.last, b"data: lost\n\n", end="lost")
-                for store in stores * 3
-            )
-        )
 
-        assert sorted(reaped) == [False] * 5 + [True]
+        assert reaped.count(True) == 1
+        ended = (await whole(stores[0], key)).ended
+        assert ended is not None
         assert await whole(stores[1], key) == Page(
             first=1,
             last=page.last + 1,
@@ -190,12 +217,14 @@ async def test_has_what_was_acknowledged_before_a_kill_and_loses_it_once(
             cancel=False,
             frames=[*frames(1, page.last), b"data: lost\n\n"],
             meta=META,
+            ended=ended,
         )
 
 
 def test_does_not_keep_a_process_alive(path: Path) -> None:
     code = """
-import asyncio, sys
+import asyncio, logging, sys
+logging.disable()  # an old SQLite is told of
 from tests.test_store_sqlite import SQLiteStore, frames, opened
 
 async def main():
@@ -338,6 +367,96 @@ async def test_looks_at_nothing_when_nothing_is_watched(
     assert "PRAGMA data_version" not in statements
 
 
+async def test_hints_at_what_another_process_asks_of_a_writer(make: Make) -> None:
+    here, there = make(), make()
+    grants = {key: await opened(here, key) for key in ("one", "other")}
+    watch = await here.watch()
+    watch.add_writer("w")
+
+    await there.cancel("one")
+    assert await hinted(watch) == {"one"}
+    assert await here.renew("one", grants["one"]) == Ack(0, cancel=True)
+    await there.cancel("other")
+    keys = await hinted(watch)
+    while "other" not in keys:  # it may have looked before "one" was renewed
+        keys = await hinted(watch)
+
+
+async def test_compares_no_log_that_is_written_here(
+    make: Make, statements: list[str]
+) -> None:
+    here, there = make(), make()
+    await opened(here)
+    watch = await here.watch()
+    watch.add_writer("w")
+    statements.clear()
+
+    await there.cancel("k")
+    await hinted(watch)
+
+    asked = [line for line in statements if line.startswith("SELECT writer, key")]
+    assert len(asked) >= 1
+    assert not any("FROM log WHERE key IN" in line for line in statements)
+
+
+async def asked(path: Path) -> list[Any]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT * FROM inbox").fetchall()
+
+
+async def _renew(store: SQLiteStore, grant: Grant) -> None:
+    await store.renew("k", grant)
+
+
+async def _append(store: SQLiteStore, grant: Grant) -> None:
+    await store.append("k", grant, 0, frames(1, 1))
+
+
+async def _end(store: SQLiteStore, grant: Grant) -> None:
+    await store.append("k", grant, 0, frames(1, 1), end="cancelled")
+
+
+async def _open_again(store: SQLiteStore, grant: Grant) -> None:
+    await opened(store)
+
+
+async def _delete(store: SQLiteStore, grant: Grant) -> None:
+    await store.delete("k")
+
+
+@pytest.mark.parametrize("answer", [_renew, _append, _end, _open_again, _delete])
+async def test_asks_a_writer_until_it_has_answered(
+    make: Make, path: Path, answer: Callable[[SQLiteStore, Grant], Awaitable[None]]
+) -> None:
+    store = make()
+    grant = await opened(store)
+    await store.cancel("k")
+    await store.cancel("k")
+    assert await asked(path) == [("w", "k")]
+
+    await answer(store, grant)
+
+    assert await asked(path) == []
+
+
+async def test_asks_nothing_of_a_writer_whose_log_was_reaped(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make()
+    await opened(store)
+    now = time.time() + 60
+    monkeypatch.setattr(sqlite, "time", lambda: now)
+    assert not await store.reap("k", 0, b"data: lost\n\n", end="lost")
+    assert await asked(path) == [("w", "k")]
+
+    for _ in range(3):
+        now += 2.0
+        reaped = await store.reap("k", 0, b"data: lost\n\n", end="lost")
+
+    assert reaped
+    assert await asked(path) == []
+
+
 # Transactions
 
 
@@ -423,21 +542,97 @@ async def test_reads_while_a_commit_has_to_wait(make: Make, path: Path) -> None:
     assert await appending == Ack(2)
 
 
+async def test_asks_for_the_lock_again_and_again_and_never_sleeps_long(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(sqlite_file, "sleep", sleep)
+    store = make()
+    grant = await opened(store)
+    slept.clear()
+
+    with locked(path):
+        appending = asyncio.create_task(store.append("k", grant, 0, frames(1, 2)))
+
+        async def has_tried() -> bool:
+            return len(slept) >= 20
+
+        await until(has_tried)
+
+    assert await appending == Ack(2)
+    assert 0 < max(slept) < 0.01
+    assert len(set(slept)) > 10  # two that wait do not wake at the same time
+
+
+# Bounds
+
+
+async def test_lets_the_oldest_quarter_go_and_says_so(make: Make) -> None:
+    store = make(max_events=8)
+    grant = await opened(store)
+
+    for after in range(0, 100, 5):
+        await store.append("k", grant, after, frames(after + 1, after + 5))
+        page = await whole(store)
+        assert list(page.frames) == frames(page.first, page.last)
+        assert page.last == after + 5
+        assert 4 <= len(page.frames) <= 8
+
+    page_after = await store.read("k", 2, 1)
+    assert page_after is not None
+    assert page_after.first > 90
+    assert list(page_after.frames) == frames(page_after.first, page_after.first)
+
+
+async def test_deletes_the_oldest_frames_in_parts(
+    make: Make, path: Path, statements: list[str]
+) -> None:
+    store = make(max_events=2000)
+    grant = await opened(store)
+    await store.append("k", grant, 0, frames(1, 2000))
+
+    held = []
+    for after in range(2000, 2020):
+        await store.append("k", grant, after, frames(after + 1, after + 1))
+        with closing(sqlite3.connect(path)) as db:
+            held += db.execute("SELECT min(seq), max(seq) FROM frame").fetchone()
+
+    first = (await whole(store)).first
+    assert first == 501
+    assert held[::2] == [103, 205, 307, 409] + [501] * 16
+    assert held[1::2] == list(range(2001, 2021))
+
+
+async def test_is_bounded_by_the_option_of_its_url(
+    path: Path,
+) -> None:
+    store = open_store(f"sqlite:///{path}?max_events=4")
+    grant = await opened(store)
+
+    await store.append("k", grant, 0, frames(1, 10))
+
+    page = await whole(store)
+    assert (page.first, list(page.frames)) == (7, frames(7, 10))
+    await store.aclose()
+
+
 # Retention
 
 
 async def test_deletes_what_is_expired_and_what_was_deleted(
     make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_SWEEP", 0.01)
-    monkeypatch.setattr(sqlite, "_SWEPT", 10)
+    monkeypatch.setattr(sqlite_housekeeping, "_LOOK", 0.01)
+    monkeypatch.setattr(sqlite_housekeeping, "_FRAMES", 10)
     store = make()
     for key, ttl in (("expired", 0.001), ("deleted", 60.0), ("kept", 60.0)):
         grant = await opened(store, key, lease=0.001 if ttl < 1 else 10.0, ttl=ttl)
-        if ttl < 1:
-            await whole_is_gone(store, key)
-            grant = await opened(store, key, lease=0.5, ttl=0.001)
-        await store.append(key, grant, 0, frames(1, 35))
+        await store.append(key, grant, 0, frames(1, 35), end="completed")
 
     await store.delete("deleted")
 
@@ -452,13 +647,6 @@ async def test_deletes_what_is_expired_and_what_was_deleted(
     assert [key async for key in store.keys()] == ["kept"]
 
 
-async def whole_is_gone(store: EventStore, key: str) -> None:
-    async def gone() -> bool:
-        return await store.read(key, 0, 1) is None
-
-    await until(gone)
-
-
 async def test_lists_more_logs_than_fit_in_one_read(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,6 +656,263 @@ async def test_lists_more_logs_than_fit_in_one_read(
     await asyncio.gather(*(opened(store, key) for key in keys))
 
     assert [key async for key in store.keys()] == keys
+
+
+class Kept:
+    """A file with a housekeeper, and the two clocks that it looks at."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall, self.monotonic = time.time(), 0.0
+        self.db = File(str(path), "NORMAL", 5.0).connect(patient=True)
+        self.housekeeper = Housekeeper(str(path), lambda: self.wall)
+        monkeypatch.setattr(sqlite, "time", lambda: self.wall)
+        monkeypatch.setattr(sqlite_housekeeping, "monotonic", lambda: self.monotonic)
+
+    def look(self) -> float:
+        return self.housekeeper.look(self.db)
+
+    def count(self) -> int:
+        (logs,) = self.db.execute("SELECT count(*) FROM log").fetchone()
+        return int(logs)
+
+    def add_expired(self, logs: int) -> None:
+        """Logs of three frames, ended and expired."""
+        first = self.count() + 1
+        self.db.execute("BEGIN")
+        self.db.executemany(
+            'INSERT INTO log (id, key, writer, lease, ttl, sign, "end", due, meta) '
+            "VALUES (?, ?, 'w', 1, 1, 1, 'completed', ?, '{}')",
+            ((id, f"expired-{id}", id) for id in range(first, first + logs)),
+        )
+        self.db.executemany(
+            "INSERT INTO frame VALUES (?, ?, 'x')",
+            ((id, seq) for id in range(first, first + logs) for seq in (1, 2, 3)),
+        )
+        self.db.execute("COMMIT")
+
+
+@pytest.fixture
+def kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    kept = Kept(path, monkeypatch)
+    yield kept
+    kept.db.close()
+
+
+def test_deletes_what_is_expired_in_parts_and_rests_between(kept: Kept) -> None:
+    kept.add_expired(500)
+
+    def elapse(statement: str) -> None:
+        if statement == "COMMIT":
+            kept.monotonic += 0.01
+
+    kept.db.set_trace_callback(elapse)
+    seen = []
+    for _ in range(3):
+        pause = kept.look()
+        seen.append((kept.count(), round(pause, 6)))
+
+    assert seen == [(300, 0.04), (100, 0.04), (0, sqlite_housekeeping._LOOK)]
+    assert kept.db.execute("SELECT count(*) FROM frame").fetchone() == (0,)
+
+
+def test_takes_no_more_logs_when_a_part_has_taken_long(kept: Kept) -> None:
+    kept.add_expired(10)
+
+    def elapse(statement: str) -> None:
+        if statement.startswith("DELETE FROM log"):
+            kept.monotonic += 0.015
+
+    kept.db.set_trace_callback(elapse)
+    kept.look()
+
+    assert kept.count() == 8
+
+
+def test_deletes_a_long_log_in_parts(kept: Kept) -> None:
+    kept.add_expired(1)
+    kept.db.executemany(
+        "INSERT INTO frame VALUES (1, ?, 'x')", ((seq,) for seq in range(4, 1000))
+    )
+
+    def elapse(statement: str) -> None:
+        if statement.startswith("DELETE FROM frame"):
+            kept.monotonic += 0.006
+
+    kept.db.set_trace_callback(elapse)
+    left = []
+    while kept.count():
+        kept.look()
+        left += kept.db.execute("SELECT count(*) FROM frame").fetchone()
+
+    assert left == [759, 519, 279, 39, 0]
+
+
+def test_looks_up_by_an_index_what_is_due(kept: Kept) -> None:
+    for find in (sqlite_housekeeping._FIND_DUE, "SELECT 1 FROM log WHERE due <= ?"):
+        plan = kept.db.execute(f"EXPLAIN QUERY PLAN {find}", (1, 1)[: find.count("?")])
+        assert [row[3].split("USING ")[1] for row in plan] in (
+            ["INDEX log_due (due<?)"],
+            ["COVERING INDEX log_due (due<?)"],
+        )
+
+
+async def test_keeps_a_log_that_runs_when_its_clock_is_set_forward(
+    make: Make, kept: Kept
+) -> None:
+    store = make()
+    grant = await opened(store, lease=10.0, ttl=60.0)
+    await store.aclose()  # no housekeeper but that of the test
+
+    for _ in range(5):
+        kept.wall += 86_400
+        kept.look()
+        kept.monotonic += 9.0
+        kept.look()
+        assert (await whole(store)).last == 0
+        await store.renew("k", grant)
+        await store.aclose()
+
+    assert kept.count() == 1
+
+
+async def test_deletes_a_log_that_has_not_ended_when_nobody_was_heard_for_a_lease(
+    make: Make, kept: Kept
+) -> None:
+    store = make()
+    await opened(store, lease=10.0, ttl=60.0)
+    await store.cancel("k")
+    await store.aclose()
+    counts = []
+
+    for monotonic, wall in ((0, 71), (9, 11), (11, 11), (12, 11)):
+        kept.wall += wall
+        kept.monotonic = monotonic
+        kept.look()
+        counts.append(kept.count())
+
+    assert counts == [1, 1, 0, 0]
+    assert kept.db.execute("SELECT * FROM inbox").fetchall() == []
+    assert await store.read("k", 0, 100) is None
+
+
+def housekeepers(db: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in db.execute("SELECT name FROM housekeeper")]
+
+
+def test_has_one_housekeeper(kept: Kept) -> None:
+    other = Housekeeper("other", lambda: kept.wall)
+    assert kept.look() == sqlite_housekeeping._LOOK
+    elected = housekeepers(kept.db)
+
+    kept.add_expired(10)
+    assert other.look(kept.db) == sqlite_housekeeping._STAND_BY
+    assert (kept.count(), housekeepers(kept.db)) == (10, elected)
+
+    kept.look()
+    assert (kept.count(), housekeepers(kept.db)) == (0, elected)
+
+
+@pytest.mark.parametrize("step", [31.0, -3600.0])
+def test_replaces_a_housekeeper_that_is_not_heard_of(kept: Kept, step: float) -> None:
+    other = Housekeeper("other", lambda: kept.wall)
+    kept.look()
+    elected = housekeepers(kept.db)
+
+    kept.wall += step
+    other.look(kept.db)
+
+    assert housekeepers(kept.db) != elected
+    kept.add_expired(1)
+    assert kept.look() == sqlite_housekeeping._STAND_BY
+    assert kept.count() == 1
+
+
+def test_keeps_a_housekeeper_that_is_heard_of(kept: Kept) -> None:
+    other = Housekeeper("other", lambda: kept.wall)
+    kept.look()
+    elected = housekeepers(kept.db)
+
+    for _ in range(10):
+        kept.wall += 20
+        kept.look()
+        other.look(kept.db)
+
+    assert housekeepers(kept.db) == elected
+
+
+async def test_elects_another_housekeeper_when_one_leaves(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_housekeeping, "_STAND_BY", 0.01)
+    first, second = make(), make()
+    with closing(sqlite3.connect(path)) as db:
+        await opened(first, "first")
+
+        async def is_elected() -> bool:
+            return housekeepers(db) != [""]
+
+        await until(is_elected)
+        elected = housekeepers(db)
+        await opened(second, "second")
+        assert housekeepers(db) == elected
+
+        await first.aclose()
+
+        async def is_another() -> bool:
+            return housekeepers(db) != elected
+
+        await until(is_another)
+
+
+async def test_checkpoints_in_one_process(
+    make: Make, path: Path, statements: list[str]
+) -> None:
+    first, second = make(), make()
+
+    for store in (first, second):
+        await opened(store, str(id(store)))
+        await store.delete("")  # it has looked after the first call by now
+
+    limits = [line for line in statements if "wal_autocheckpoint" in line]
+    assert sorted(limits) == [
+        "PRAGMA wal_autocheckpoint = 16000",
+        "PRAGMA wal_autocheckpoint = 16000",
+        "PRAGMA wal_autocheckpoint = 4000",
+    ]
+
+
+def test_checkpoints_for_those_who_do_not(kept: Kept, path: Path) -> None:
+    kept.look()
+    kept.db.execute("PRAGMA wal_autocheckpoint = 4")
+    change(path, "CREATE TABLE big (x)", "INSERT INTO big VALUES (zeroblob(100000))")
+    before = os.path.getsize(path)
+
+    kept.wall += 1
+    kept.look()
+
+    assert os.path.getsize(path) > 100_000 > before
+
+
+async def test_serves_who_asks_while_much_is_expired(
+    make: Make, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(sqlite_housekeeping, "_BATCH", 10)
+    kept.add_expired(2000)
+    stores = [make() for _ in range(4)]
+
+    for n, store in enumerate(stores):
+        grant = await opened(store, f"k{n}")
+        for after in range(20):
+            before = kept.count()
+            await store.append(f"k{n}", grant, after, frames(after, after))
+            # At most one part was deleted before it was served, and one after it.
+            assert before - kept.count() <= 20
+
+    async def swept() -> bool:
+        return kept.count() == 4
+
+    await until(swept)
 
 
 # Life
@@ -566,10 +1011,10 @@ async def test_says_that_its_schema_is_newer(make: Make, path: Path) -> None:
     store = make()
     await opened(store)
     await store.aclose()
-    change(path, "PRAGMA user_version = 2")
+    change(path, "PRAGMA user_version = 3")
 
     assert await fails(store) == 2 * [
-        f"{path} has schema version 2, and this asgi_events knows version 1: "
+        f"{path} has schema version 3, and this asgi_events knows version 2: "
         "upgrade asgi_events, or name another file."
     ]
 
@@ -608,16 +1053,33 @@ async def test_says_that_the_file_is_corrupt(make: Make, path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["missing/events.db", "."])
-async def test_says_that_it_cannot_open_the_file(
-    make: Make, tmp_path: Path, name: str
-) -> None:
-    path = tmp_path / name
+async def test_says_that_it_cannot_open_the_file(make: Make, path: Path) -> None:
+    store = make()
+    await asyncio.to_thread(path.mkdir)
 
-    assert await fails(make(path)) == 2 * [
+    assert await fails(store) == 2 * [
         f"{path}: unable to open database file; its directory has to exist, and this "
         "user be allowed to write there."
     ]
+
+
+def test_says_at_once_that_there_is_no_directory(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "events.db"
+
+    for make in (SQLiteStore, lambda path: open_store(f"sqlite:///{path}")):
+        with pytest.raises(StoreError) as caught:
+            make(path)
+        assert str(caught.value) == (
+            f"{path} can not be made, there is no directory {path.parent}: make it, "
+            "or name another file."
+        )
+
+
+def test_says_at_once_that_it_is_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        SQLiteStore(tmp_path)
+
+    assert str(caught.value) == f"{tmp_path} is a directory: name a file in it."
 
 
 async def test_says_that_it_may_not_write(make: Make, path: Path) -> None:
@@ -681,7 +1143,7 @@ async def test_is_unavailable_when_it_cannot_be_opened_for_a_lock(
     with locked(path), pytest.raises(Unavailable, match="database is locked"):
         await opened(store)
 
-    assert await opened(store) == Grant(1, 0)
+    assert (await opened(store)).last == 0
 
 
 async def test_waits_for_who_is_making_the_file(
@@ -698,7 +1160,7 @@ async def test_waits_for_who_is_making_the_file(
         await until(tried_twice)
         assert not opening.done()
 
-    assert await opening == Grant(1, 0)
+    assert (await opening).last == 0
 
 
 async def test_is_unavailable_while_the_disk_is_full(
@@ -732,6 +1194,415 @@ async def test_is_unavailable_while_the_disk_is_full(
     assert await store.append("large", large, 0, [b"x" * 1_000_000]) == Ack(1)
 
 
+async def test_says_which_file_is_corrupt_and_goes_on_with_the_other_logs(
+    make: Make, path: Path
+) -> None:
+    store = make()
+    grants = {key: await opened(store, key) for key in ("before", "bad", "after")}
+    for key, grant in grants.items():
+        batch = [b"%b-%03d" % (key.encode(), n) * 100 for n in range(300)]
+        await store.append(key, grant, 0, batch)
+    await store.aclose()
+    held = content(path)
+    page = held.index(b"bad-150") // 4096 * 4096
+    put(path, held[:page] + b"\xff" * 4096 + held[page + 4096 :])
+
+    outcomes = await asyncio.gather(
+        *(store.read(key, 0, 1 << 30) for key in grants), return_exceptions=True
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [Page, StoreError, Page]
+    assert str(outcomes[1]) == (
+        f"{path}: database disk image is malformed; move it away; "
+        '"sqlite3 FILE .recover" saves what can be saved.'
+    )
+    for key in ("before", "after"):
+        assert await store.append(key, grants[key], 300, [b"x"]) == Ack(301)
+        assert len((await whole(store, key)).frames) == 301
+    with pytest.raises(StoreError, match="malformed"):
+        await store.read("bad", 0, 1 << 30)
+    assert (await store.read("bad", 0, 0)) is not None
+
+
+async def test_deletes_the_other_logs_when_one_is_corrupt(
+    make: Make,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(sqlite_housekeeping, "_LOOK", 0.01)
+    store = make()
+    for key in ("bad", "good"):
+        grant = await opened(store, key)
+        await store.append(key, grant, 0, [key.encode() * 200] * 300)
+    await store.aclose()
+    held = content(path)
+    page = held.index(b"bad" * 200, len(held) // 4) // 4096 * 4096
+    put(path, held[:page] + b"\xff" * 4096 + held[page + 4096 :])
+
+    await store.delete("bad")
+    await store.delete("good")
+
+    with closing(sqlite3.connect(path)) as db:
+
+        async def others_are_deleted() -> bool:
+            return db.execute("SELECT count(*) FROM log").fetchone() == (1,)
+
+        await until(others_are_deleted)
+    told = [line for line in caplog.messages if "cannot be deleted" in line]
+    assert len(told) == 1
+    assert str(path) in told[0]
+
+
+# Files
+
+
+def modes(path: Path) -> dict[str, str]:
+    return {
+        file.name: oct(stat.S_IMODE(file.stat().st_mode))
+        for file in sorted(path.parent.iterdir())
+    }
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+async def test_makes_files_that_nobody_else_can_read(
+    make: Make, path: Path, umask: None
+) -> None:
+    await opened(make())
+
+    assert modes(path) == {
+        "events.db": "0o600",
+        "events.db-shm": "0o600",
+        "events.db-wal": "0o600",
+    }
+
+
+async def test_leaves_the_mode_of_a_file_that_is_there(
+    make: Make, path: Path, umask: None
+) -> None:
+    put(path, b"")
+
+    await opened(make())
+
+    assert modes(path) == {
+        "events.db": "0o644",
+        "events.db-shm": "0o644",
+        "events.db-wal": "0o644",
+    }
+
+
+async def test_overwrites_what_it_deletes(
+    make: Make,
+    path: Path,
+    statements: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sqlite_housekeeping, "_LOOK", 0.01)
+    store = make()
+    grant = await opened(store)
+    await store.append("k", grant, 0, [b"secret %d" % n for n in range(500)])
+    await store.aclose()
+    assert b"secret" in content(path)
+
+    await store.delete("k")
+
+    with closing(sqlite3.connect(path)) as db:
+
+        async def swept() -> bool:
+            return db.execute("SELECT count(*) FROM log").fetchone() == (0,)
+
+        await until(swept)
+    await store.aclose()
+    assert b"secret" not in content(path)
+    assert "PRAGMA secure_delete = ON" in statements
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    """As from a backup: the file alone, and not what SQLite keeps beside it."""
+    other = path.with_name("backup.db")
+    store = SQLiteStore(other)
+
+    async def fill() -> None:
+        await opened(store, "restored")
+        await store.aclose()
+
+    asyncio.run(fill())
+    other.replace(path)
+
+
+@pytest.mark.parametrize("lose", [remove, replace])
+async def test_notices_that_its_file_is_another_one(
+    make: Make,
+    path: Path,
+    lose: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(sqlite_file, "_LOOK", 0.0)
+    here, there = make(), make()
+    grant = await opened(here)
+    await here.append("k", grant, 0, frames(1, 3))
+    assert await there.read("k", 0, 1) is not None
+    assert (here.generation, there.generation) == (0, 0)
+
+    await asyncio.to_thread(lose, path)
+
+    with pytest.raises(Missing):
+        await here.append("k", grant, 3, frames(4, 4))
+    assert (here.generation, there.generation) == (1, 0)
+    again = await here.open("k", writer="w", lease=10.0, ttl=60.0, meta=META, after=2)
+    assert await here.append("k", again, 2, frames(3, 4)) == Ack(4)
+    assert list((await whole(there)).frames) == frames(3, 4)
+    assert (here.generation, there.generation) == (1, 1)
+    found = [key async for key in make().keys()]
+    assert sorted(found) == (["k"] if lose is remove else ["k", "restored"])
+
+    # Whoever closes a file that has no name does not take along what is beside it.
+    await there.aclose()
+    assert list((await whole(here)).frames) == frames(3, 4)
+    await here.aclose()
+    assert list((await whole(make())).frames) == frames(3, 4)
+    told = [line for line in caplog.messages if "deleted or replaced" in line]
+    assert len(told) == 2  # each store, once
+    assert str(path) in told[0]
+
+
+async def test_does_not_look_whose_name_it_is_all_the_time(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    identity = sqlite_file._identity
+
+    def look(path: str) -> Any:
+        looked.append(path)
+        return identity(path)
+
+    monkeypatch.setattr(sqlite_file, "_LOOK", 3600.0)
+    store = make()
+    grant = await opened(store)
+    await whole(store)
+    monkeypatch.setattr(sqlite_file, "_identity", look)
+
+    for after in range(50):
+        await store.append("k", grant, after, frames(after + 1, after + 1))
+        await whole(store)
+
+    assert looked == []
+
+
+async def test_hints_at_what_a_new_file_holds(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "_LOOK", 0.0)
+    here, there = make(), make()
+    grant = await opened(there)
+    await there.append("k", grant, 0, frames(1, 3))
+    watch = await here.watch()
+    watch.add("k")
+    await whole(here)
+
+    await asyncio.to_thread(remove, path)
+    assert await hinted(watch) == {"k"}  # it is gone
+    assert await here.read("k", 0, 1) is None
+    await opened(there)
+
+    assert await hinted(watch) == {"k"}
+
+
+async def test_waits_for_a_directory_that_is_gone_and_comes_back(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "_LOOK", 0.0)
+    directory = tmp_path / "data"
+    directory.mkdir()
+    store = make(directory / "events.db")
+    await opened(store)
+    watch = await store.watch()
+    watch.add("k")
+
+    directory.rename(tmp_path / "elsewhere")
+    for error in await fails(store):
+        assert "its directory has to exist" in error
+    directory.mkdir()
+
+    assert await store.read("k", 0, 1) is None
+    assert (await opened(store)).last == 0
+    assert store.generation >= 1
+
+
+# Versions
+
+# The file of asgi_events 0.1, and what it had written.
+VERSION_1 = """
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY,
+    key TEXT UNIQUE,
+    writer TEXT NOT NULL,
+    epoch INTEGER NOT NULL DEFAULT 1,
+    lease REAL NOT NULL,
+    ttl REAL NOT NULL,
+    alive_until REAL NOT NULL,
+    watched_until REAL NOT NULL DEFAULT 0,
+    last INTEGER NOT NULL DEFAULT 0,
+    "end" TEXT,
+    cancel INTEGER NOT NULL DEFAULT 0,
+    meta TEXT NOT NULL
+);
+CREATE TABLE frame (
+    log INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    frame BLOB NOT NULL,
+    PRIMARY KEY (log, seq)
+) WITHOUT ROWID;
+PRAGMA journal_mode = WAL;
+PRAGMA application_id = 1634953061;
+PRAGMA user_version = 1
+"""
+
+
+def make_version_1(path: Path, now: float) -> None:
+    logs: list[tuple[str | None, float, str | None]] = [
+        ("running", now + 8, None),
+        ("ended", now + 8, "completed"),
+        ("expired", now - 100, "completed"),
+        (None, now + 8, None),  # deleted, and not swept yet
+    ]
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in VERSION_1.split(";"):
+            db.execute(statement)
+        for id, (key, alive_until, end) in enumerate(logs, start=1):
+            db.execute(
+                "INSERT INTO log (id, key, writer, lease, ttl, alive_until, last, "
+                "\"end\", meta) VALUES (?, ?, 'w', 10, 60, ?, 2, ?, ?)",
+                (id, key, alive_until, end, '{"actor": "research"}'),
+            )
+            for seq, frame in enumerate(frames(1, 2), start=1):
+                db.execute("INSERT INTO frame VALUES (?, ?, ?)", (id, seq, frame))
+
+
+async def test_upgrades_a_file_of_version_1_and_keeps_its_logs(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = float(int(time.time()))
+    monkeypatch.setattr(sqlite, "time", lambda: now)
+    await asyncio.to_thread(make_version_1, path, now)
+    store = make()
+
+    assert await whole(store, "running") == Page(
+        1, 2, None, alive=True, cancel=False, frames=frames(1, 2), meta=META
+    )
+    assert await whole(store, "ended") == Page(
+        1,
+        2,
+        "completed",
+        alive=True,
+        cancel=False,
+        frames=frames(1, 2),
+        meta=META,
+        ended=now - 2,
+    )
+    assert await store.read("expired", 0, 100) is None
+    assert [key async for key in store.keys()] == ["running", "ended"]
+    grant = Grant(1, 2)  # which its writer was given by version 1
+    assert await store.append("running", grant, 2, frames(3, 3)) == Ack(3)
+    assert await opened(store, "running") == Grant(1, 3)
+    with closing(sqlite3.connect(path)) as db:
+
+        async def swept() -> bool:
+            logs = db.execute("SELECT id FROM log").fetchall()
+            return bool(logs == [(1,), (2,)])
+
+        await until(swept)
+        assert db.execute("SELECT DISTINCT log FROM frame").fetchall() == [(1,), (2,)]
+
+
+async def test_is_upgraded_once_by_all_who_come_first(make: Make, path: Path) -> None:
+    await asyncio.to_thread(make_version_1, path, time.time())
+    stores = [make() for _ in range(8)]
+
+    pages = await asyncio.gather(
+        *(whole(store, "running") for store in stores),
+        *(opened(store, "running") for store in stores),
+    )
+
+    assert [page.last for page in pages] == [2] * 16
+
+
+def test_has_the_same_tables_whether_it_was_made_or_upgraded(
+    tmp_path: Path,
+) -> None:
+    made, upgraded = tmp_path / "made.db", tmp_path / "upgraded.db"
+    make_version_1(upgraded, time.time())
+    schemas = []
+    for path in (made, upgraded):
+        with closing(File(str(path), "FULL", 5.0).connect(patient=True)) as db:
+            schemas.append(
+                [
+                    db.execute(f"PRAGMA {what}").fetchall()
+                    for what in (
+                        "table_info(log)",
+                        "table_info(frame)",
+                        "table_info(inbox)",
+                        "index_list(log)",
+                        "user_version",
+                        "application_id",
+                    )
+                ]
+            )
+
+    assert schemas[0] == schemas[1]
+
+
+@pytest.mark.parametrize(
+    ("version", "affected"),
+    [
+        ((3, 6, 23), False),
+        ((3, 7, 0), True),
+        ((3, 40, 1), True),
+        ((3, 44, 5), True),
+        ((3, 44, 6), False),
+        ((3, 45, 0), True),
+        ((3, 50, 6), True),
+        ((3, 50, 7), False),
+        ((3, 51, 2), True),
+        ((3, 51, 3), False),
+        ((3, 53, 0), False),
+    ],
+)
+def test_knows_which_versions_of_sqlite_may_corrupt_a_file(
+    version: tuple[int, ...], affected: bool
+) -> None:
+    assert has_wal_reset_bug(version) is affected
+
+
+@pytest.mark.parametrize(("version", "times"), [((3, 51, 2), 1), ((3, 51, 3), 0)])
+async def test_warns_once_of_such_a_version(
+    make: Make,
+    version: tuple[int, ...],
+    times: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(sqlite_file, "_warned", False)
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
+
+    for n in range(3):
+        await opened(make(), f"k{n}")
+
+    told = [line for line in caplog.messages if "walresetbug" in line]
+    assert len(told) == times
+
+
 # Options
 
 
@@ -742,7 +1613,10 @@ async def test_is_unavailable_while_the_disk_is_full(
         ("sqlite:///data/events.db", "data/events.db"),
         ("sqlite:////var/lib/events.db", "/var/lib/events.db"),
         ("sqlite:///a%20b%3F.db", "a b?.db"),
-        ("sqlite:///events.db?synchronous=normal&busy_timeout=0.5", "events.db"),
+        (
+            "sqlite:///events.db?synchronous=normal&busy_timeout=0.5&max_events=9",
+            "events.db",
+        ),
     ],
 )
 async def test_finds_its_file_by_url(
@@ -762,22 +1636,55 @@ async def test_finds_its_file_by_url(
 
 @pytest.mark.parametrize(
     "url",
-    ["sqlite:", "sqlite://", "sqlite:///", "sqlite://events.db", "sqlite:///a#b.db"],
+    [
+        "sqlite:",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:events.db",
+        "sqlite:/events.db",
+        "sqlite://events.db",
+        "sqlite:///a#b.db",
+    ],
 )
 def test_refuses_a_url_that_names_no_file(url: str) -> None:
-    with pytest.raises(ValueError, match="names no file: write") as caught:
-        SQLiteStore.from_url(url)
+    with pytest.raises(ValueError) as caught:
+        open_store(url)
 
-    assert str(caught.value).startswith(f"{url!r} names no file")
+    assert str(caught.value) == (
+        f'{url!r} names no file: write "sqlite:///events.db" for one in the working '
+        'directory, "sqlite:////var/lib/events.db" for an absolute path'
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://user:secret@host/x",
+        "sqlite://user:sec@secret@host",
+        "sqlite:user:secret@host/x",
+        "sqlite://host/x?password=secret",
+        "sqlite:///events.db?password=secret",
+        "sqlite:///events.db?password=secret#x",
+    ],
+)
+def test_repeats_no_password(url: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        open_store(url)
+
+    assert "secret" not in str(caught.value)
+    assert "sqlite:" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("query", "message"),
     [
         ("synchronous=off", 'synchronous must be "FULL" or "NORMAL", got \'OFF\''),
-        ("busy_timeout=-1", "busy_timeout must be 0 to 3600, got -1.0"),
-        ("busy_timeout=soon", "could not convert string to float: 'soon'"),
-        ("mode=ro", "the options are synchronous and busy_timeout, not mode"),
+        ("busy_timeout=-1", "busy_timeout must be 0 to 3600 seconds, got -1.0"),
+        ("busy_timeout=nan", "busy_timeout must be 0 to 3600 seconds, got nan"),
+        ("busy_timeout=soon", "busy_timeout must be a number, got 'soon'"),
+        ("max_events=3", "max_events must be at least 4, got 3"),
+        ("max_events=1e6", "max_events must be a number, got '1e6'"),
+        ("mode=ro", "options are synchronous, busy_timeout and max_events, not mode"),
     ],
 )
 def test_refuses_an_option_that_it_does_not_know(query: str, message: str) -> None:

@@ -103,6 +103,7 @@ def start() -> Iterator[Callable[[str], Valkey]]:
 # Those that keep the contract as it is now.
 KINDS = [
     "memory",
+    "sqlite",
 ]
 
 
@@ -1093,12 +1094,12 @@ async def test_keeps_the_log_of_a_dead_writer_until_it_can_be_reaped(
 async def test_lets_nobody_write_a_log_whose_time_is_over(
     store: EventStore, pass_time: PassTime
 ) -> None:
-    grant = await store.open("k", writer="w", lease=LEASE, ttl=1.0, meta={})
+    grant = await ended(store)
 
-    await pass_time(LEASE + 1.5)
+    await pass_time(LEASE + TTL + 1)
 
     with pytest.raises(Missing):
-        await store.append("k", grant, 0, frames(1, 1))
+        await store.append("k", grant, 2, frames(3, 3))
 
 
 async def marked(store: EventStore, key: str) -> None:

@@ -6,8 +6,8 @@ reads, which write-ahead logging lets it do while the other commits; it also loo
 what other processes have written, while anybody watches.
 
 Leases are judged by the wall clock of the machine, the one clock that its processes
-share: a clock that is set forward ends leases early, and their writers are fenced. The
-file belongs on a disk of the machine: a network file system does not keep its locks.
+share; ``rules`` make that safe. The file belongs on a disk of the machine: a network
+file system does not keep its locks.
 """
 
 from __future__ import annotations
@@ -21,19 +21,23 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, repeat
+from random import getrandbits
 from time import time
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from asgi_events.exceptions import Busy, Ended, Fenced, Gap
+from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing, StoreError
 from asgi_events.stores import Ack, Grant, Page
-from asgi_events.stores.sqlite_file import File, transaction
+from asgi_events.stores.rules import Suspicion, is_alive, suspect
+from asgi_events.stores.sqlite_file import File
+from asgi_events.stores.sqlite_housekeeping import Housekeeper, forget
 from asgi_events.stores.sqlite_threads import Worker
 from asgi_events.stores.sqlite_watches import Watch, Watches
 
-_SWEEP = 10.0  # seconds between two searches for what is expired
-_SWEPT = 1000  # logs or frames that go at once; requests come before the next ones
+T = TypeVar("T", int, float)
+
 _KEYS = 1000  # keys in one read
+_TRIMMED = 100  # frames, beside twice those appended, that one call takes off a log
 
 
 class SQLiteStore:
@@ -43,11 +47,21 @@ class SQLiteStore:
     another event loop too.
 
     Args:
-        path: The file. It is made when there is none; its directory has to be there.
+        path: The file. It is made when there is none, for this user alone; its
+            directory has to be there.
         synchronous: "FULL" keeps what was acknowledged when the power fails, and costs
             an fsync for each commit; "NORMAL" keeps it when the process dies.
         busy_timeout: Seconds to wait for another process that writes.
+        max_events: Frames kept of each log; beyond it the oldest quarter goes, and who
+            still wants them is given a ``reset``.
+
+    Raises:
+        ValueError: An option is out of its range.
+        StoreError: There is no such directory, or ``path`` is one.
     """
+
+    durable = True
+    settle_time = 0.0
 
     def __init__(
         self,
@@ -55,6 +69,7 @@ class SQLiteStore:
         *,
         synchronous: str = "FULL",
         busy_timeout: float = 5.0,
+        max_events: int = 1_000_000,
     ) -> None:
         if os.fspath(path) == ":memory:":
             raise ValueError('Processes share no ":memory:": use MemoryStore.')
@@ -63,35 +78,54 @@ class SQLiteStore:
                 f'synchronous must be "FULL" or "NORMAL", got {synchronous!r}'
             )
         if not 0 <= busy_timeout < 3600:
-            raise ValueError(f"busy_timeout must be 0 to 3600, got {busy_timeout!r}")
-        self._file = File(os.path.abspath(path), synchronous, busy_timeout)
+            raise ValueError(
+                f"busy_timeout must be 0 to 3600 seconds, got {busy_timeout!r}"
+            )
+        if max_events < 4:
+            raise ValueError(f"max_events must be at least 4, got {max_events!r}")
+        self._max_events = max_events
+        self._file = File(_checked(os.path.abspath(path)), synchronous, busy_timeout)
         self._opened: _Opened | None = None
 
     @classmethod
     def from_url(cls, url: str) -> Self:
         """The store of ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
 
-        ``?synchronous=normal`` and ``&busy_timeout=10`` set the options.
+        ``?synchronous=normal``, ``&busy_timeout=10`` and ``&max_events=100000`` set the
+        options.
 
         Raises:
             ValueError: The URL names no file, or what is no option.
+            StoreError: There is no such directory.
         """
         parts = urlsplit(url)
         path = unquote(parts.path[1:])
-        if parts.netloc or parts.fragment or not path:
+        if not url.startswith("sqlite:///") or parts.fragment or not path:
             raise ValueError(
-                f'{url!r} names no file: write "sqlite:///events.db" for one in the '
-                'working directory, "sqlite:////var/lib/events.db" for an absolute path'
+                f"{_shown(url)!r} names no file: write "
+                '"sqlite:///events.db" for one in the working directory, '
+                '"sqlite:////var/lib/events.db" for an absolute path'
             )
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         synchronous = options.pop("synchronous", "full").upper()
-        busy_timeout = float(options.pop("busy_timeout", 5.0))
+        busy_timeout = _number(float, "busy_timeout", options.pop("busy_timeout", "5"))
+        max_events = _number(int, "max_events", options.pop("max_events", "1000000"))
         if options:
             raise ValueError(
-                f"{url!r}: the options are synchronous and busy_timeout, "
-                f"not {', '.join(options)}"
+                f"{_shown(url)!r}: the options are synchronous, busy_timeout and "
+                f"max_events, not {', '.join(options)}"
             )
-        return cls(path, synchronous=synchronous, busy_timeout=busy_timeout)
+        return cls(
+            path,
+            synchronous=synchronous,
+            busy_timeout=busy_timeout,
+            max_events=max_events,
+        )
+
+    @property
+    def generation(self) -> int:
+        """Grows when the file turns out to be another one than before."""
+        return self._file.generation
 
     async def open(
         self,
@@ -101,8 +135,9 @@ class SQLiteStore:
         lease: float,
         ttl: float,
         meta: Mapping[str, str],
+        after: int = 0,
     ) -> Grant:
-        row = (key, writer, lease, ttl, json.dumps(dict(meta)))
+        row = (key, writer, lease, ttl, json.dumps(dict(meta)), after)
         return await self._writer.submit(lambda db: _open(db, *row))
 
     async def append(
@@ -115,7 +150,8 @@ class SQLiteStore:
         end: str | None = None,
     ) -> Ack:
         return await self._writer.submit(
-            lambda db: _append(db, key, grant, after, frames, end), key
+            lambda db: _append(db, key, grant, after, frames, end, self._max_events),
+            key,
         )
 
     async def renew(self, key: str, grant: Grant) -> Ack:
@@ -180,8 +216,16 @@ class _Opened:
     @classmethod
     def on(cls, file: File) -> _Opened:
         watches = Watches()
+        # A function, so that the clock of this module is the only one.
+        housekeeper = Housekeeper(file.path, lambda: time())
         return cls(
-            Worker(file, "BEGIN IMMEDIATE", idle=_sweep, hint=watches.hint),
+            Worker(
+                file,
+                "BEGIN IMMEDIATE",
+                idle=housekeeper.look,
+                hint=watches.hint,
+                leave=housekeeper.leave,
+            ),
             Worker(file, "BEGIN", idle=watches.look, hint=watches.hint),
             watches,
         )
@@ -191,55 +235,125 @@ class _Opened:
         self.reader.dismiss()
 
 
+def _checked(path: str) -> str:
+    """A path at which there may be a file."""
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        raise StoreError(
+            f"{path} can not be made, there is no directory {directory}: make it, or "
+            "name another file."
+        )
+    if os.path.isdir(path):
+        raise StoreError(f"{path} is a directory: name a file in it.")
+    return path
+
+
+def _shown(url: str) -> str:
+    """A URL without what may be secret."""
+    before, mark, _ = url.partition("?")
+    scheme, colon, rest = before.partition(":")
+    hidden, at, place = rest.rpartition("@")
+    if at:
+        rest = f"{'//' if hidden.startswith('//') else ''}***@{place}"
+    return f"{scheme}{colon}{rest}{'?...' if mark else ''}"
+
+
+def _number(kind: type[T], option: str, text: str) -> T:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{option} must be a number, got {text!r}") from None
+
+
 class _Log(NamedTuple):
     id: int
     writer: str
     epoch: int
-    alive_until: float
+    lease: float
+    ttl: float
+    sign: float
+    suspected: float | None
+    asked: float | None
     watched_until: float
+    first: int
     last: int
     end: str | None
+    ended: float | None
+    due: float
     cancel: int
     meta: str
 
+    def is_over(self, now: float) -> bool:
+        """Whether its time is over; that of a log that runs never is."""
+        return self.end is not None and self.due <= now
 
-_FIND = """
-SELECT id, writer, epoch, alive_until, watched_until, last, "end", cancel, meta
-FROM log WHERE key = ? AND alive_until + ttl > ?
+    def ack(self, last: int, now: float) -> Ack:
+        return Ack(last, bool(self.cancel), now < self.watched_until)
+
+
+_FIND = f"""
+SELECT {", ".join(f'"{column}"' for column in _Log._fields)} FROM log WHERE key = ?
 """
 
 
 def _find(db: sqlite3.Connection, key: str, now: float) -> _Log | None:
-    row = db.execute(_FIND, (key, now)).fetchone()
-    return row and _Log._make(row)
+    row = db.execute(_FIND, (key,)).fetchone()
+    if row is None:
+        return None
+    log = _Log._make(row)
+    return None if log.is_over(now) else log
 
 
 def _writable(db: sqlite3.Connection, key: str, grant: Grant, now: float) -> _Log:
     log = _find(db, key, now)
-    if log is None or log.epoch != grant.epoch:
-        raise Fenced(f"The log {key!r} is another writer's, or was deleted.")
+    if log is None:
+        raise Missing(
+            f"There is no log {key!r}: it has expired, was deleted, or its file was "
+            "replaced."
+        )
+    if log.epoch != grant.epoch:
+        raise Fenced(f"The log {key!r} is another writer's.")
     return log
 
 
 def _open(
-    db: sqlite3.Connection, key: str, writer: str, lease: float, ttl: float, meta: str
+    db: sqlite3.Connection,
+    key: str,
+    writer: str,
+    lease: float,
+    ttl: float,
+    meta: str,
+    after: int,
 ) -> Grant:
     now = time()
     log = _find(db, key, now)
     if log is None:
-        _delete(db, key)  # an expired one that the sweep has not found yet
+        _delete(db, key)  # an expired one that the housekeeper has not found yet
+        epoch = getrandbits(48)  # a deleted log's writer does not write its successor
         db.execute(
-            "INSERT INTO log (key, writer, lease, ttl, alive_until, meta) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (key, writer, lease, ttl, now + lease, meta),
+            "INSERT INTO log "
+            "(key, writer, epoch, lease, ttl, sign, due, first, last, meta) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                writer,
+                epoch,
+                lease,
+                ttl,
+                now,
+                now + lease + ttl,
+                after + 1,
+                after,
+                meta,
+            ),
         )
-        return Grant(1, 0)
+        return Grant(epoch, after)
     if log.end is not None:
         raise Ended(f"The log {key!r} has ended.")
     if log.writer != writer:
         # Nobody goes on where a dead writer stopped: its log is reaped.
         raise Busy(f"The log {key!r} is written by {log.writer!r}.")
-    _store(db, log, (), None, now)
+    _hear(db, key, log, now)
     return Grant(log.epoch, log.last)
 
 
@@ -250,18 +364,20 @@ def _append(
     after: int,
     frames: Sequence[bytes],
     end: str | None,
+    max_events: int,
 ) -> Ack:
     now = time()
     log = _writable(db, key, grant, now)
     known = log.last - after
     if log.end is not None:
         if end == log.end and known == len(frames):
-            return _ack(log, log.last, now)
+            return log.ack(log.last, now)
         raise Ended(f"The log {key!r} has ended.")
     if known < 0:
         raise Gap(log.last)
-    last = _store(db, log, frames[known:], end, now)
-    return _ack(log, last, now)
+    last = _store(db, key, log, frames[known:], end, now)
+    _trim(db, log, last, max_events)
+    return log.ack(last, now)
 
 
 def _renew(db: sqlite3.Connection, key: str, grant: Grant) -> Ack:
@@ -269,7 +385,8 @@ def _renew(db: sqlite3.Connection, key: str, grant: Grant) -> Ack:
     log = _writable(db, key, grant, now)
     if log.end is not None:
         raise Ended(f"The log {key!r} has ended.")
-    return _ack(log, _store(db, log, (), None, now), now)
+    _hear(db, key, log, now)
+    return log.ack(log.last, now)
 
 
 def _reap(db: sqlite3.Connection, key: str, after: int, frame: bytes, end: str) -> bool:
@@ -277,45 +394,93 @@ def _reap(db: sqlite3.Connection, key: str, after: int, frame: bytes, end: str) 
     log = _find(db, key, now)
     if log is None or log.end is not None or log.last != after:
         return False
-    if now < log.alive_until:
+    if is_alive(now, log.sign, log.lease):
         return False
-    db.execute("UPDATE log SET epoch = epoch + 1 WHERE id = ?", (log.id,))
-    _store(db, log, (frame,), end, now)
-    return True
+    suspicion = None
+    if log.suspected is not None and log.asked is not None:
+        suspicion = Suspicion(log.suspected, log.asked)
+    suspicion, is_dead = suspect(now, log.lease, suspicion)
+    if is_dead:
+        db.execute("UPDATE log SET epoch = epoch + 1 WHERE id = ?", (log.id,))
+        _store(db, key, log, (frame,), end, now)
+        return True
+    db.execute(
+        "UPDATE log SET suspected = ?, asked = ? WHERE id = ?", (*suspicion, log.id)
+    )
+    _ask_writer(db, key, log)
+    return False
 
 
 def _store(
     db: sqlite3.Connection,
+    key: str,
     log: _Log,
     frames: Sequence[bytes],
     end: str | None,
     now: float,
 ) -> int:
-    """Number and keep frames, and renew the lease; the number of the newest."""
+    """Number and keep frames, which is a sign of life; the number of the newest."""
     if frames:
         db.executemany(
             "INSERT INTO frame VALUES (?, ?, ?)",
             zip(repeat(log.id), count(log.last + 1), frames, strict=False),
         )
     last = log.last + len(frames)
-    db.execute(
-        'UPDATE log SET last = ?, "end" = ?, alive_until = ? + lease WHERE id = ?',
-        (last, end, now, log.id),
-    )
+    if end is None:
+        db.execute(
+            "UPDATE log SET last = ?, sign = ? WHERE id = ?", (last, now, log.id)
+        )
+    else:
+        db.execute(
+            'UPDATE log SET last = ?, sign = ?, "end" = ?, ended = ?, due = ? '
+            "WHERE id = ?",
+            (last, now, end, now, now + log.lease + log.ttl, log.id),
+        )
+    _answered(db, key, log)
     return last
 
 
-def _ack(log: _Log, last: int, now: float) -> Ack:
-    return Ack(last, bool(log.cancel), now < log.watched_until)
+def _hear(db: sqlite3.Connection, key: str, log: _Log, now: float) -> None:
+    """Take a sign of life."""
+    db.execute("UPDATE log SET sign = ? WHERE id = ?", (now, log.id))
+    _answered(db, key, log)
+
+
+def _ask_writer(db: sqlite3.Connection, key: str, log: _Log) -> None:
+    """Have the writer give a sign of life, and hear what it is asked for."""
+    db.execute("INSERT OR IGNORE INTO inbox VALUES (?, ?)", (log.writer, key))
+
+
+def _answered(db: sqlite3.Connection, key: str, log: _Log) -> None:
+    """Have the writer asked no more: it has given a sign of life, or the log ended."""
+    if log.suspected is None and not log.cancel:
+        return  # it was not asked
+    db.execute("UPDATE log SET suspected = NULL, asked = NULL WHERE id = ?", (log.id,))
+    db.execute("DELETE FROM inbox WHERE writer = ? AND key = ?", (log.writer, key))
+
+
+def _trim(db: sqlite3.Connection, log: _Log, last: int, max_events: int) -> None:
+    """Let the oldest quarter go when there are too many; in parts, with later calls."""
+    first = log.first
+    while last - first + 1 > max_events:
+        first += max((last - first + 1) // 4, 1)
+    if first != log.first:
+        db.execute("UPDATE log SET first = ? WHERE id = ?", (first, log.id))
+    if first > 1:
+        db.execute(
+            "DELETE FROM frame WHERE log = ? AND seq < min(?, "
+            "? + (SELECT min(seq) FROM frame WHERE log = ?))",
+            (log.id, first, _TRIMMED + 2 * (last - log.last), log.id),
+        )
 
 
 def _cancel(db: sqlite3.Connection, key: str) -> bool:
-    changed = db.execute(
-        'UPDATE log SET cancel = 1 WHERE key = ? AND "end" IS NULL '
-        "AND alive_until + ttl > ?",
-        (key, time()),
-    )
-    return changed.rowcount == 1
+    log = _find(db, key, time())
+    if log is None or log.end is not None:
+        return False
+    db.execute("UPDATE log SET cancel = 1 WHERE id = ?", (log.id,))
+    _ask_writer(db, key, log)
+    return True
 
 
 def _attend(db: sqlite3.Connection, key: str, seconds: float) -> None:
@@ -330,14 +495,16 @@ def _read(db: sqlite3.Connection, key: str, after: int, limit: int) -> Page | No
     log = _find(db, key, now)
     if log is None:
         return None
+    first = max(after + 1, log.first)
     return Page(
-        first=max(after, 0) + 1,
+        first=first,
         last=log.last,
         end=log.end,
-        alive=log.end is not None or now < log.alive_until,
+        alive=log.end is not None or is_alive(now, log.sign, log.lease),
         cancel=bool(log.cancel),
-        frames=_frames(db, log.id, after, limit) if limit > 0 else [],
+        frames=_frames(db, log.id, first - 1, limit) if limit > 0 else [],
         meta=json.loads(log.meta),
+        ended=log.ended,
     )
 
 
@@ -358,31 +525,13 @@ def _frames(db: sqlite3.Connection, id: int, after: int, limit: int) -> list[byt
 def _keys(db: sqlite3.Connection, after: int) -> list[tuple[int, str]]:
     return db.execute(
         "SELECT id, key FROM log WHERE id > ? AND key IS NOT NULL "
-        "AND alive_until + ttl > ? ORDER BY id LIMIT ?",
+        'AND ("end" IS NULL OR due > ?) ORDER BY id LIMIT ?',
         (after, time(), _KEYS),
     ).fetchall()
 
 
 def _delete(db: sqlite3.Connection, key: str) -> None:
-    db.execute("UPDATE log SET key = NULL WHERE key = ?", (key,))
-
-
-def _sweep(db: sqlite3.Connection) -> float:
-    """Delete a part of what is expired; the seconds until the next part."""
-    with transaction(db, "BEGIN IMMEDIATE"):
-        db.execute(
-            "UPDATE log SET key = NULL WHERE id IN (SELECT id FROM log "
-            "WHERE key IS NOT NULL AND alive_until + ttl <= ? LIMIT ?)",
-            (time(), _SWEPT),
-        )
-        log = db.execute("SELECT id FROM log WHERE key IS NULL LIMIT 1").fetchone()
-        if log is None:
-            return _SWEEP
-        deleted = db.execute(
-            "DELETE FROM frame WHERE log = ? AND seq < ? + "
-            "(SELECT min(seq) FROM frame WHERE log = ?)",
-            (*log, _SWEPT, *log),
-        )
-        if deleted.rowcount < _SWEPT:
-            db.execute("DELETE FROM log WHERE id = ?", log)
-        return 0.0
+    row = db.execute("SELECT id, writer FROM log WHERE key = ?", (key,)).fetchone()
+    if row is not None:
+        id, writer = row
+        forget(db, id, writer, key)

@@ -5,6 +5,10 @@ looked for, often while they write, and not at all while nobody watches: one PRA
 whether anything has changed, and only then all watched logs are compared with how they
 stood. A log is noted when it is added, before its first read, so that no change between
 the two is missed.
+
+Of the logs that are written here nothing is compared. What is asked of their writers
+stands in the table ``inbox``, which is empty most of the time. Rows stay there, and are
+hinted at again, until the writer has given the sign of life that they ask for.
 """
 
 import asyncio
@@ -31,6 +35,7 @@ class Watches:
         self.lock = Lock()
         self.all: set[Watch] = set()
         self._seen: dict[str, object] = {}  # this and what follows is the reader's
+        self._db: sqlite3.Connection | None = None
         self._version: int | None = None
         self._quiet_at = 0.0
 
@@ -46,29 +51,46 @@ class Watches:
         """See how a log stands before it is read for the first time."""
         self._seen.setdefault(key, _states(db, {key}).get(key))
 
+    def look_again(self, db: sqlite3.Connection) -> None:
+        """Look next time even if nothing has changed."""
+        self._version = None
+
     def look(self, db: sqlite3.Connection) -> float | None:
         """Hint at what another connection has changed; the seconds to the next look."""
         with self.lock:
             keys = set().union(*(watch.keys for watch in self.all))
-        if not keys:
+            writers = set().union(*(watch.writers for watch in self.all))
+        if not keys and not writers:
             return None
         began = monotonic()
         (version,) = db.execute("PRAGMA data_version").fetchone()
-        if version == self._version:
-            return _POLL if began < self._quiet_at else _POLL_QUIET
-        states = _states(db, keys)
+        if db is self._db and version == self._version:
+            return _POLL if keys and began < self._quiet_at else _POLL_QUIET
+        if writers:
+            self._hint_writers(_asked(db, writers))
+        states = _states(db, keys) if keys else {}
         seen, self._seen = self._seen, {key: states.get(key) for key in keys}
         self.hint({key for key in keys & seen.keys() if seen[key] != states.get(key)})
-        self._version = version
+        self._db, self._version = db, version
         self._quiet_at = began + _QUIET
+        if not keys:
+            return _POLL_QUIET
         # Very many logs take their time, but at most a fifth of a processor.
         return max(_POLL, 4 * (monotonic() - began))
+
+    def _hint_writers(self, asked: list[tuple[str, str]]) -> None:
+        for writer, key in asked:
+            with self.lock:
+                watches = [watch for watch in self.all if writer in watch.writers]
+            for watch in watches:
+                call_soon(watch.loop, watch.hint, {key})
 
 
 class Watch:
     def __init__(self, watches: Watches, reader: Worker) -> None:
         self.loop = asyncio.get_running_loop()
         self.keys: set[str] = set()
+        self.writers: set[str] = set()
         self._watches = watches
         self._reader = reader
         self._hints = HintSet()
@@ -85,6 +107,12 @@ class Watch:
         with self._watches.lock:
             self.keys.discard(key)
 
+    def add_writer(self, writer: str) -> None:
+        with self._watches.lock:
+            self.writers.add(writer)
+        looking = self._reader.submit(self._watches.look_again)
+        looking.add_done_callback(_ignore_error)
+
     def hint(self, keys: set[str]) -> None:
         self._hints.add(*keys)
 
@@ -99,6 +127,15 @@ class Watch:
 def _ignore_error(future: asyncio.Future[None]) -> None:
     if not future.cancelled():
         future.exception()
+
+
+def _asked(db: sqlite3.Connection, writers: set[str]) -> list[tuple[str, str]]:
+    """Of which logs something is asked of their writers."""
+    return db.execute(
+        "SELECT writer, key FROM inbox "
+        "WHERE writer IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(writers)),),
+    ).fetchall()
 
 
 def _states(db: sqlite3.Connection, keys: set[str]) -> dict[str, object]:

@@ -1,0 +1,70 @@
+"""The tables of a ``SQLiteStore``, and how they came to be: one step for each version.
+
+A new file takes all steps, an older one those it has not taken. So both have the same
+tables, and a file never has to be converted by hand.
+"""
+
+import sqlite3
+
+APPLICATION_ID = 0x61736765  # "asge": by this a file is known as ours
+
+# A log that is deleted loses its key at once, its frames by and by.
+_LOGS = """
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY,
+    key TEXT UNIQUE,
+    writer TEXT NOT NULL,
+    epoch INTEGER NOT NULL DEFAULT 1,
+    lease REAL NOT NULL,
+    ttl REAL NOT NULL,
+    alive_until REAL NOT NULL,
+    watched_until REAL NOT NULL DEFAULT 0,
+    last INTEGER NOT NULL DEFAULT 0,
+    "end" TEXT,
+    cancel INTEGER NOT NULL DEFAULT 0,
+    meta TEXT NOT NULL
+);
+CREATE TABLE frame (
+    log INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    frame BLOB NOT NULL,
+    PRIMARY KEY (log, seq)
+) WITHOUT ROWID
+"""
+# ``sign`` is the writer's last sign of life; ``suspected`` and ``asked`` are the two
+# moments of ``rules.Suspicion``; frames before ``first`` are gone. At ``due`` the
+# housekeeper looks at a log: when it expires, if it has ended by then, and at once when
+# it was deleted. What a writer does not change costs it nothing, so ``due`` stands
+# still while a log is written.
+_HOUSEKEEPING = """
+ALTER TABLE log RENAME COLUMN alive_until TO sign;
+ALTER TABLE log ADD COLUMN first INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE log ADD COLUMN ended REAL;
+ALTER TABLE log ADD COLUMN suspected REAL;
+ALTER TABLE log ADD COLUMN asked REAL;
+ALTER TABLE log ADD COLUMN due REAL NOT NULL DEFAULT 0;
+UPDATE log SET
+    sign = sign - lease,
+    ended = CASE WHEN "end" IS NOT NULL THEN sign - lease END,
+    due = CASE WHEN key IS NOT NULL THEN sign + ttl ELSE 0 END;
+CREATE INDEX log_due ON log (due);
+CREATE TABLE inbox (
+    writer TEXT NOT NULL,
+    key TEXT NOT NULL,
+    PRIMARY KEY (writer, key)
+) WITHOUT ROWID;
+CREATE TABLE housekeeper (name TEXT NOT NULL, heard REAL NOT NULL);
+INSERT INTO housekeeper VALUES ('', 0)
+"""
+_STEPS = (_LOGS, _HOUSEKEEPING)
+
+VERSION = len(_STEPS)
+
+
+def upgrade(db: sqlite3.Connection, version: int) -> None:
+    """Take the steps after ``version``, within a transaction."""
+    for step in _STEPS[version:]:
+        for statement in step.split(";"):
+            db.execute(statement)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {VERSION}")
