@@ -19,7 +19,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, expect
 from asgi_events.cli import _default_store, main
 from asgi_events.demo import Demo
 from asgi_events.sse import Decoder
-from tests.asgi import call, data
+from tests.asgi import Connection, call, data
 from tests.browsers import chromium
 from tests.servers import TIMEOUT, Server
 
@@ -169,6 +169,18 @@ async def test_answers_the_page_with_a_strict_policy(tree: Path) -> None:
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'self';")
     assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"root_path": None}, {"path": "/\ud800", "raw_path": None}],
+    ids=["root_path", "surrogate"],
+)
+async def test_answers_a_scope_that_no_server_sends(tree: Path, odd: Any) -> None:
+    async with Connection(Demo(tree), "GET", "/nope") as c:
+        c.scope.update(odd)
+        await c.end()
+    assert c.status == 404
 
 
 @pytest.mark.parametrize("path", ["/static/../survey.py", "/static/x", "/static"])

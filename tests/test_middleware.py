@@ -196,6 +196,23 @@ async def test_serves_its_prefix_below_a_root_path(wrap: Wrap) -> None:
     assert app.scopes == []
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"root_path": None},
+        {"path": "/events/\ud800", "raw_path": None},
+        {"path": "/events/count", "raw_path": b"/\xff/\\/events/count"},
+        {"headers": [(b"host", b"\xff")]},
+    ],
+    ids=["root_path", "surrogate", "raw_path", "host"],
+)
+async def test_answers_a_scope_that_no_server_sends(wrap: Wrap, odd: Any) -> None:
+    async with Connection(wrap(App()), "POST", "/events/count") as c:
+        c.scope.update(odd)
+        await c.end()
+    assert c.status in (202, 404)
+
+
 async def test_answers_an_unknown_path_below_its_prefix_itself(wrap: Wrap) -> None:
     app = App()
     c = await call(wrap(app), "GET", "/events/nope")
