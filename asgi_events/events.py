@@ -138,12 +138,20 @@ class ProgressEvent(Event):
 
 
 class TerminalEvent(BaseModel):
-    """The last event of every stream, exactly once."""
+    """The last event of every stream, exactly once.
+
+    Attributes:
+        message: What is shown to people.
+        address: Empty: it is about the whole execution.
+        timestamp: When the execution ended; of ``lost``, when that was found out.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     event_type: EventType
     message: str
+    address: str = ""
+    timestamp: datetime = Field(default_factory=_now)
 
     @model_serializer(mode="wrap")
     def _leave_out_none(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +15,11 @@ from asgi_events.sse import Decoder, ServerSentEvent
 from asgi_events.types import ASGIApp
 
 TIMEOUT = 10.0  # of every wait: a test that waits this long has failed
+
+TERMINAL = {"complete", "error", "cancelled", "lost"}
+
+PLACE = b'"address":"","timestamp":"2026-01-02T03:04:05Z"'
+"""What terminal events have beside what they say, under ``fixed_time``."""
 
 
 class Connection:
@@ -230,8 +236,18 @@ def to_json(value: Any) -> bytes:
 
 
 def data(events: list[ServerSentEvent]) -> list[Any]:
-    """The JSON of unnamed events."""
-    return [json.loads(e.data) for e in events if e.event is None and e.data]
+    """The JSON of unnamed events, without the place of the terminal one."""
+    return [
+        without_place(json.loads(e.data)) for e in events if e.event is None and e.data
+    ]
+
+
+def without_place(event: Any) -> Any:
+    """A terminal event without its address and time, after a look at both."""
+    if isinstance(event, dict) and event.get("event_type") in TERMINAL:
+        assert event.pop("address") == ""
+        assert datetime.fromisoformat(event.pop("timestamp")).tzinfo is not None
+    return event
 
 
 def kinds(events: list[ServerSentEvent]) -> list[str]:

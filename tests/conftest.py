@@ -3,10 +3,12 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from datetime import datetime, tzinfo
 
 import pytest
 
 from asgi_events.stores.sqlite_file import warn_of_the_wal_reset_bug
+from asgi_events import events
 
 
 def pytest_collection_finish() -> None:
@@ -15,6 +17,18 @@ def pytest_collection_finish() -> None:
     warn_of_the_wal_reset_bug()
     gc.collect()
     gc.freeze()
+
+
+class _FixedTime(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "_FixedTime":
+        return cls(2026, 1, 2, 3, 4, 5, tzinfo=tz)
+
+
+@pytest.fixture
+def fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All events have the same timestamp, so that a test can compare whole frames."""
+    monkeypatch.setattr(events, "datetime", _FixedTime)
 
 
 @pytest.fixture(autouse=True)

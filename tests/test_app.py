@@ -18,7 +18,9 @@ from asgi_events.exceptions import Forbidden, Unauthorized, Unavailable
 from asgi_events.execution import Execution
 from asgi_events.stores import Grant
 from asgi_events.stores.memory import MemoryStore
-from tests.asgi import TIMEOUT, Connection, call, data, kinds
+from tests.asgi import PLACE, TIMEOUT, Connection, call, data, kinds
+
+pytestmark = pytest.mark.usefixtures("fixed_time")
 
 Make = Callable[..., EventsApp]
 
@@ -259,7 +261,7 @@ async def test_starts_and_streams_when_the_client_accepts_a_stream(make: Make) -
     assert len(frames) == 10
     assert frames[-1] == (
         b'data: {"event_type":"complete","message":"Execution completed '
-        b'successfully","result":7}\nid: %b:10\n\n' % execution.id.encode()
+        b'successfully",%b,"result":7}\nid: %b:10\n\n' % (PLACE, execution.id.encode())
     )
 
 

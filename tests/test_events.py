@@ -129,35 +129,56 @@ MODELS: list[Any] = [
         id="failed call",
     ),
     pytest.param(
-        CompleteEvent(),
-        {"event_type": "complete", "message": "Execution completed successfully"},
-        id="complete",
-    ),
-    pytest.param(
-        CompleteEvent(cache_stats={"hits": 0, "of": None}, result=False),
+        CompleteEvent(timestamp=NOON),
         {
             "event_type": "complete",
             "message": "Execution completed successfully",
+            "address": "",
+            "timestamp": "2026-01-02T12:00:00Z",
+        },
+        id="complete",
+    ),
+    pytest.param(
+        CompleteEvent(
+            timestamp=NOON, cache_stats={"hits": 0, "of": None}, result=False
+        ),
+        {
+            "event_type": "complete",
+            "message": "Execution completed successfully",
+            "address": "",
+            "timestamp": "2026-01-02T12:00:00Z",
             "cache_stats": {"hits": 0, "of": None},
             "result": False,
         },
         id="complete with everything",
     ),
     pytest.param(
-        ErrorEvent(message="boom"),
-        {"event_type": "error", "message": "boom"},
+        ErrorEvent(timestamp=NOON, message="boom"),
+        {
+            "event_type": "error",
+            "message": "boom",
+            "address": "",
+            "timestamp": "2026-01-02T12:00:00Z",
+        },
         id="error",
     ),
     pytest.param(
-        CancelledEvent(),
-        {"event_type": "cancelled", "message": "Execution cancelled"},
+        CancelledEvent(timestamp=NOON),
+        {
+            "event_type": "cancelled",
+            "message": "Execution cancelled",
+            "address": "",
+            "timestamp": "2026-01-02T12:00:00Z",
+        },
         id="cancelled",
     ),
     pytest.param(
-        LostEvent(),
+        LostEvent(timestamp=NOON),
         {
             "event_type": "lost",
             "message": "The process that ran this execution died",
+            "address": "",
+            "timestamp": "2026-01-02T12:00:00Z",
         },
         id="lost",
     ),
@@ -215,8 +236,9 @@ def test_starts_a_terminal_event_as_clients_look_for_it(event: BaseModel) -> Non
 
 
 def test_writes_the_contract_s_complete_event_to_the_byte() -> None:
-    assert encode_json(CompleteEvent()) == (
-        b'{"event_type":"complete","message":"Execution completed successfully"}'
+    assert encode_json(CompleteEvent(timestamp=NOON)) == (
+        b'{"event_type":"complete","message":"Execution completed successfully",'
+        b'"address":"","timestamp":"2026-01-02T12:00:00Z"}'
     )
 
 

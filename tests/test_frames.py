@@ -18,7 +18,9 @@ from asgi_events.frames import (
     goodbye,
 )
 from asgi_events.sse import MAX_CHUNK, Decoder, ServerSentEvent
-from tests.asgi import TIMEOUT
+from tests.asgi import PLACE, TIMEOUT, without_place
+
+pytestmark = pytest.mark.usefixtures("fixed_time")
 
 
 class Point(BaseModel):
@@ -331,8 +333,9 @@ async def test_gives_what_came_before_an_error_then_the_error(
     body = b"".join(await read(source))
 
     said = "The stream failed." if error_message is None else "Sorry: secret"
-    assert body == b'data: a\n\ndata: {"event_type":"error","message":"%b"}\n\n' % (
-        said.encode()
+    assert body == b'data: a\n\ndata: {"event_type":"error","message":"%b",%b}\n\n' % (
+        said.encode(),
+        PLACE,
     )
     (record,) = caplog.records
     assert record.getMessage() == "The iterable of an event stream failed."
@@ -356,7 +359,7 @@ async def test_ends_in_a_neutral_error_when_the_hook_fails(
 
     (block,) = await read(source)
 
-    assert json.loads(block.removeprefix(b"data: ")) == {
+    assert without_place(json.loads(block.removeprefix(b"data: "))) == {
         "event_type": "error",
         "message": "The stream failed.",
     }
@@ -373,7 +376,8 @@ async def test_ends_in_an_error_at_an_item_of_the_wrong_type(
 
     assert body == (
         b'data: a\n\ndata: {"event_type":"error","message":"An event stream takes '
-        b'ServerSentEvent, pydantic models, dict, str or bytes, got int."}\n\n'
+        b'ServerSentEvent, pydantic models, dict, str or bytes, got int.",%b}\n\n'
+        % PLACE
     )
     await settle()
     assert producer.life == ["started", "finally", "cleaned up"]

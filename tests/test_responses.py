@@ -16,7 +16,9 @@ from asgi_events.frames import FrameSource
 from asgi_events.log import Log
 from asgi_events.sse import KEEP_ALIVE, MAX_CHUNK, STREAM_START
 from asgi_events.types import ASGIApp, Receive, Scope, Send
-from tests.asgi import TIMEOUT, Connection, call
+from tests.asgi import PLACE, TIMEOUT, Connection, call
+
+pytestmark = pytest.mark.usefixtures("fixed_time")
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -716,7 +718,7 @@ async def test_sends_the_events_before_an_error_then_says_so(
     assert c.messages[-1] == END
     assert c.body == (
         b": stream-start\ndata: a\n\ndata: b\n\n"
-        b'data: {"event_type":"error","message":"%b"}\n\n' % said.encode()
+        b'data: {"event_type":"error","message":"%b",%b}\n\n' % (said.encode(), PLACE)
     )
     assert content.life == CLEANED_UP
     (record,) = caplog.records
@@ -730,7 +732,7 @@ async def test_says_so_when_an_item_is_of_the_wrong_type(
 
     assert c.body == (
         b": stream-start\ndata: a\n\n"
-        b'data: {"event_type":"error","message":"The stream failed."}\n\n'
+        b'data: {"event_type":"error","message":"The stream failed.",%b}\n\n' % PLACE
     )
     assert c.ended
     (record,) = caplog.records

@@ -36,12 +36,23 @@ from asgi_events.sse import KEEP_ALIVE, STREAM_START, Decoder
 from asgi_events.streamer import EventStream
 from asgi_events.types import ASGIApp, Receive, Scope, Send
 from asgi_events.wheel import Tick, Timer, Wheel
-from tests.asgi import TIMEOUT, Connection, call, data
+from tests.asgi import PLACE, TIMEOUT, Connection, call, data, without_place
 
-COMPLETE = (
-    b'data: {"event_type":"complete","message":"Execution completed successfully"}\n\n'
-)
-CANCELLED = b'data: {"event_type":"cancelled","message":"Execution cancelled"}\n\n'
+
+def terminal(kind: bytes, message: bytes, more: bytes = b"") -> bytes:
+    """The frame of a terminal event."""
+    return b'data: {"event_type":"%b","message":"%b",%b%b}\n\n' % (
+        kind,
+        message,
+        PLACE,
+        more,
+    )
+
+
+COMPLETE = terminal(b"complete", b"Execution completed successfully")
+CANCELLED = terminal(b"cancelled", b"Execution cancelled")
+
+pytestmark = pytest.mark.usefixtures("fixed_time")
 
 
 class Number(BaseModel):
@@ -157,9 +168,10 @@ def contract(bus: EventBus) -> tuple[EventStreamer, asyncio.Task[Any], Any]:
     return streamer, execution_task, cache_backend
 
 
-CONTRACT_END = (
-    b'data: {"event_type":"complete","message":"Execution completed successfully",'
-    b'"cache_stats":{"hits":2,"misses":1}}\n\n'
+CONTRACT_END = terminal(
+    b"complete",
+    b"Execution completed successfully",
+    b',"cache_stats":{"hits":2,"misses":1}',
 )
 
 
@@ -487,7 +499,7 @@ async def test_completes_with_the_stats_of_the_cache(cache: Cache, stats: Any) -
     body = await read(streamer.stream(execution_task=job.task, cache_backend=cache))
 
     (event,) = Decoder().feed(body)
-    assert json.loads(event.data or "") == {
+    assert without_place(json.loads(event.data or "")) == {
         "event_type": "complete",
         "message": "Execution completed successfully",
         "cache_stats": stats,
@@ -545,7 +557,7 @@ async def test_includes_the_result_when_asked_to(result: Any, written: Any) -> N
     body = await read(told.stream(execution_task=task))
 
     (event,) = Decoder().feed(body)
-    assert json.loads(event.data or "") == {
+    assert without_place(json.loads(event.data or "")) == {
         "event_type": "complete",
         "message": "Execution completed successfully",
         "result": written,
@@ -602,9 +614,7 @@ async def test_tells_of_an_error_what_the_hook_says() -> None:
 
     body = await read(streamer.stream(execution_task=task))
 
-    assert body == (
-        STREAM_START + b'data: {"event_type":"error","message":"ValueError"}\n\n'
-    )
+    assert body == (STREAM_START + terminal(b"error", b"ValueError"))
 
 
 class Speechless(Exception):
@@ -658,8 +668,7 @@ async def test_says_why_the_execution_was_cancelled() -> None:
     job.task.cancel()
 
     assert await read(streamer.stream(execution_task=job.task)) == (
-        STREAM_START
-        + b'data: {"event_type":"cancelled","message":"The quota is used up"}\n\n'
+        STREAM_START + terminal(b"cancelled", b"The quota is used up")
     )
 
 
@@ -669,7 +678,7 @@ async def test_says_why_the_execution_was_cancelled() -> None:
         pytest.param(lambda f: f.set_result(1), COMPLETE, id="result"),
         pytest.param(
             lambda f: f.set_exception(ValueError("it broke")),
-            b'data: {"event_type":"error","message":"it broke"}\n\n',
+            terminal(b"error", b"it broke"),
             id="exception",
         ),
         pytest.param(lambda f: f.cancel(), CANCELLED, id="cancelled"),
@@ -1417,7 +1426,4 @@ async def test_ends_although_its_cache_statistics_never_come(
 
     body = await asyncio.wait_for(read(stream), 5)
 
-    assert body == STREAM_START + (
-        b'data: {"event_type":"complete",'
-        b'"message":"Execution completed successfully"}\n\n'
-    )
+    assert body == STREAM_START + COMPLETE
