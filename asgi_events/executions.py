@@ -391,11 +391,11 @@ class Executions:
         if execution is None:
             execution = self._remote[id] = self._make_remote(id, page)
         execution.log.known = max(execution.log.known, page.last)
-        if page.ended is not None and execution.ended is None:
-            execution.ended = datetime.fromtimestamp(page.ended, UTC)
         if not execution.viewers and page.last > execution.log.last:
             execution.log.skip_to(page.last + 1)
             execution.log.extend([], end=page.end)
+        if page.ended is not None and execution.log.end is not None:
+            execution.ended = datetime.fromtimestamp(page.ended, UTC)
         return execution
 
     @contextmanager

@@ -8,7 +8,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -1794,3 +1794,31 @@ async def test_resumes_where_the_store_is_further_than_its_follower(
     assert cursor.position == 2
     cursor.close()
     watching.close()
+
+
+class SharedStore(MemoryStore):
+    """A store that lasts, as seen by two processes."""
+
+    durable = True
+
+
+@pytest.mark.parametrize("how", ["completed", "lost"])
+async def test_tells_the_same_end_from_every_process(make: Make, how: str) -> None:
+    store = SharedStore()
+    one, two = make(count, store=store), make(count, store=store)
+    if how == "lost":
+        id = "a-dead-one"
+        meta = {"actor": "count", "created": "2026-01-02T12:00:00+00:00"}
+        meta["fingerprint"] = ""
+        await store.open(id, writer="dead", lease=0.2, ttl=60, meta=meta)
+    else:
+        execution = await one.start("count", {"to": 2})
+        id = execution.id
+    first = await one.get(id)
+    assert await end_of(first) == how
+
+    page = await store.read(id, 0, 1 << 30)
+    assert page is not None and page.ended is not None
+    ended = datetime.fromtimestamp(page.ended, UTC)
+    assert [(await each.get(id)).ended for each in (one, two)] == [ended, ended]
+    assert [str((await each.get(id)).status) for each in (one, two)] == [how, how]
