@@ -3,9 +3,10 @@
 Called inside an execution, an actor publishes when it starts and how it ends, under an
 address of its own. Called anywhere else it is its function and nothing more.
 
-Coroutine functions run as they are. Sync functions run in a thread, several at a time,
-through asgiref. Generators, async or sync, stream: each str they yield is published as
-a text delta, each pydantic model as itself, and their result is the whole text.
+Coroutine functions run as they are. Sync functions run in a thread, ``max_threads`` at
+a time, through asgiref. Generators, async or sync, stream: each str they yield is
+published as a text delta, each pydantic model as itself, and their result is the whole
+text.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ from asgi_events.events import (
 )
 from asgi_events.exceptions import EventTooLarge
 from asgi_events.state import ExecutionState, current
-from asgi_events.threads import threads
+from asgi_events.threads import executor, place, shared
 
 logger = logging.getLogger(__name__)
 
@@ -275,13 +276,14 @@ def _runner(function: Callable[..., Any]) -> _Run:
     if _is(inspect.isgeneratorfunction, function):
         # Not thread-sensitive: sync actors are to run side by side.
         stream_in_thread = sync_to_async(
-            _stream_sync, thread_sensitive=False, executor=threads
+            _stream_sync, thread_sensitive=False, executor=executor
         )
 
         async def run_generator(
             state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
         ) -> Any:
-            return await stream_in_thread(function(*args, **kwargs), state)
+            with place(shared if state is None else state.threads):
+                return await stream_in_thread(function(*args, **kwargs), state)
 
         return run_generator
 
@@ -294,12 +296,13 @@ def _runner(function: Callable[..., Any]) -> _Run:
 
         return run_coroutine
 
-    in_thread = sync_to_async(function, thread_sensitive=False, executor=threads)
+    in_thread = sync_to_async(function, thread_sensitive=False, executor=executor)
 
     async def run_sync(
         state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        return await in_thread(*args, **kwargs)
+        with place(shared if state is None else state.threads):
+            return await in_thread(*args, **kwargs)
 
     return run_sync
 

@@ -19,6 +19,7 @@ from typing import Any, NoReturn, TypeAlias
 from pydantic import BaseModel
 
 from asgi_events.exceptions import EventTooLarge
+from asgi_events.threads import step_aside
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ EventHandler: TypeAlias = Callable[[Any], Awaitable[Any] | Any]
 # A producer that never really waits must not starve the loop. At some 10 us an event
 # this bounds what other requests wait for it to a millisecond.
 _PUBLISHES_PER_YIELD = 64
+
+# A thread that waits longer for room lets another sync actor run in its place.
+_PATIENCE = 1.0  # seconds
 
 
 class Nothing(Coroutine[Any, Any, None]):
@@ -166,9 +170,10 @@ class EventBus:
         published = asyncio.run_coroutine_threadsafe(self._carried(event), self._loop)
         while True:
             try:
-                published.result(timeout=1.0)
+                published.result(timeout=_PATIENCE)
                 return NOTHING
             except TimeoutError:  # a full log may take long; a stopped loop is for ever
+                step_aside()
                 if not self._loop.is_running():
                     published.cancel()
                     raise RuntimeError(

@@ -62,6 +62,7 @@ from asgi_events.signals import SignalChain
 from asgi_events.state import ExecutionState
 from asgi_events.stores import EventStore, InMemory, Page, open_store
 from asgi_events.streamer import EventStreamer
+from asgi_events.threads import MAX_THREADS, Threads
 from asgi_events.types import ASGIApp, Headers, Receive, Scope, Send
 from asgi_events.wheel import Timer, wheel
 
@@ -96,6 +97,7 @@ class ExecutionsOptions(TypedDict, total=False):
     max_viewers: int | None
     max_executions_per_owner: int | None
     max_viewers_per_owner: int | None
+    max_threads: int | None
     max_events: int
     max_bytes: int
     max_retained_bytes: int
@@ -135,6 +137,9 @@ class Executions:
         max_executions_per_owner: How many of each owner may run; None for any number.
             What has no owner is not counted.
         max_viewers_per_owner: How many may watch in the name of each owner, likewise.
+        max_threads: How many sync actors may run at a time; the others wait. What a
+            sync actor calls may run in its place, so nested calls wait for nobody.
+            None for any number.
         max_events: Frames of each execution that wait to be stored, and that are held
             at hand for its viewers.
         max_bytes: Bytes of such frames.
@@ -178,6 +183,7 @@ class Executions:
         max_viewers: int | None = 10_000,
         max_executions_per_owner: int | None = None,
         max_viewers_per_owner: int | None = None,
+        max_threads: int | None = MAX_THREADS,
         max_events: int = 10_000,
         max_bytes: int = 16 * 1024 * 1024,
         max_retained_bytes: int = 256 * 1024 * 1024,
@@ -206,6 +212,7 @@ class Executions:
             max_viewers=max_viewers,
             max_executions_per_owner=max_executions_per_owner,
             max_viewers_per_owner=max_viewers_per_owner,
+            max_threads=max_threads,
             max_stream_backlog=max_stream_backlog,
             max_event_bytes=max_event_bytes,
         )
@@ -258,6 +265,7 @@ class Executions:
         self._viewers = Seats(
             "max_viewers", max_viewers, per_owner=max_viewers_per_owner
         )
+        self._threads = Threads(max_threads)
         self._executions: dict[str, Execution] = {}
         self._remote: WeakValueDictionary[str, Execution] = WeakValueDictionary()
         self._hints = Hints(self.store)
@@ -559,6 +567,7 @@ class Executions:
         state = ExecutionState(
             bus, cache_backend=self._cache_backend, error_message=self._error_message
         )
+        state.threads = self._threads
         Run(
             execution,
             self.actors[name].run(state, kwargs=arguments),

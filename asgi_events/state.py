@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from asgi_events.bus import EventBus
 from asgi_events.errors import ErrorMessage
 from asgi_events.events import LogEvent, ProgressEvent, TextDelta
+from asgi_events.threads import Threads, shared
 
 if TYPE_CHECKING:
     from asgi_events.cache import CacheBackend
@@ -55,6 +56,7 @@ class ExecutionState:
         address: The path of the call in the tree; empty at the root.
         cancelled: Whether the call has been told to stop. A thread can not be
             interrupted: a long sync actor looks here now and then.
+        threads: Where the sync actors among the calls find a place to run.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class ExecutionState:
         self.event_bus = event_bus if event_bus is not None else EventBus()
         self.cache_backend = cache_backend
         self.error_message = error_message
+        self.threads: Threads = shared
         self.address = ""
         self._parent: ExecutionState | None = None
         self._cancelled = False
@@ -81,6 +84,7 @@ class ExecutionState:
             cache_backend=self.cache_backend,
             error_message=self.error_message,
         )
+        state.threads = self.threads
         state.address = f"{self.address}/{segment}" if self.address else segment
         state._parent = self
         return state
