@@ -265,55 +265,79 @@ def _number(kind: type[T], option: str, text: str) -> T:
         raise ValueError(f"{option} must be a number, got {text!r}") from None
 
 
-class _Log(NamedTuple):
+class _Head(NamedTuple):
+    """What is asked of a log for each frame."""
+
     id: int
-    writer: str
     epoch: int
-    lease: float
-    ttl: float
-    sign: float
-    suspected: float | None
-    asked: float | None
     watched_until: float
     first: int
     last: int
     end: str | None
-    ended: float | None
     due: float
     cancel: int
-    meta: str
-
-    def is_over(self, now: float) -> bool:
-        """Whether its time is over; that of a log that runs never is."""
-        return self.end is not None and self.due <= now
+    suspected: float | None
 
     def ack(self, last: int, now: float) -> Ack:
         return Ack(last, bool(self.cancel), now < self.watched_until)
 
 
-_FIND = f"""
-SELECT {", ".join(f'"{column}"' for column in _Log._fields)} FROM log WHERE key = ?
-"""
+class _Log(NamedTuple):
+    """All that is known of it; it begins with what is in a ``_Head``."""
+
+    id: int
+    epoch: int
+    watched_until: float
+    first: int
+    last: int
+    end: str | None
+    due: float
+    cancel: int
+    suspected: float | None
+    writer: str
+    lease: float
+    sign: float
+    asked: float | None
+    ended: float | None
+    meta: str
 
 
-def _find(db: sqlite3.Connection, key: str, now: float) -> _Log | None:
-    row = db.execute(_FIND, (key,)).fetchone()
+_HEAD = 'id, epoch, watched_until, first, last, "end", due, cancel, suspected'
+_FIND_HEAD = f"SELECT {_HEAD} FROM log WHERE key = ?"
+_FIND = (
+    f"SELECT {_HEAD}, writer, lease, sign, asked, ended, meta FROM log WHERE key = ?"
+)
+
+
+def _head(db: sqlite3.Connection, key: str, now: float) -> _Head | None:
+    row = db.execute(_FIND_HEAD, (key,)).fetchone()
     if row is None:
         return None
-    log = _Log._make(row)
-    return None if log.is_over(now) else log
+    head = _Head._make(row)
+    return None if _is_over(head, now) else head
 
 
-def _writable(db: sqlite3.Connection, key: str, grant: Grant, now: float) -> _Log:
-    log = _find(db, key, now)
-    if log is None:
+def _find(db: sqlite3.Connection, key: str) -> _Log | None:
+    """A log, though its time may be over."""
+    row = db.execute(_FIND, (key,)).fetchone()
+    return row and _Log._make(row)
+
+
+def _is_over(head: _Head | _Log, now: float) -> bool:
+    """Whether the log's time is over; that of one that runs never is."""
+    return head.end is not None and head.due <= now
+
+
+def _writable(db: sqlite3.Connection, key: str, grant: Grant, now: float) -> _Head:
+    head = _head(db, key, now)
+    if head is None:
         raise Missing(
             f"There is no log {key!r}: it has expired, was deleted, or its file was "
             "replaced."
         )
-    if log.epoch != grant.epoch:
+    if head.epoch != grant.epoch:
         raise Fenced(f"The log {key!r} is another writer's.")
-    return log
+    return head
 
 
 def _open(
@@ -326,26 +350,19 @@ def _open(
     after: int,
 ) -> Grant:
     now = time()
-    log = _find(db, key, now)
+    log = _find(db, key)
+    if log is not None and _is_over(log, now):
+        _delete(db, key)  # the housekeeper has not found it yet
+        log = None
     if log is None:
-        _delete(db, key)  # an expired one that the housekeeper has not found yet
-        epoch = getrandbits(48)  # a deleted log's writer does not write its successor
+        # Any number: a deleted log's writer is not to write its successor.
+        epoch = getrandbits(48)
+        expires = now + lease + ttl
         db.execute(
             "INSERT INTO log "
             "(key, writer, epoch, lease, ttl, sign, due, first, last, meta) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                key,
-                writer,
-                epoch,
-                lease,
-                ttl,
-                now,
-                now + lease + ttl,
-                after + 1,
-                after,
-                meta,
-            ),
+            (key, writer, epoch, lease, ttl, now, expires, after + 1, after, meta),
         )
         return Grant(epoch, after)
     if log.end is not None:
@@ -367,31 +384,32 @@ def _append(
     max_events: int,
 ) -> Ack:
     now = time()
-    log = _writable(db, key, grant, now)
-    known = log.last - after
-    if log.end is not None:
-        if end == log.end and known == len(frames):
-            return log.ack(log.last, now)
+    head = _writable(db, key, grant, now)
+    known = head.last - after
+    if head.end is not None:
+        if end == head.end and known == len(frames):
+            return head.ack(head.last, now)
         raise Ended(f"The log {key!r} has ended.")
     if known < 0:
-        raise Gap(log.last)
-    last = _store(db, key, log, frames[known:], end, now)
-    _trim(db, log, last, max_events)
-    return log.ack(last, now)
+        raise Gap(head.last)
+    last = _store(db, key, head, frames[known:], end, now)
+    if head.first > 1 or last > max_events:
+        _trim(db, head, last, max_events)
+    return head.ack(last, now)
 
 
 def _renew(db: sqlite3.Connection, key: str, grant: Grant) -> Ack:
     now = time()
-    log = _writable(db, key, grant, now)
-    if log.end is not None:
+    head = _writable(db, key, grant, now)
+    if head.end is not None:
         raise Ended(f"The log {key!r} has ended.")
-    _hear(db, key, log, now)
-    return log.ack(log.last, now)
+    _hear(db, key, head, now)
+    return head.ack(head.last, now)
 
 
 def _reap(db: sqlite3.Connection, key: str, after: int, frame: bytes, end: str) -> bool:
     now = time()
-    log = _find(db, key, now)
+    log = _find(db, key)
     if log is None or log.end is not None or log.last != after:
         return False
     if is_alive(now, log.sign, log.lease):
@@ -414,7 +432,7 @@ def _reap(db: sqlite3.Connection, key: str, after: int, frame: bytes, end: str) 
 def _store(
     db: sqlite3.Connection,
     key: str,
-    log: _Log,
+    head: _Head | _Log,
     frames: Sequence[bytes],
     end: str | None,
     now: float,
@@ -423,63 +441,69 @@ def _store(
     if frames:
         db.executemany(
             "INSERT INTO frame VALUES (?, ?, ?)",
-            zip(repeat(log.id), count(log.last + 1), frames, strict=False),
+            zip(repeat(head.id), count(head.last + 1), frames, strict=False),
         )
-    last = log.last + len(frames)
+    last = head.last + len(frames)
     if end is None:
         db.execute(
-            "UPDATE log SET last = ?, sign = ? WHERE id = ?", (last, now, log.id)
+            "UPDATE log SET last = ?, sign = ? WHERE id = ?", (last, now, head.id)
         )
     else:
         db.execute(
-            'UPDATE log SET last = ?, sign = ?, "end" = ?, ended = ?, due = ? '
-            "WHERE id = ?",
-            (last, now, end, now, now + log.lease + log.ttl, log.id),
+            'UPDATE log SET last = ?, sign = ?, "end" = ?, ended = ?, '
+            "due = ? + lease + ttl WHERE id = ?",
+            (last, now, end, now, now, head.id),
         )
-    _answered(db, key, log)
+    _answered(db, key, head)
     return last
 
 
-def _hear(db: sqlite3.Connection, key: str, log: _Log, now: float) -> None:
+def _hear(db: sqlite3.Connection, key: str, head: _Head | _Log, now: float) -> None:
     """Take a sign of life."""
-    db.execute("UPDATE log SET sign = ? WHERE id = ?", (now, log.id))
-    _answered(db, key, log)
+    db.execute("UPDATE log SET sign = ? WHERE id = ?", (now, head.id))
+    _answered(db, key, head)
 
 
-def _ask_writer(db: sqlite3.Connection, key: str, log: _Log) -> None:
+def _ask_writer(db: sqlite3.Connection, key: str, head: _Head | _Log) -> None:
     """Have the writer give a sign of life, and hear what it is asked for."""
-    db.execute("INSERT OR IGNORE INTO inbox VALUES (?, ?)", (log.writer, key))
+    db.execute(
+        "INSERT OR IGNORE INTO inbox SELECT writer, ? FROM log WHERE id = ?",
+        (key, head.id),
+    )
 
 
-def _answered(db: sqlite3.Connection, key: str, log: _Log) -> None:
+def _answered(db: sqlite3.Connection, key: str, head: _Head | _Log) -> None:
     """Have the writer asked no more: it has given a sign of life, or the log ended."""
-    if log.suspected is None and not log.cancel:
+    if head.suspected is None and not head.cancel:
         return  # it was not asked
-    db.execute("UPDATE log SET suspected = NULL, asked = NULL WHERE id = ?", (log.id,))
-    db.execute("DELETE FROM inbox WHERE writer = ? AND key = ?", (log.writer, key))
+    db.execute("UPDATE log SET suspected = NULL, asked = NULL WHERE id = ?", (head.id,))
+    db.execute(
+        "DELETE FROM inbox "
+        "WHERE writer = (SELECT writer FROM log WHERE id = ?) AND key = ?",
+        (head.id, key),
+    )
 
 
-def _trim(db: sqlite3.Connection, log: _Log, last: int, max_events: int) -> None:
+def _trim(db: sqlite3.Connection, head: _Head, last: int, max_events: int) -> None:
     """Let the oldest quarter go when there are too many; in parts, with later calls."""
-    first = log.first
+    first = head.first
     while last - first + 1 > max_events:
         first += max((last - first + 1) // 4, 1)
-    if first != log.first:
-        db.execute("UPDATE log SET first = ? WHERE id = ?", (first, log.id))
-    if first > 1:
-        db.execute(
-            "DELETE FROM frame WHERE log = ? AND seq < min(?, "
-            "? + (SELECT min(seq) FROM frame WHERE log = ?))",
-            (log.id, first, _TRIMMED + 2 * (last - log.last), log.id),
-        )
+    if first != head.first:
+        db.execute("UPDATE log SET first = ? WHERE id = ?", (first, head.id))
+    db.execute(
+        "DELETE FROM frame WHERE log = ? AND seq < min(?, "
+        "? + (SELECT min(seq) FROM frame WHERE log = ?))",
+        (head.id, first, _TRIMMED + 2 * (last - head.last), head.id),
+    )
 
 
 def _cancel(db: sqlite3.Connection, key: str) -> bool:
-    log = _find(db, key, time())
-    if log is None or log.end is not None:
+    head = _head(db, key, time())
+    if head is None or head.end is not None:
         return False
-    db.execute("UPDATE log SET cancel = 1 WHERE id = ?", (log.id,))
-    _ask_writer(db, key, log)
+    db.execute("UPDATE log SET cancel = 1 WHERE id = ?", (head.id,))
+    _ask_writer(db, key, head)
     return True
 
 
@@ -492,8 +516,8 @@ def _attend(db: sqlite3.Connection, key: str, seconds: float) -> None:
 
 def _read(db: sqlite3.Connection, key: str, after: int, limit: int) -> Page | None:
     now = time()
-    log = _find(db, key, now)
-    if log is None:
+    log = _find(db, key)
+    if log is None or _is_over(log, now):
         return None
     first = max(after + 1, log.first)
     return Page(
