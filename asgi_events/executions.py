@@ -398,6 +398,7 @@ class Executions:
         execution = self._remote.get(id)
         if execution is None:
             execution = self._remote[id] = self._make_remote(id, page)
+            self._share()
         execution.log.known = max(execution.log.known, page.last)
         if not execution.viewers and page.last > execution.log.last:
             execution.log.skip_to(page.last + 1)
@@ -674,16 +675,17 @@ class Executions:
     def _share(self) -> None:
         """Let all that are at hand together hold no more than may be retained.
 
-        Each may hold the same. The number of shares is a power of two, so that it
-        changes, and all have to be looked at, seldom.
+        Each that runs, here or elsewhere, may hold the same. The number of shares is a
+        power of two, so that it changes, and all have to be looked at, seldom.
         """
-        count = max(len(self._executions) - len(self._retained), 1)
+        here = len(self._executions) - len(self._retained)
+        count = max(here + len(self._remote), 1)
         share = self._max_retained_bytes >> (count - 1).bit_length()
         share = max(min(share, self._max_bytes), 1)
         narrower = share < self._bounds.max_bytes
         self._bounds.max_bytes = share
         if narrower:
-            for execution in self:
+            for execution in (*self, *self._remote.values()):
                 execution.log.fit()
 
     async def _delete(self, id: str) -> None:

@@ -1268,11 +1268,14 @@ class Flood:
     """An actor that publishes ``events`` of 1,000 bytes, and then waits."""
 
     def __init__(self, events: int) -> None:
+        self.begin = asyncio.Event()
+        self.begin.set()
         self.open = asyncio.Event()
         self.said = asyncio.Semaphore(0)
 
         @agent(name="flood")
         async def flood() -> None:
+            await self.begin.wait()
             for _ in range(events):
                 await current_state().text("x" * 1000)
             self.said.release()
@@ -1326,6 +1329,27 @@ async def test_holds_less_at_hand_of_each_the_more_of_them_run(make: Make) -> No
     for execution in (alone, *others):
         assert await end_of(execution) == "completed"
         assert len(await seen(executions, execution)) == 103
+
+
+async def test_holds_less_at_hand_of_each_the_more_of_them_it_follows(
+    make: Make,
+) -> None:
+    flood = Flood(100)
+    store = MemoryStore()
+    there = make(flood.actor, store=store, max_bytes=1 << 20)
+    here = make(flood.actor, store=store, max_bytes=50_000)
+    here._max_retained_bytes = 100_000  # what is at hand, and not the store
+    flood.begin.clear()
+    started = [await there.start("flood") for _ in range(8)]
+    followed = [await here.get(execution.id) for execution in started]
+    cursors = [execution.attach() for execution in followed]
+    flood.begin.set()
+    flood.open.set()
+    for execution in followed:
+        assert await end_of(execution) == "completed"
+    assert held_at_hand(followed) <= 100_000
+    for cursor in cursors:
+        cursor.close()
 
 
 def held_at_hand(started: list[Execution]) -> int:
