@@ -106,6 +106,8 @@ class Audience:
     ) -> Cursor:
         """A new viewer, from where it stands; closing the cursor is how it leaves.
 
+        Where it is ``seated``, its seat was taken by who gives it back.
+
         Raises:
             LimitReached: ``max_viewers`` watch already.
         """
@@ -116,7 +118,7 @@ class Audience:
             last_event_id=last_event_id,
             read_page=self._read_page,
             retry=self._retry,
-            on_close=self._leave,
+            on_close=self._leave if seated else self._leave_seat,
         )
         self._cursors.add(cursor)
         if counts:
@@ -138,9 +140,12 @@ class Audience:
             return False
         return parse_event_id(last_event_id) == (self._log.name, self._log.last)
 
+    def _leave_seat(self, cursor: Cursor) -> None:
+        self._seats.leave(self._owner)
+        self._leave(cursor)
+
     def _leave(self, cursor: Cursor) -> None:
         self._cursors.discard(cursor)
-        self._seats.leave(self._owner)
         counts = cursor in self._counted
         if counts:
             self._counted.discard(cursor)

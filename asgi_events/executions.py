@@ -56,7 +56,7 @@ from asgi_events.options import (
 )
 from asgi_events.recorder import Recorder
 from asgi_events.remote import Remote
-from asgi_events.responses import EventSourceResponse
+from asgi_events.responses import EventSourceResponse, Unread
 from asgi_events.run import Run, Terms
 from asgi_events.signals import SignalChain
 from asgi_events.state import ExecutionState
@@ -172,7 +172,7 @@ class Executions:
         heartbeat_interval: float | None = 15.0,
         send_timeout: float | None = 30.0,
         max_stream_duration: float | None = 3600.0,
-        max_stream_backlog: int | None = 4 * 1024 * 1024,
+        max_stream_backlog: int | None = 256 * 1024,
         retry: int = 3000,
         cancel_after: float | None = 30.0,
         cancel_timeout: float = 10.0,
@@ -266,6 +266,7 @@ class Executions:
             "max_viewers", max_viewers, per_owner=max_viewers_per_owner
         )
         self._threads = Threads(max_threads)
+        self._unread = Unread()
         self._executions: dict[str, Execution] = {}
         self._remote: WeakValueDictionary[str, Execution] = WeakValueDictionary()
         self._hints = Hints(self.store)
@@ -303,6 +304,7 @@ class Executions:
         if self._drained is not None and self._drained.done():
             self.draining = False
             self._drained = None
+            self._unread.go_on()
             self._name = secrets.token_hex(8)  # goes on with no log of its former life
         self.hear_signals()
 
@@ -441,7 +443,7 @@ class Executions:
         """
 
         def respond_with(content: Any) -> EventSourceResponse:
-            return EventSourceResponse(
+            response = EventSourceResponse(
                 content,
                 headers=headers,
                 heartbeat_interval=self._heartbeat_interval,
@@ -449,12 +451,22 @@ class Executions:
                 max_duration=self._max_stream_duration,
                 max_backlog=self._max_stream_backlog,
             )
+            response.unread = self._unread
+            return response
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["method"] == "HEAD":  # looks, but does not watch
                 await respond_with(_no_frames())(scope, receive, send)
                 return
-            cursor = execution.attach(last_event_id, seated=seated, counts=counts)
+            if not seated:
+                self._viewers.take(execution.owner)
+            try:
+                await watch(scope, receive, send)
+            finally:  # later than the viewer leaves: the server may hold what is unread
+                self._viewers.leave(execution.owner)
+
+        async def watch(scope: Scope, receive: Receive, send: Send) -> None:
+            cursor = execution.attach(last_event_id, seated=True, counts=counts)
             if self.draining:
                 cursor.dismiss(goodbye("draining"))
             try:
@@ -502,6 +514,7 @@ class Executions:
         self._starts.clear()
         if self._deleting:
             await asyncio.wait(self._deleting, timeout=1.0)
+        self._unread.give_up()
         if self._owns_store:
             await self.store.aclose()
         if self._signals is not None:

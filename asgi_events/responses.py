@@ -11,7 +11,9 @@ future that four things wake: frames, the client's disconnect, the timer, a fare
    is dropped; the client comes back with the last id it has.
 3. Some servers never hold a sender back: daphne, and most over HTTP/2. They buffer what
    a stuck client does not read, so there a stream that can be resumed ends after
-   ``max_backlog`` bytes; a client that does read comes back at once.
+   ``max_backlog`` bytes; a client that does read comes back at once. hypercorn then
+   waits in the very last send until the client has read all of it, and nowhere else. So
+   that send has no timeout where somebody counts who is ``Unread``.
 4. Every other way out ends with ``more_body=False``. When the server cancels us that
    is the first thing awaited: uvicorn leaves one turn of the loop.
 """
@@ -21,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from typing import Any
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
@@ -47,6 +49,40 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te"}
 _FAREWELL_TIMEOUT = 1.0  # seconds for the last message to a client that may be stuck
 
 
+class Unread:
+    """Streams that have ended, and whose clients have not read all that was sent.
+
+    They are many, if need be, and wait for as long as the server holds their bytes.
+    """
+
+    def __init__(self) -> None:
+        self._ends: set[asyncio.Future[None]] = set()
+        self._given_up = False
+
+    async def wait(self, end: Awaitable[None], gone: asyncio.Future[None]) -> None:
+        """Wait for the last send, unless the client goes, or it is given up."""
+        ending = asyncio.ensure_future(end)
+        self._ends.add(ending)
+        try:
+            if not self._given_up:
+                await asyncio.wait({ending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done() and not ending.cancelled():
+                ending.result()
+        finally:
+            self._ends.discard(ending)
+            ending.cancel()
+
+    def give_up(self) -> None:
+        """Wait for nobody any more: the process stops."""
+        self._given_up = True
+        for ending in self._ends:
+            ending.cancel()
+
+    def go_on(self) -> None:
+        """Wait again."""
+        self._given_up = False
+
+
 class EventSourceResponse:
     """An ASGI application that sends one event stream.
 
@@ -69,6 +105,11 @@ class EventSourceResponse:
             not be resumed would lose its rest.
         error_message: What the client is told when the iterable raises; None tells it
             only that there was an error. It is logged either way.
+
+    Attributes:
+        unread: Where the stream waits at its end until its client has read it, if the
+            server is one that never holds a sender back; its source is closed by then.
+            None: it is dropped after ``send_timeout``.
 
     Raises:
         TypeError: ``content`` is none of the above.
@@ -109,6 +150,7 @@ class EventSourceResponse:
         self.send_timeout = send_timeout
         self.max_duration = max_duration
         self.max_backlog = max_backlog
+        self.unread: Unread | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -142,14 +184,17 @@ class _Stream:
         self._receive = receive
         self._asgi_send = send
         self._task = asyncio.current_task()
+        self._watching: asyncio.Task[None] | None = None
         self._gone = False
         self._timed_out = False
         self._beat = False
         self._sending_since: float | None = None
         self._last_sent = self._started = self._loop.time()
         self._backlog: int | None = None
+        self._unread: Unread | None = None
         if response.max_backlog is not None and not _holds_back(scope):
             self._backlog = response.max_backlog
+            self._unread = response.unread
         self._ends_at: float | None = None
         if response.max_duration is not None:
             self._ends_at = self._started + response.max_duration * random.uniform(
@@ -163,13 +208,13 @@ class _Stream:
 
     async def run(self) -> None:
         """Send frames until they end or the client goes."""
-        watching = self._loop.create_task(self._watch())
+        self._watching = self._loop.create_task(self._watch())
         timer = wheel().start(self._tick, self._first_tick())
         try:
             await self._start()
             await self._send(_body(STREAM_START))
             await self._send_frames()
-            await self._send(_body(b"", more_body=False))
+            await self._end()
         except asyncio.CancelledError:
             if not self._timed_out:
                 resumable = self._response.max_backlog is not None
@@ -186,7 +231,7 @@ class _Stream:
             raise
         finally:
             timer.stop()
-            watching.cancel()
+            self._watching.cancel()
 
     async def _send_frames(self) -> None:
         """What every event of every viewer costs, so it calls as little as it can."""
@@ -215,6 +260,17 @@ class _Stream:
             chunk = take()
             if chunk:
                 await asyncio.sleep(0)
+
+    async def _end(self) -> None:
+        end = _body(b"", more_body=False)
+        if self._unread is None or self._watching is None or self._gone:
+            await self._send(end)
+            return
+        await self._source.aclose()
+        try:
+            await self._unread.wait(self._asgi_send(end), self._watching)
+        except OSError:
+            self._gone = True
 
     async def _watch(self) -> None:
         """Wait for the disconnect; the only code that calls ``receive``."""

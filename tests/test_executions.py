@@ -1509,6 +1509,85 @@ async def test_refuses_an_owner_more_than_their_own_share_of_viewers(
         await watching.event()
 
 
+# Servers that buffer
+
+
+class Buffering(Connection):
+    """A server that waits in the last send alone, as hypercorn does over HTTP/2."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(app, http_version="2")
+        self.reading.clear()
+
+    async def _send(self, message: Any) -> None:
+        if message.get("more_body", True):
+            self.messages.append(message)
+            self._arrived.set()
+        else:
+            await super()._send(message)
+
+
+async def test_holds_the_seat_of_who_has_not_read_what_the_server_buffers(
+    make: Make,
+) -> None:
+    executions = make(count, max_viewers=2, send_timeout=0.05)
+    execution = await executions.start(count, {"to": 3})
+    app = executions.response(execution)
+    async with Buffering(app) as unread:
+        await unread.until(b"event: end")
+        assert execution.viewers == 0
+        async with Connection(app) as stuck:  # a server that holds back
+            stuck.reading.clear()
+            await soon(stuck.task)
+            assert not stuck.ended
+        assert not unread.task.done()
+        with pytest.raises(LimitReached, match="max_viewers=2"):
+            with executions.seat(), executions.seat():
+                pass
+        unread.reading.set()
+        await unread.end()
+        assert unread.ended
+    await seen(executions, execution)
+
+
+@pytest.mark.parametrize("how", ["client goes", "process stops", "cancelled"])
+async def test_frees_the_seat_of_an_unread_stream_when(make: Make, how: str) -> None:
+    executions = make(count, max_viewers=1)
+    execution = await executions.start(count, {"to": 3})
+    async with Buffering(executions.response(execution)) as unread:
+        await unread.until(b"event: end")
+        if how == "client goes":
+            unread.disconnect()
+        elif how == "process stops":
+            await executions.drain(0)
+        else:
+            unread.task.cancel()
+            unread.reading.set()
+        await asyncio.wait({unread.task}, timeout=TIMEOUT)
+        assert unread.task.cancelled() is (how == "cancelled")
+        unread.task = asyncio.ensure_future(asyncio.sleep(0))
+    with executions.seat():
+        pass
+
+
+async def test_waits_for_no_unread_stream_that_ends_after_the_drain(
+    make: Make,
+) -> None:
+    gate = Gate()
+    executions = make(gate.actor)
+    execution = await executions.start("work")
+    async with Buffering(executions.response(execution)) as unread:
+        await unread.until(b"agent_call")
+        await executions.drain(0)
+        await unread.end()
+    executions.open()
+    again = await executions.start("work")
+    gate.open.set()
+    async with Buffering(executions.response(again)) as unread:
+        await unread.until(b"event: end")
+        assert not unread.task.done()
+
+
 # Shutdown
 
 
