@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 
-from asgi_events.cursor import Cursor, ReadPage, parse_event_id
+from asgi_events.cursor import Cursor, EventId, ReadPage, parse_event_id
+from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import LimitReached
 from asgi_events.frames import goodbye
 from asgi_events.log import Log
@@ -63,6 +64,7 @@ class Audience:
         log: What they watch.
         read_page: How they read what the log has let go of.
         retry: Milliseconds they are told to wait before they reconnect.
+        patience: Seconds until they give up what cannot be read any more.
         seats: Shared with the audiences of all other logs.
         owner: In whose name they watch.
         on_change: Called when the first has come and when the last has left, of all
@@ -80,6 +82,7 @@ class Audience:
         *,
         read_page: ReadPage,
         retry: int,
+        patience: float,
         seats: Seats,
         owner: str | None,
         on_change: Callable[[], None],
@@ -87,6 +90,7 @@ class Audience:
         self._log = log
         self._read_page = read_page
         self._retry = retry
+        self._patience = patience
         self._seats = seats
         self._owner = owner
         self._on_change = on_change
@@ -119,6 +123,7 @@ class Audience:
             read_page=self._read_page,
             retry=self._retry,
             on_close=self._leave if seated else self._leave_seat,
+            patience=self._patience,
         )
         self._cursors.add(cursor)
         if counts:
@@ -134,11 +139,13 @@ class Audience:
 
     def has_seen_all(self, last_event_id: str | None) -> bool:
         """Whether that is the id of the terminal event."""
-        if last_event_id is None or self._log.end is None:
+        log = self._log
+        if last_event_id is None or log.name is None or log.end is None:
             return False
-        if self._log.committed < self._log.last:
+        if log.committed < log.last:
             return False
-        return parse_event_id(last_event_id) == (self._log.name, self._log.last)
+        lost = log.end == ExecutionStatus.LOST
+        return parse_event_id(last_event_id) == EventId(log.name, log.last, lost)
 
     def _leave_seat(self, cursor: Cursor) -> None:
         self._seats.leave(self._owner)

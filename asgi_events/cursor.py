@@ -11,13 +11,14 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pydantic_core import to_json
 
+from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Unavailable
-from asgi_events.log import Log
-from asgi_events.pauses import Pauses
+from asgi_events.log import Log, lost_frame
+from asgi_events.pauses import Patience, Pauses
 from asgi_events.sse import MAX_CHUNK, ServerSentEvent
 from asgi_events.stores import Page
 
@@ -27,13 +28,27 @@ ReadPage: TypeAlias = Callable[[int, int], Awaitable[Page | None]]
 """Reads the frames after a number, up to a number of bytes, from the store."""
 
 # 20 digits hold any number a log can reach; int() refuses thousands of them.
-_EVENT_ID = re.compile(r"([^:]+):([0-9]{1,20})", re.ASCII)
+_EVENT_ID = re.compile(r"([^:]+):([0-9]{1,20})(:lost)?", re.ASCII)
 
 
-def parse_event_id(event_id: str) -> tuple[str, int] | None:
-    """The execution's id and the frame's number; None for what we never sent."""
+class EventId(NamedTuple):
+    """The id of a frame.
+
+    Attributes:
+        execution: The execution's id.
+        number: The frame's number.
+        lost: Whether it is the terminal frame of an execution that was lost.
+    """
+
+    execution: str
+    number: int
+    lost: bool = False
+
+
+def parse_event_id(event_id: str) -> EventId | None:
+    """The parts of an ``id``; None for what we never sent."""
     match = _EVENT_ID.fullmatch(event_id)
-    return (match[1], int(match[2])) if match else None
+    return EventId(match[1], int(match[2]), match[3] is not None) if match else None
 
 
 class Cursor:
@@ -46,6 +61,8 @@ class Cursor:
         read_page: How it reads what the log has let go of.
         retry: Milliseconds the client is told to wait before it reconnects.
         on_close: Called once, when the viewer has left.
+        patience: Seconds until what cannot be read any more is given up, with a
+            ``reset`` and a ``lost`` event; a store that is away is waited for.
     """
 
     def __init__(
@@ -56,6 +73,7 @@ class Cursor:
         read_page: ReadPage | None = None,
         retry: int | None = None,
         on_close: Callable[[Cursor], None] | None = None,
+        patience: float = 15.0,
     ) -> None:
         self.log = log
         self.position = 0
@@ -69,19 +87,16 @@ class Cursor:
         self._loading: asyncio.Task[None] | None = None
         self._wake: Callable[[], None] | None = None
         self._farewell: bytes | None = None
+        self.dismissed = False  # sent away, to come back
         self._over = False
         self._on_close = on_close
+        self._patience = Patience(patience)
         log.attach(self)
 
     @property
     def finished(self) -> bool:
         """Whether it has been given the terminal frame."""
         return self.log.end is not None and self.position == self.log.last
-
-    @property
-    def dismissed(self) -> bool:
-        """Whether it was sent away, to come back."""
-        return self._farewell is not None
 
     def take(self, limit: int = MAX_CHUNK) -> bytes | None:
         """Committed frames not given yet; see ``FrameSource``."""
@@ -113,9 +128,20 @@ class Cursor:
     def dismiss(self, farewell: bytes) -> None:
         """Give ``farewell`` next, and then nothing any more."""
         if self._farewell is None:
+            self.dismissed = True
             self._farewell = farewell
             if self._wake is not None:
                 self._wake()
+
+    def begin_again(self) -> None:
+        """Go back to the beginning: what was given is not what the store has."""
+        self.position = 0
+        self._reset = "future"
+        self._news = True
+        self._page = None
+        self._patience.reset()
+        if self._loading is not None:
+            self._loading.cancel()
 
     async def aclose(self) -> None:
         """Leave the log."""
@@ -152,27 +178,57 @@ class Cursor:
     async def _load(self, read_page: ReadPage) -> None:
         pauses = Pauses()
         try:
-            while True:
-                try:
-                    self._page = await read_page(self.position, MAX_CHUNK)
-                    break
-                except Unavailable as error:
-                    logger.warning("A viewer of %s waits: %s", self.log.name, error)
+            while not await self._is_read(read_page):
                 await pauses.wait()
-            self._over = self._page is None  # its retention is over
-        except Exception:
-            logger.exception("The log %s can not be read any more.", self.log.name)
-            self._over = True
         finally:
             self._loading = None
             if self._wake is not None:
                 self._wake()
 
+    async def _is_read(self, read_page: ReadPage) -> bool:
+        """Whether there is a page now, or no hope of one."""
+        try:
+            page = await read_page(self.position, MAX_CHUNK)
+        except Unavailable as error:
+            logger.warning("A viewer of %s waits: %s", self.log.name, error)
+            self._patience.reset()
+            return False
+        except Exception as error:  # whatever it is, it may be mended
+            logger.warning("A viewer of %s waits: %r", self.log.name, error)
+            return self._is_hopeless("The events of this execution cannot be read")
+        if page is not None:
+            self._follow_fork(page)
+            if page.frames:
+                self._patience.reset()
+                self._page = page
+                return True
+        if page is None or self.log.end is not None:
+            return self._is_hopeless("The events of this execution are not kept")
+        return False  # its writer lives, and writes again what the store has lost
+
+    def _follow_fork(self, page: Page) -> None:
+        log = self.log
+        is_settled = log.end is not None and log.committed == log.last
+        if is_settled and page.end is not None and page.last != log.last:
+            log.fork(page.last, end=page.end)
+
+    def _is_hopeless(self, message: str) -> bool:
+        """Whether to give up what cannot be read; the viewer is then told why."""
+        if not self._patience.is_over():
+            return False
+        if self._farewell is None:
+            logger.error("A viewer of %s is sent away: %s.", self.log.name, message)
+            assert self.log.name is not None
+            lost = lost_frame(self.log.name, 1, f"{message} any more")
+            self._farewell = lost + _end(ExecutionStatus.LOST)
+            if self.position or self._reset:
+                self._farewell = _reset("future", 1) + self._farewell
+        return True
+
     def _introduce(self, chunk: bytes, first: int | None = None) -> bytes:
         """Put before the first block what belongs there: ``retry``, and a reset."""
         if self._reset is not None and first is not None:
-            data = to_json({"reason": self._reset, "first": first}).decode()
-            chunk = ServerSentEvent(event="reset", data=data).encode() + chunk
+            chunk = _reset(self._reset, first) + chunk
             self._reset = None
         if chunk:
             chunk, self._preamble = self._preamble + chunk, b""
@@ -181,20 +237,29 @@ class Cursor:
 
     def _end(self) -> bytes:
         """The named event at which an ``EventSource`` closes; retained logs only."""
-        if self.log.name is None:
-            return b""
-        data = to_json({"status": self.log.end}).decode()
-        return ServerSentEvent(event="end", data=data).encode()
+        return b"" if self.log.name is None else _end(self.log.end)
+
+
+def _reset(reason: str, first: int) -> bytes:
+    data = to_json({"reason": reason, "first": first}).decode()
+    return ServerSentEvent(event="reset", data=data).encode()
+
+
+def _end(status: str | None) -> bytes:
+    data = to_json({"status": status}).decode()
+    return ServerSentEvent(event="end", data=data).encode()
 
 
 def _resume(log: Log, last_event_id: str) -> tuple[int, str | None]:
     """Where to continue, and why not where the client wanted to."""
-    parsed = parse_event_id(last_event_id)
-    if parsed is None:
+    event_id = parse_event_id(last_event_id)
+    if event_id is None:
         return 0, "malformed"
-    name, number = parsed
+    name, number, lost = event_id
     if name != log.name:
         return 0, "foreign"
-    if number > max(log.committed, log.known):
+    # Another frame of the number of the one that says ``lost`` is not in this log.
+    is_lost = log.end == ExecutionStatus.LOST and number == log.last
+    if number > max(log.committed, log.known) or lost is not is_lost:
         return 0, "future"
     return number, None

@@ -54,6 +54,7 @@ class Execution:
         log: Log,
         read_page: ReadPage,
         retry: int,
+        patience: float,
         seats: Seats,
     ) -> None:
         self.id = id
@@ -69,6 +70,7 @@ class Execution:
             log,
             read_page=read_page,
             retry=retry,
+            patience=patience,
             seats=seats,
             owner=owner,
             on_change=self._audience_changed,

@@ -46,6 +46,7 @@ from asgi_events.follower import Follower, Hints, Reaper
 from asgi_events.frames import goodbye
 from asgi_events.idempotency import Claim, Starts, marker_of
 from asgi_events.inputs import ActorInput
+from asgi_events.keeper import Keeper
 from asgi_events.log import Bounds, Log
 from asgi_events.options import (
     check_callables,
@@ -54,7 +55,7 @@ from asgi_events.options import (
     check_methods,
     check_seconds,
 )
-from asgi_events.recorder import Recorder
+from asgi_events.recorder import Opening, Recorder
 from asgi_events.remote import Remote
 from asgi_events.responses import EventSourceResponse, Unread
 from asgi_events.run import Run, Terms
@@ -269,8 +270,9 @@ class Executions:
         self._unread = Unread()
         self._executions: dict[str, Execution] = {}
         self._remote: WeakValueDictionary[str, Execution] = WeakValueDictionary()
-        self._hints = Hints(self.store)
+        self._hints = Hints(self.store, lambda: self._writer)
         self._reaper = Reaper(self.store, lease=lease)
+        self._keeper = Keeper(self.store, self._hints, lease=lease)
         self._starts = Starts(
             self.store,
             self.get,
@@ -394,18 +396,21 @@ class Executions:
         local = self._executions.get(id)
         if local is not None:
             return local
-        page = await self._read_settled(id) if _ID.fullmatch(id) else None
+        page = await self._look(id) if _ID.fullmatch(id) else None
         if page is None:
             raise UnknownExecution(id)
         execution = self._remote.get(id)
-        if execution is None:
+        if execution is None or (execution.log.end is not None and page.end is None):
+            # There was none, or one whose end the store does not have.
             execution = self._remote[id] = self._make_remote(id, page)
             self._share()
-        execution.log.known = max(execution.log.known, page.last)
-        if not execution.viewers and page.last > execution.log.last:
-            execution.log.skip_to(page.last + 1)
-            execution.log.extend([], end=page.end)
-        if page.ended is not None and execution.log.end is not None:
+        log = execution.log
+        log.known = max(log.known, page.last)
+        ends_otherwise = page.end is not None and page.last < log.last
+        # Who is there is shown what is new, frame by frame.
+        if not execution.viewers and (page.last > log.last or ends_otherwise):
+            log.fork(page.last, end=page.end)
+        if page.ended is not None and log.end is not None:
             execution.ended = datetime.fromtimestamp(page.ended, UTC)
         return execution
 
@@ -512,6 +517,8 @@ class Executions:
         self._executions.clear()
         self._retained.clear()
         self._starts.clear()
+        await self._reaper.aclose()
+        await self._keeper.aclose()
         if self._deleting:
             await asyncio.wait(self._deleting, timeout=1.0)
         self._unread.give_up()
@@ -548,17 +555,17 @@ class Executions:
         }
         if owner is not None:
             meta["owner"] = owner
+        opening = Opening(
+            store=self.store,
+            key=id,
+            writer=self._writer,
+            lease=self._lease,
+            ttl=self._retention,
+            meta=meta,
+        )
         self._running.take(owner)
         try:
-            open_log = partial(
-                self.store.open,
-                id,
-                writer=self._writer,
-                lease=self._lease,
-                ttl=self._retention,
-                meta=meta,
-            )
-            grant = await (open_log() if claim is None else claim(open_log))
+            grant = await (opening.open() if claim is None else claim(opening.open))
             if self._drained is not None and claim is None:
                 await self._delete(id)  # nobody else knows the id
                 raise Draining
@@ -587,10 +594,12 @@ class Executions:
             self.actors[name].run(state, kwargs=arguments),
             state=state,
             streamer=streamer,
-            recorder=Recorder(execution.log, self.store, grant, lease=self._lease),
+            recorder=Recorder(execution.log, opening, grant),
             follower=self._follower(execution.log),
+            hints=self._hints,
             terms=self._terms,
             cache_backend=self._cache_backend,
+            on_stored=partial(self._keeper.keep, opening, execution.log),
             on_end=self._retain,
         )
         if self._drained is not None:  # since then; others may have found it already
@@ -618,6 +627,7 @@ class Executions:
             ),
             read_page=partial(self.store.read, id),
             retry=self._retry,
+            patience=self._lease,
             seats=self._viewers,
         )
 
@@ -631,15 +641,21 @@ class Executions:
     def _follower(self, log: Log) -> Follower:
         after = self._terms.cancel_after
         attend = None if after is None else max(after, self._lease)
-        return Follower(log, self.store, self._hints, self._reaper, attend=attend)
+        return Follower(
+            log,
+            self.store,
+            self._hints,
+            self._reaper,
+            attend=attend,
+            patience=self._lease,
+        )
 
-    async def _read_settled(self, id: str) -> Page | None:
-        """How a log stands; one whose writer has died is ended first."""
+    async def _look(self, id: str) -> Page | None:
+        """How a log stands; one whose writer is dead is ended soon."""
         page = await self.store.read(id, 0, 0)
-        if page is None or page.alive or page.end is not None:
-            return page
-        await self._reaper.reap(id, page.last)
-        return await self.store.read(id, 0, 0)
+        if page is not None and not page.alive:
+            self._reaper.suspect(id)
+        return page
 
     def _retain(self, execution: Execution) -> None:
         """Keep what has ended until its retention is over; a store that lasts does."""
@@ -684,6 +700,7 @@ class Executions:
     def _forget(self, id: str) -> None:
         self._executions.pop(id, None)
         self._retained.pop(id, None)
+        self._keeper.discard(id)
 
     def _share(self) -> None:
         """Let all that are at hand together hold no more than may be retained.

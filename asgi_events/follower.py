@@ -3,8 +3,8 @@
 Its viewers run the very same code as those of an execution that runs here. However
 many they are, one follower reads for all, and one ``Watch`` hints for all followers.
 
-Nobody looks for orphans: a follower that finds the writer's lease over reaps the log,
-and of several one succeeds.
+Nobody looks for orphans: a follower that finds a writer silent hands its log to the
+``Reaper``, and so does whoever asks how an execution stands.
 """
 
 from __future__ import annotations
@@ -13,55 +13,90 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from asgi_events.encoding import encode_json
-from asgi_events.events import ExecutionStatus, LostEvent
-from asgi_events.exceptions import StoreError
-from asgi_events.log import Log, frame
-from asgi_events.pauses import LONGEST, Pauses
+from asgi_events.events import ExecutionStatus
+from asgi_events.exceptions import StoreError, Unavailable
+from asgi_events.log import Log, lost_frame
+from asgi_events.pauses import Patience, Pauses
 from asgi_events.stores import EventStore, Page, Watch
 
 logger = logging.getLogger(__name__)
 
 _PAGE = 256 * 1024  # bytes read at once
-_FLOOR = 1.0  # seconds; hints may be lost, and a lease ends without one
+_FLOOR = 1.0  # seconds; hints may be lost, and a writer dies without one
 
 
 class Reaper:
-    """Ends the logs of one store whose writers have died; one for all followers.
+    """Ends the logs of one store whose writers have died; one for all of a process.
 
-    A store that was away has renewed no leases meanwhile, so their ends say nothing
-    until the writers have had time to come back.
+    A log under suspicion is asked for again and again, as ``EventStore.reap`` wants it,
+    until its writer has given a sign of life or it has ended.
 
     Args:
         store: Where the logs are.
-        lease: Seconds of a lease.
+        lease: Seconds of a lease; those who share a store share it.
     """
 
     def __init__(self, store: EventStore, *, lease: float) -> None:
         self._store = store
-        self._patience = max(lease, 2 * LONGEST)
-        self._trusted = float("-inf")
+        self._pause = min(lease / 16, _FLOOR)
+        self._reaping: dict[str, asyncio.Task[None]] = {}
 
-    def store_was_away(self) -> None:
-        """Reap nothing for a while."""
-        self._trusted = asyncio.get_running_loop().time() + self._patience
+    def suspect(self, key: str) -> None:
+        """Find out whether the writer of a log is dead, and end the log if it is."""
+        if key in self._reaping:
+            return
+        task = asyncio.ensure_future(self._reap(key))
+        if not task.done():  # an eager task may be
+            self._reaping[key] = task
+            task.add_done_callback(lambda _: self._reaping.pop(key, None))
 
-    async def reap(self, key: str, last: int) -> bool:
-        """End a log whose lease is over; False when it is too early to say."""
-        if asyncio.get_running_loop().time() < self._trusted:
+    async def aclose(self) -> None:
+        """Suspect nobody any more."""
+        reaping = list(self._reaping.values())
+        for task in reaping:
+            task.cancel()
+        if reaping:
+            await asyncio.wait(reaping)
+
+    async def _reap(self, key: str) -> None:
+        try:
+            while True:
+                if await self._is_settled(key):
+                    return
+                await asyncio.sleep(self._pause)
+        except Exception as error:  # of this log, and of no other
+            logger.warning("The log %s cannot be ended: %r", key, error)
+
+    async def _is_settled(self, key: str) -> bool:
+        try:
+            page = await self._store.read(key, 0, 0)
+            if page is None or page.alive or page.end is not None:
+                return True
+            terminal = lost_frame(key, page.last + 1)
+            end = ExecutionStatus.LOST
+            if not await self._store.reap(key, page.last, terminal, end=end):
+                return False
+        except Unavailable:
             return False
-        terminal = frame(key.encode(), last + 1, encode_json(LostEvent()))
-        if await self._store.reap(key, last, terminal, end=ExecutionStatus.LOST):
-            logger.warning("The writer of %s has died; its log is ended.", key)
+        logger.warning("The writer of %s has died; its log is ended.", key)
         return True
 
 
 class Hints:
-    """The hints of one store, handed to those who follow; one ``Watch`` for all."""
+    """The hints of one store, handed to those who follow and to those who write.
 
-    def __init__(self, store: EventStore) -> None:
+    One ``Watch`` for all of them.
+
+    Args:
+        store: Who hints.
+        writer: Says as whom this process writes; one that is forked is another.
+    """
+
+    def __init__(self, store: EventStore, writer: Callable[[], str]) -> None:
         self._store = store
+        self._writer = writer
         self._wakes: dict[str, Callable[[], None]] = {}
+        self._writers: dict[str, Callable[[], None]] = {}
         self._watch: Watch | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -70,20 +105,39 @@ class Hints:
         self._wakes[key] = wake
         if self._watch is not None:
             self._watch.add(key)
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._listen())
+        self._begin()
 
     def discard(self, key: str) -> None:
         """Forget ``key``."""
         self._wakes.pop(key, None)
         if self._watch is not None:
             self._watch.discard(key)
-        if not self._wakes and self._task is not None:
+        self._end()
+
+    def add_writer(self, key: str, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when ``key``, written here, has to be renewed at once."""
+        if not self._writers and self._watch is not None:
+            _add_writer(self._watch, self._writer())
+        self._writers[key] = wake
+        self._begin()
+
+    def discard_writer(self, key: str) -> None:
+        """Forget that ``key`` is written here."""
+        self._writers.pop(key, None)
+        self._end()
+
+    def _begin(self) -> None:
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._listen())
+
+    def _end(self) -> None:
+        if not self._wakes and not self._writers and self._task is not None:
             self._task.cancel()
             self._task = None
 
     async def _listen(self) -> None:
-        # Followers poll at a low rate in any case, so a lost watch costs time only.
+        # Followers poll at a low rate in any case, and writers renew; so a lost watch
+        # costs time only.
         pauses = Pauses()
         while True:
             try:
@@ -96,13 +150,15 @@ class Hints:
         watch = await self._store.watch()
         try:
             self._watch = watch
+            if self._writers:
+                _add_writer(watch, self._writer())
             for key in self._wakes:
                 watch.add(key)
             while True:
                 for key in await watch.get():
-                    wake = self._wakes.get(key)
-                    if wake is not None:
-                        wake()
+                    for wakes in (self._wakes, self._writers):
+                        if key in wakes:
+                            wakes[key]()
         finally:
             self._watch = None
             await watch.aclose()
@@ -118,6 +174,8 @@ class Follower:
         reaper: Who ends the log should its writer have died.
         attend: Seconds for which the writer is told, again and again, that somebody
             watches here; None where the writer does not ask.
+        patience: Seconds until a log that is gone, or cannot be read, is given up; a
+            store that is away is waited for.
     """
 
     def __init__(
@@ -128,6 +186,7 @@ class Follower:
         reaper: Reaper,
         *,
         attend: float | None,
+        patience: float,
     ) -> None:
         assert log.name is not None
         self._log = log
@@ -139,6 +198,8 @@ class Follower:
         self._attend = None if attend is None else max(attend, 3 * _FLOOR)
         self._attended = float("-inf")
         self._counts = True
+        self._patience = Patience(patience)
+        self._floor = min(_FLOOR, patience / 6)
         self._changed = asyncio.Event()
 
     def count(self, counts: bool) -> None:
@@ -151,35 +212,59 @@ class Follower:
         """Return when the log has ended."""
         self._hints.add(self._key, self._changed.set)
         self._attended = float("-inf")
+        self._patience.reset()
         pauses = Pauses()
         try:
             while self._log.end is None:
                 self._changed.clear()
-                try:
-                    await self._catch_up()
+                if await self._has_looked():
                     pauses.reset()
-                except Exception as error:  # whatever it is, it may be mended
-                    logger.warning("Viewers of %s wait: %s", self._key, error)
-                    self._reaper.store_was_away()
+                else:
                     await pauses.wait()
         finally:
             self._hints.discard(self._key)
 
-    async def _catch_up(self) -> None:
-        """Take what is new, or wait until there may be something."""
-        await self._say_that_somebody_watches()
-        page = await self._store.read(self._key, self._log.last, _PAGE)
-        if page is None:
-            logger.warning("The log %s is gone.", self._key)
-            self._log.extend([], end=ExecutionStatus.LOST)
+    async def _has_looked(self) -> bool:
+        """Take what is new, or wait for it; False when that failed."""
+        try:
+            await self._say_that_somebody_watches()
+            page = await self._store.read(self._key, self._log.last, _PAGE)
+            await self._catch_up(page)
+        except Unavailable as error:
+            logger.warning("Viewers of %s wait: %s", self._key, error)
+            self._patience.reset()
+        except Exception as error:  # whatever it is, it may be mended
+            logger.warning("Viewers of %s wait: %r", self._key, error)
+            self._give_up("The events of this execution cannot be read any more")
+        else:
+            return True
+        return False
+
+    async def _catch_up(self, page: Page | None) -> None:
+        if self._log.end is not None:  # somebody has seen its end meanwhile
+            return
+        if page is None:  # its writer writes it again if it lives
+            self._give_up("The events of this execution are not kept any more")
+            await self._wait_for_change()
+            return
+        self._patience.reset()
+        if page.end is not None and page.last <= self._log.last:
+            self._log.fork(page.last, end=page.end)
         elif page.frames or page.end is not None:
             self._take(page)
-        elif page.alive or not await self._reaper.reap(self._key, page.last):
-            try:
-                async with asyncio.timeout(_FLOOR):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+        else:
+            if not page.alive:
+                self._reaper.suspect(self._key)
+            await self._wait_for_change()
+
+    async def _wait_for_change(self) -> None:
+        if self._log.end is not None:
+            return
+        try:
+            async with asyncio.timeout(self._floor):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
 
     def _take(self, page: Page) -> None:
         log = self._log
@@ -190,6 +275,13 @@ class Follower:
         new = page.frames[log.last + 1 - page.first :]
         log.extend(new, end=page.end if last >= page.last else None)
 
+    def _give_up(self, message: str) -> None:
+        """Tell the viewers, after a while, that there is nothing to wait for."""
+        if self._patience.is_over():
+            logger.error("Viewers of %s are sent away: %s.", self._key, message)
+            lost = lost_frame(self._key, 1, message)
+            self._log.fork(1, end=ExecutionStatus.LOST, frames=[lost])
+
     async def _say_that_somebody_watches(self) -> None:
         if not self._counts:
             return
@@ -197,3 +289,8 @@ class Follower:
         if self._attend is not None and now - self._attended >= self._attend / 3:
             await self._store.attend(self._key, self._attend)
             self._attended = now
+
+
+def _add_writer(watch: Watch, writer: str) -> None:
+    if hasattr(watch, "add_writer"):
+        watch.add_writer(writer)

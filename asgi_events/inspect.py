@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic_core import from_json, to_json
 
+from asgi_events.cursor import parse_event_id
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import StoreError, UnknownExecution
 from asgi_events.sse import Decoder, ServerSentEvent
@@ -31,8 +32,9 @@ class Held:
         id: The execution's id.
         actor: The actor's name.
         owner: Who started it; None without ``authorize``.
-        status: ``started`` while it runs, ``lost`` as soon as its writer's lease is
-            over, though nobody may have ended the log yet, else how it ended.
+        status: ``started`` while it runs, ``lost`` as soon as its writer has given no
+            sign of life for half its lease, though nobody may have ended the log yet,
+            else how it ended.
         frames: How many frames it has had; the oldest may be gone.
         created: When it was started.
     """
@@ -142,8 +144,7 @@ def table(listed: Sequence[Held], now: datetime) -> str:
 
 def line(event: ServerSentEvent) -> str:
     """An event as a line for a terminal: its number, and its data."""
-    number = (event.id or "").rpartition(":")[2]
-    return printable(f"{number:>6}  {event.data or ''}") + "\n"
+    return printable(f"{_number(event):>6}  {event.data or ''}") + "\n"
 
 
 def table_json(listed: Sequence[Held]) -> str:
@@ -153,9 +154,13 @@ def table_json(listed: Sequence[Held]) -> str:
 
 def line_json(event: ServerSentEvent) -> str:
     """An event as a line of JSON, with its number and its data."""
-    number = (event.id or "").rpartition(":")[2]
     data = from_json(event.data or "null")
-    return to_json({"number": int(number), "data": data}).decode() + "\n"
+    return to_json({"number": _number(event), "data": data}).decode() + "\n"
+
+
+def _number(event: ServerSentEvent) -> int:
+    event_id = parse_event_id(event.id or "")
+    return 0 if event_id is None else event_id.number
 
 
 def _held(id: str, page: Page) -> Held:

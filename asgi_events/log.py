@@ -22,10 +22,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asgi_events.encoding import encode_json
+from asgi_events.events import LostEvent
 from asgi_events.rounds import Rounds
 
 if TYPE_CHECKING:
     from asgi_events.cursor import Cursor
+
+# What a store is given in one call: viewers see it when the call is over, so a store
+# that is slow must not be given all that waits.
+_CHUNK_BYTES, _CHUNK_FRAMES = 256 * 1024, 1024
 
 
 _NOTHING = (-1, 0, 0, b"")  # what was joined last, when nothing was
@@ -51,6 +57,16 @@ def frame(name: bytes | None, number: int, data: bytes) -> bytes:
     return b"data: %b\nid: %b:%d\n\n" % (data, name, number)
 
 
+def lost_frame(name: str, number: int, message: str | None = None) -> bytes:
+    """The terminal frame that somebody else writes for a writer that is dead.
+
+    Its id ends in ``:lost``, since the writer may have shown another frame of that
+    number, which the store has lost: who has seen that one has not seen this.
+    """
+    event = LostEvent() if message is None else LostEvent(message=message)
+    return b"data: %b\nid: %b:%d:lost\n\n" % (encode_json(event), name.encode(), number)
+
+
 class Log:
     """The frames of one execution.
 
@@ -68,6 +84,8 @@ class Log:
         last: The number of the newest frame.
         committed: The number of the newest frame that cursors are given.
         known: The number of the newest frame that other processes are known to have.
+        resend_after: The store has lost what follows the frame of this number, so that
+            it is to be stored again, though it is committed; None where it has not.
         end: How the execution ended, once its terminal frame is appended.
     """
 
@@ -92,6 +110,7 @@ class Log:
         self.last = start
         self.committed = start
         self.known = start
+        self.resend_after: int | None = None
         self.end: str | None = None
         self.on_append: Callable[[], None] | None = None
         self._stored = stored
@@ -166,12 +185,31 @@ class Log:
         self._joined = _NOTHING
         self.committed = self.last
 
+    def fork(self, last: int, *, end: str | None, frames: Sequence[bytes] = ()) -> None:
+        """Take another end than the one that was shown here.
+
+        The store has lost frames whose writer is dead. Cursors that have been given a
+        frame of number ``last`` or later begin again, with a ``reset``.
+
+        Args:
+            last: The number of the terminal frame.
+            end: How the execution ended.
+            frames: The last frames up to it, to be held here; the others are stored.
+        """
+        self.skip_to(last + 1 - len(frames))
+        self.known = last
+        for cursor in self._cursors:
+            if cursor.position >= last:
+                cursor.begin_again()
+        self.extend(frames, end=end)
+
     def rewind(self) -> None:
         """Let go of what is not stored, and hear no more of it."""
         count = self.committed + 1 - self.first
         del self._frames[count:], self._ends[count:]
         self._end = self._ends[-1] if self._ends else self._start
         self.last = self.committed
+        self.resend_after = None
         self.end = None
 
     def commit(self, number: int) -> None:
@@ -209,6 +247,13 @@ class Log:
     def uncommitted(self) -> list[bytes]:
         """The frames that the store has not taken yet."""
         return self.since(self.committed)
+
+    def chunk(self, after: int) -> list[bytes]:
+        """The frames from ``after`` + 1, as many as a store is given at once."""
+        low = after + 1 - self.first
+        begin = self._ends[low - 1] if low else self._start
+        high = max(bisect_right(self._ends, begin + _CHUNK_BYTES, low), low + 1)
+        return self._frames[low : min(high, low + _CHUNK_FRAMES)]
 
     def since(self, number: int) -> list[bytes]:
         """The frames held after ``number``, which is not older than they are."""
@@ -285,7 +330,8 @@ class Log:
 
     def _unneeded(self) -> int:
         if self._stored or self._released:
-            return self.committed
+            after = self.resend_after
+            return self.committed if after is None else min(after, self.committed)
         if not self._cursors:
             return 0
         return min(cursor.position for cursor in self._cursors)
@@ -299,6 +345,7 @@ class Log:
         self._frames.clear()
         self._ends.clear()
         self._start = self._end = 0
+        self._joined = (-1, 0, 0, b"")
         self.first, self.last = number, number - 1
 
     def _trim(self, number: int) -> None:

@@ -1,15 +1,20 @@
-"""Carries the frames of a log into a store, all that wait in one call.
+"""Carries the frames of a log into a store, as many as wait in one call.
 
 What the store has taken is committed, and only then do viewers see it. A store that
 does not answer is asked again, with the same frames: appending is idempotent. Meanwhile
-the log fills up to its bounds and then holds its publisher back.
+the log fills up to its bounds and then holds its publisher back. The lease is renewed
+all the same, since a store that is full may still admit that.
+
+A store may go back, as a replica does that takes over: the writer sends again what it
+still holds, under the same numbers.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from asgi_events.exceptions import Gap, Unavailable
+from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing, Unavailable
 from asgi_events.frames import Sleeper
 from asgi_events.log import Log
 from asgi_events.pauses import Pauses
@@ -19,15 +24,47 @@ from asgi_events.wheel import wheel
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a log is opened, and opened anew should the store lose it.
+
+    Attributes:
+        store: Where.
+        key: The log's key.
+        writer: Who writes it.
+        lease: Seconds the store waits for a sign of life.
+        ttl: Seconds the log is kept after the last lease.
+        meta: What readers in other processes have to know.
+    """
+
+    store: EventStore
+    key: str
+    writer: str
+    lease: float
+    ttl: float
+    meta: Mapping[str, str]
+
+    async def open(self, after: int = 0) -> Grant:
+        """Open the log; a new one begins after the frame of number ``after``."""
+        begin = {"after": after} if after else {}
+        return await self.store.open(
+            self.key,
+            writer=self.writer,
+            lease=self.lease,
+            ttl=self.ttl,
+            meta=self.meta,
+            **begin,
+        )
+
+
 class Recorder:
     """Records one log.
 
     Args:
         log: What is recorded; its ``name`` is the key.
-        store: Where to.
-        grant: The right to write, from ``store.open``.
-        lease: Seconds the store waits for a sign of life; one is given three times in
-            that time.
+        opening: How its log in the store was opened. A sign of life is given three
+            times in a lease.
+        grant: The right to write, which the opening gave.
 
     Attributes:
         on_cancel: Called when somebody, in any process, wants the execution cancelled.
@@ -35,26 +72,22 @@ class Recorder:
         watched_elsewhere: Whether another process has viewers, as last heard.
     """
 
-    def __init__(
-        self,
-        log: Log,
-        store: EventStore,
-        grant: Grant,
-        *,
-        lease: float,
-    ) -> None:
-        assert log.name is not None
+    def __init__(self, log: Log, opening: Opening, grant: Grant) -> None:
         self._log = log
-        self._key = log.name
-        self._store = store
+        self._opening = opening
+        self._key = opening.key
+        self._store = opening.store
         self._grant = grant
-        self._interval = lease / 3
+        self._interval = opening.lease / 3
         self.on_cancel: Callable[[], None] | None = None
         self.on_left: Callable[[], None] | None = None
         self.watched_elsewhere = False
         self._sleeper = Sleeper()
         self._renewal_due = False
-        self._append_now = append_now(store)
+        self._refused = False  # the newest append
+        self._missing = False  # the log in the store
+        self._heard = asyncio.get_running_loop().time()
+        self._append_now = append_now(opening.store)
         self._gathering = False
         log.on_append = self._appended
 
@@ -63,59 +96,124 @@ class Recorder:
 
         Raises:
             Fenced: The log is another writer's now.
+            Missing: There is no log, and its time may have been over.
             Ended: The log was ended by somebody else.
         """
         now = asyncio.get_running_loop().time()
         timer = wheel().start(self._tick, now + self._interval)
+        # A suspicion lasts half a lease, and is answered between two tries.
+        pauses = Pauses(self._opening.lease / 6)
         try:
-            while self._log.end is None or self._log.committed < self._log.last:
-                if self._log.committed < self._log.last:
-                    await self._append()
-                elif self._renewal_due:
-                    self._renewal_due = False
-                    self._heed(await self._insist(self._renew))
+            while not self._is_done():
+                if await self._is_done_once():
+                    pauses.reset()
                 else:
-                    await self._sleeper.sleep()
+                    await pauses.wait()
         finally:
             timer.stop()
             self._log.on_append = None
 
-    async def _append(self) -> None:
+    def renew(self) -> None:
+        """Renew the lease at once, since somebody has something to say."""
+        self._renewal_due = True
+        self._sleeper.wake()
+
+    def _is_done(self) -> bool:
+        return self._log.end is not None and not self._is_behind()
+
+    def _is_behind(self) -> bool:
         log = self._log
-        after = log.committed
-        frames = log.uncommitted()
-        end = log.end
+        return log.committed < log.last or log.resend_after is not None
 
-        async def append() -> Ack:
-            nonlocal after, frames
-            try:
-                return await self._store.append(
-                    self._key, self._grant, after, frames, end=end
-                )
-            except Gap as gap:
-                # The store has lost its newest frames, as a replica that took over may.
-                if gap.last + 1 < log.first:
-                    raise  # some of them are not held any more
-                frames = log.since(gap.last)[: len(frames) + after - gap.last]
-                after = gap.last
-                raise Unavailable("The store went back; sending again.") from gap
+    async def _is_done_once(self) -> bool:
+        """Do what is next; False when the store has refused it."""
+        began = asyncio.get_running_loop().time()
+        try:
+            await self._do_next()
+        except Gap as gap:
+            self._log.resend_after = gap.last
+            self._complain("The store has lost its newest frames.", "Sending again.")
+        except Missing:
+            if began >= self._heard + self._opening.lease + self._opening.ttl:
+                raise  # it was ended meanwhile, and its time is over
+            self._missing = True
+            self._log.resend_after = self._log.first - 1
+            self._complain("The store has lost it.", "Sending again.")
+        except (Fenced, Ended):
+            raise
+        except Unavailable as error:
+            self._complain(error, "Trying again.")
+        except Exception as error:
+            if began >= self._heard + self._opening.lease:
+                raise
+            self._complain(repr(error), "Trying again until its lease is over.")
+        else:
+            return True
+        return False
 
-        ack = await self._insist(append)
+    def _complain(self, trouble: object, cure: str) -> None:
+        logger.warning("Execution %s: %s %s", self._key, trouble, cure)
+
+    async def _do_next(self) -> None:
+        if self._missing:
+            await self._open_anew()
+        elif self._renewal_due and (self._refused or not self._is_behind()):
+            await self._renew()
+        elif self._is_behind():
+            await self._append()
+        else:
+            await self._sleeper.sleep()
+
+    async def _renew(self) -> None:
+        began = asyncio.get_running_loop().time()
         self._renewal_due = False
-        log.commit(after + len(frames))
+        try:
+            ack = await self._store.renew(self._key, self._grant)
+        except BaseException:
+            self._renewal_due = True
+            raise
+        self._heard = began
+        if ack.last < self._log.committed:
+            self._log.resend_after = ack.last
         self._heed(ack)
 
-    async def _renew(self) -> Ack:
-        return await self._store.renew(self._key, self._grant)
+    async def _append(self) -> None:
+        log = self._log
+        after = log.committed if log.resend_after is None else log.resend_after
+        if after + 1 < log.first:
+            await self._begin_later()
+            return
+        frames = log.chunk(after)
+        last = after + len(frames)
+        began = asyncio.get_running_loop().time()
+        self._refused = True
+        ack = await self._store.append(
+            self._key,
+            self._grant,
+            after,
+            frames,
+            end=log.end if last == log.last else None,
+        )
+        self._refused = False
+        self._renewal_due = False
+        self._heard = began
+        log.resend_after = last if last < log.committed else None
+        if last > log.committed:
+            log.commit(last)
+        self._heed(ack)
 
-    async def _insist(self, call: Callable[[], Awaitable[Ack]]) -> Ack:
-        pauses = Pauses()
-        while True:
-            try:
-                return await call()
-            except Unavailable as error:
-                logger.warning("Execution %s: %s Trying again.", self._key, error)
-            await pauses.wait()
+    async def _begin_later(self) -> None:
+        """Have the log begin with what is held: what the store lost is not all held."""
+        await self._store.delete(self._key)
+        self._missing = True
+
+    async def _open_anew(self) -> None:
+        try:
+            self._grant = await self._opening.open(after=self._log.first - 1)
+        except Busy as error:
+            raise Fenced(str(error)) from error
+        self._missing = False
+        self._log.resend_after = min(self._grant.last, self._log.committed)
 
     def _heed(self, ack: Ack) -> None:
         left = self.watched_elsewhere and not ack.watched
@@ -161,6 +259,5 @@ class Recorder:
             self._heed(ack or Ack(log.last))
 
     def _tick(self, now: float) -> float:
-        self._renewal_due = True
-        self._sleeper.wake()
+        self.renew()
         return now + self._interval

@@ -51,6 +51,8 @@ class Remote:
 
     def _follow(self) -> None:
         self._follower.count(self._counted or self._waiting > 0)
+        if self._following is not None and self._following.done():
+            self._following = None
         wanted = (self._watched or self._waiting > 0) and self._log.end is None
         if wanted and self._following is None:
             self._following = asyncio.ensure_future(self._follower.run())

@@ -12,7 +12,7 @@ from asgi_events.cache import HasStats
 from asgi_events.events import CANCELLED, CancelledEvent, ExecutionStatus
 from asgi_events.exceptions import Ended, Fenced
 from asgi_events.execution import Execution
-from asgi_events.follower import Follower
+from asgi_events.follower import Follower, Hints
 from asgi_events.recorder import Recorder
 from asgi_events.state import ExecutionState
 from asgi_events.streamer import EventStreamer
@@ -46,9 +46,11 @@ class Run:
         streamer: Appends its events to the execution's log.
         recorder: Stores that log.
         follower: Goes on with the log should another process take it over.
+        hints: Who says that the store has something to tell the writer.
         terms: When it is cancelled.
         cache_backend: Whose statistics its terminal event has.
-        on_end: Called when the terminal event is stored.
+        on_stored: Called when the terminal event of this run is stored.
+        on_end: Called when a terminal event is stored, be it another process's.
     """
 
     is_local = True
@@ -62,8 +64,10 @@ class Run:
         streamer: EventStreamer,
         recorder: Recorder,
         follower: Follower,
+        hints: Hints,
         terms: Terms,
         cache_backend: HasStats | None,
+        on_stored: Callable[[], None],
         on_end: Callable[[Execution], None],
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -73,6 +77,8 @@ class Run:
         self._recorder = recorder
         self._follower = follower
         self._terms = terms
+        self._hints = hints
+        self._on_stored = on_stored
         self._on_end = on_end
         self._over = asyncio.Event()
         self._counted = False
@@ -186,16 +192,28 @@ class Run:
             self._task.add_done_callback(_cleaning.discard)
 
     async def _record_to_the_end(self) -> None:
+        if await self._is_stored():
+            self._on_stored()
+        else:
+            await self._give_way()
+
+    async def _is_stored(self) -> bool:
+        """Record; whether all of it could be stored, and is ours."""
+        id = self._execution.id
+        self._hints.add_writer(id, self._recorder.renew)
         try:
             await self._recorder.run()
         except (Fenced, Ended) as error:
             logger.error(
                 "%r is not ours any more, and stops: %s", self._execution, error
             )
-            await self._give_way()
         except Exception:
-            logger.exception("%r can not be recorded, and stops.", self._execution)
-            await self._give_way()
+            logger.exception("%r cannot be recorded, and stops.", self._execution)
+        else:
+            return True
+        finally:
+            self._hints.discard_writer(id)
+        return False
 
     async def _give_way(self) -> None:
         """Stop; show what the store has, and nothing that it does not have."""

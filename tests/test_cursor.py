@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from asgi_events.cursor import Cursor, parse_event_id
+from asgi_events.cursor import Cursor, EventId, parse_event_id
 from asgi_events.exceptions import Unavailable
 from asgi_events.frames import FrameSource, Sleeper, goodbye
-from asgi_events.log import Log
+from asgi_events.log import Log, lost_frame
 from asgi_events.sse import MAX_CHUNK, Decoder, ServerSentEvent
 from asgi_events.stores import Grant, Page
 from asgi_events.stores.memory import MemoryStore
@@ -101,8 +101,28 @@ class Recorded:
         self.reads.append(after)
         return await self.store.read("x", after, limit)
 
-    def cursor(self, last_event_id: str | None = None) -> Cursor:
-        return Cursor(self.log, last_event_id=last_event_id, read_page=self.read_page)
+    def cursor(
+        self, last_event_id: str | None = None, *, patience: float = 15.0
+    ) -> Cursor:
+        return Cursor(
+            self.log,
+            last_event_id=last_event_id,
+            read_page=self.read_page,
+            patience=patience,
+        )
+
+
+async def reaped(store: MemoryStore, last: int = 10) -> None:
+    """Put frames up to ``last`` in the store, and the ``lost`` of a dead writer."""
+    await store.delete("x")
+    grant = await store.open("x", writer="w", lease=60, ttl=60, meta={})
+    stored = [frame(number) for number in range(1, last + 1)]
+    await store.append("x", grant, 0, [*stored, LOST_FRAME], end="lost")
+
+
+LOST_END = b'event: end\ndata: {"status":"lost"}\n\n'
+LOST_FRAME = lost_frame("x", 11)
+LOST = LOST_FRAME + LOST_END
 
 
 def test_is_a_source_of_frames() -> None:
@@ -115,11 +135,15 @@ def test_is_a_source_of_frames() -> None:
 @pytest.mark.parametrize(
     ("event_id", "parsed"),
     [
-        ("x:1", ("x", 1)),
-        ("0af3:12", ("0af3", 12)),
-        ("x:0", ("x", 0)),
-        ("x:007", ("x", 7)),
-        ("x:" + "9" * 20, ("x", 10**20 - 1)),
+        ("x:1", EventId("x", 1)),
+        ("x:1:lost", EventId("x", 1, lost=True)),
+        ("x:1:lost:lost", None),
+        ("x:1:LOST", None),
+        ("x:1:", None),
+        ("0af3:12", EventId("0af3", 12)),
+        ("x:0", EventId("x", 0)),
+        ("x:007", EventId("x", 7)),
+        ("x:" + "9" * 20, EventId("x", 10**20 - 1)),
         ("x:" + "9" * 21, None),
         ("x", None),
         (":1", None),
@@ -137,7 +161,7 @@ def test_is_a_source_of_frames() -> None:
     ],
 )
 def test_parses_only_the_ids_that_were_sent(
-    event_id: str, parsed: tuple[str, int] | None
+    event_id: str, parsed: EventId | None
 ) -> None:
     assert parse_event_id(event_id) == parsed
 
@@ -401,12 +425,50 @@ async def test_resets_before_the_pages_of_the_store() -> None:
     assert await read(recorded.cursor("y:3")) == reset("foreign") + frames(1, 20) + END
 
 
-async def test_is_over_when_the_store_has_forgotten_the_log() -> None:
+def lost(message: str) -> bytes:
+    when = '"address":"","timestamp":"…"'
+    text = f'{{"event_type":"lost","message":"{message}",{when}}}'
+    end = 'event: end\ndata: {"status":"lost"}\n\n'
+    return f"data: {text}\nid: x:1:lost\n\n{end}".encode()
+
+
+def untimed(body: bytes) -> bytes:
+    return re.sub(rb'"timestamp":"[^"]*"', '"timestamp":"…"'.encode(), body)
+
+
+NOT_KEPT = lost("The events of this execution are not kept any more")
+NOT_READ = lost("The events of this execution cannot be read any more")
+
+
+@pytest.mark.parametrize("end", [None, "completed"])
+async def test_says_lost_when_the_store_has_no_log_any_more(end: str | None) -> None:
     recorded = Recorded(held=4)
-    await recorded.write(20)
+    await recorded.write(20, end=end)
     await recorded.store.delete("x")
 
-    assert await read(recorded.cursor()) == b""
+    assert untimed(await read(recorded.cursor(patience=0.1))) == NOT_KEPT
+
+
+async def test_says_reset_and_lost_to_who_has_seen_what_is_gone() -> None:
+    recorded = Recorded(held=4)
+    await recorded.write(20)
+    cursor = recorded.cursor("x:5", patience=0.1)
+    await recorded.store.delete("x")
+
+    assert untimed(await read(cursor)) == reset("future") + NOT_KEPT
+
+
+async def test_waits_for_a_log_that_is_written_again() -> None:
+    recorded = Recorded(held=4)
+    await recorded.write(20)
+    answers = iter([False, False, True])
+
+    async def read_page(after: int, limit: int) -> Page | None:
+        return await recorded.read_page(after, limit) if next(answers) else None
+
+    cursor = Cursor(recorded.log, read_page=read_page)
+
+    assert await read(cursor, until=frame(20)) == frames(1, 20)
 
 
 async def test_asks_a_store_again_that_does_not_answer(
@@ -429,27 +491,95 @@ async def test_asks_a_store_again_that_does_not_answer(
     ]
 
 
-async def test_ends_when_the_store_fails_for_good(
+async def test_says_lost_when_the_store_fails_for_good(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     recorded = Recorded(held=4)
     await recorded.write(20)
-    asked: list[int] = []
 
     async def read_page(after: int, limit: int) -> Page | None:
-        asked.append(after)
-        if len(asked) > 10:  # it would go round for ever
-            raise Unavailable("Enough.")
         raise RuntimeError("The disk is gone.")
 
-    cursor = Cursor(recorded.log, read_page=read_page)
-    try:
-        body = await asyncio.wait_for(read(cursor), 1.0)
-    finally:
-        cursor.close()
+    body = await read(Cursor(recorded.log, read_page=read_page, patience=0.1))
 
-    assert (body, asked) == (b"", [0])
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert untimed(body) == NOT_READ
+    levels = [record.levelno for record in caplog.records]
+    assert levels == [logging.WARNING] * (len(levels) - 1) + [logging.ERROR]
+
+
+async def test_waits_for_ever_for_a_store_that_is_away() -> None:
+    recorded = Recorded(held=4)
+    await recorded.write(20, end="completed")
+    failures = iter([True] * 4 + [False])
+
+    async def read_page(after: int, limit: int) -> Page | None:
+        if next(failures):
+            raise Unavailable("The store is away.")
+        return await recorded.read_page(after, limit)
+
+    body = await read(Cursor(recorded.log, read_page=read_page, patience=0.01))
+
+    assert body == frames(1, 20) + END
+
+
+# Another end than the one that was seen
+
+
+async def test_begins_again_when_the_store_has_another_end() -> None:
+    recorded = Recorded(held=4)
+    await recorded.write(20, end="completed")
+    cursor = recorded.cursor("x:12")
+    await reaped(recorded.store, 10)
+
+    body = await read(cursor)
+
+    assert body == reset("future") + frames(1, 10) + LOST
+
+
+async def test_goes_on_to_another_end_that_is_not_reached_yet() -> None:
+    recorded = Recorded(held=4)
+    await recorded.write(20, end="completed")
+    cursor = recorded.cursor("x:10")
+    await reaped(recorded.store, 10)
+
+    assert await read(cursor) == LOST
+
+
+@pytest.mark.parametrize(
+    ("last_event_id", "given"),
+    [
+        pytest.param("x:11:lost", b"", id="who has seen it"),
+        pytest.param("x:10", b"LOST", id="who has not"),
+        pytest.param("x:11", b"ALL", id="who has seen another frame of its number"),
+        pytest.param("x:12", b"ALL", id="who has seen more"),
+        pytest.param("x:10:lost", b"ALL", id="who was told so in another place"),
+    ],
+)
+async def test_resumes_a_log_that_was_lost(last_event_id: str, given: bytes) -> None:
+    store = MemoryStore()
+    await reaped(store, 10)
+    log = Log("x", stored=True, start=11)
+    log.extend([], end="lost")
+
+    async def read_page(after: int, limit: int) -> Page | None:
+        return await store.read("x", after, limit)
+
+    body = await read(Cursor(log, last_event_id=last_event_id, read_page=read_page))
+
+    expected = {
+        b"": LOST_END,
+        b"LOST": LOST,
+        b"ALL": reset("future") + frames(1, 10) + LOST,
+    }
+    assert body == expected[given]
+
+
+async def test_does_not_resume_after_a_lost_that_is_not_the_end() -> None:
+    log = ended(filled(Log("x"), 11))
+
+    cursor = Cursor(log, last_event_id="x:11:lost")
+
+    assert drain(cursor)[: len(reset("future"))] == reset("future")
 
 
 async def test_stops_loading_when_it_is_closed() -> None:
@@ -580,7 +710,7 @@ def test_never_says_retry_alone() -> None:
     assert cursor.take() == b"retry: 3000\n" + frame(1)
 
 
-async def test_says_nothing_when_a_page_is_empty() -> None:
+async def test_waits_while_a_page_is_empty() -> None:
     recorded = Recorded(held=4)
     await recorded.write(20)
     pages = iter([True, False])
@@ -589,10 +719,7 @@ async def test_says_nothing_when_a_page_is_empty() -> None:
         return await recorded.store.read("x", after, 0 if next(pages) else limit)
 
     cursor = Cursor(recorded.log, read_page=read_page, retry=3000)
-    sleeper = Sleeper(cursor)
-    await sleeper.sleep()
 
-    assert cursor.take() == b""
     assert await read(cursor, until=frame(20)) == b"retry: 3000\n" + frames(1, 20)
 
 

@@ -69,7 +69,7 @@ LAYERS = [
     ["state", "log", "stores.*"],
     ["actors", "cursor", "responses"],
     ["streamer", "printer", "inputs", "recorder", "follower", "audience"],
-    ["execution"],
+    ["execution", "keeper"],
     ["run", "remote", "idempotency"],
     ["executions"],
     ["answers"],

@@ -167,6 +167,13 @@ def test_prints_json() -> None:
     assert line_json(event) == '{"number":7,"data":{"a":1}}\n'
 
 
+def test_prints_an_event_that_says_lost() -> None:
+    event = ServerSentEvent(data='{"a":1}', id="x:7:lost")
+
+    assert line(event) == '     7  {"a":1}\n'
+    assert line_json(event) == '{"number":7,"data":{"a":1}}\n'
+
+
 def test_prints_an_event_that_can_not_move_the_cursor() -> None:
     event = ServerSentEvent(data='{"a":"\x1b[2J\x9b"}', id="k:7")
 

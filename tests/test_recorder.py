@@ -9,14 +9,20 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
-from asgi_events import Executions, agent, current_state
+from asgi_events import Executions, agent, current_state, pauses
 from asgi_events.actors import Actor
 from asgi_events.cursor import Cursor
-from asgi_events.exceptions import Ended, Fenced, Unavailable
+from asgi_events.exceptions import (
+    Ended,
+    Fenced,
+    Gap,
+    Missing,
+    StoreError,
+    Unavailable,
+)
 from asgi_events.execution import Execution
-from asgi_events.follower import Reaper
-from asgi_events.log import Log
-from asgi_events.recorder import Recorder
+from asgi_events.log import Log, lost_frame
+from asgi_events.recorder import Opening, Recorder
 from asgi_events.stores import Ack, Grant, Page
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.rules import Suspicion
@@ -69,7 +75,7 @@ class FaultyStore(MemoryStore):
         log, now = self._logs[key], monotonic()
         log.sign = float("-inf")
         log.suspicion = Suspicion(now - log.lease, now)
-        await Reaper(self, lease=1.0).reap(key, log.last)
+        await self.reap(key, log.last, lost_frame(key, log.last + 1), end="lost")
 
     def frames(self, key: str) -> list[bytes]:
         return list(self._logs[key].frames)
@@ -187,10 +193,17 @@ def recording(
 async def recording_in(
     store: S, *, lease: float = TIMEOUT * 3, **bounds: int
 ) -> AsyncIterator[Recording[S]]:
-    grant = await store.open(KEY, writer=WRITER, lease=lease, ttl=TIMEOUT, meta={})
+    opening = Opening(
+        store=store,
+        key=KEY,
+        writer=WRITER,
+        lease=lease,
+        ttl=TIMEOUT,
+        meta={"actor": "x"},
+    )
     log = Log(KEY, stored=True, **bounds)
     this = Recording(store, log)
-    this.recorder = recorder = Recorder(log, store, grant, lease=lease)
+    this.recorder = recorder = Recorder(log, opening, await opening.open())
     recorder.on_cancel = this.cancel
     this.task = asyncio.create_task(recorder.run())
     try:
@@ -353,20 +366,109 @@ async def test_sends_again_what_the_store_has_lost() -> None:
         assert this.log.committed == 6
 
 
-async def test_gives_up_rather_than_store_frames_under_wrong_numbers() -> None:
+async def test_begins_the_log_later_rather_than_with_wrong_numbers() -> None:
     async with recording(max_events=4) as this:
         for number in range(1, 13):
             this.append(str(number))
             await this.store.calls("append", 1)
             await asyncio.sleep(0)
-        held = this.log.first
         this.store.lose(KEY, 11)
         this.append("13", end="completed")
-        await asyncio.wait({this.task}, timeout=TIMEOUT)
-        stored = await this.stored()
-        assert held > 2  # so frame 2 can not be sent again
-        assert stored == frames(*map(str, range(1, len(stored) + 1)))
-        assert this.task.exception() is not None
+        await this.recorded()
+        held = this.log.first
+        page = await MemoryStore.read(this.store, KEY, 0, 1 << 20)
+        assert page is not None and (page.first, page.last) == (held, 13)
+        assert held > 2  # so frame 2 cannot be sent again
+        assert await this.stored() == frames(*map(str, range(1, 14)))[held - 1 :]
+        assert page.end == "completed"
+
+
+async def test_sends_all_again_when_the_store_has_lost_the_log() -> None:
+    async with recording() as this:
+        this.append("a", "b", "c")
+        await this.store.calls("append", 1)
+        await asyncio.sleep(0)
+        await this.store.delete(KEY)
+        this.append("d", end="completed")
+        await this.recorded()
+        assert await this.stored() == frames("a", "b", "c", "d")
+        page = await MemoryStore.read(this.store, KEY, 0, 0)
+        assert page is not None
+        assert (page.end, page.meta) == ("completed", {"actor": "x"})
+
+
+async def test_sends_again_what_it_holds_when_the_store_has_lost_the_log() -> None:
+    async with recording(max_events=4) as this:
+        for number in range(1, 13):
+            this.append(str(number))
+            await this.store.calls("append", 1)
+            await asyncio.sleep(0)
+        await this.store.delete(KEY)
+        this.append("13", end="completed")
+        await this.recorded()
+        held = this.log.first
+        page = await MemoryStore.read(this.store, KEY, 0, 1 << 20)
+        assert page is not None and (page.first, page.last) == (held, 13)
+        assert await this.stored() == frames(*map(str, range(1, 14)))[held - 1 :]
+
+
+@pytest.mark.parametrize("lost", [2, None], ids=["frames", "all"])
+async def test_finds_out_by_a_renewal_that_the_store_went_back(
+    lost: int | None,
+) -> None:
+    async with recording() as this:
+        this.append("a", "b", "c")
+        await this.store.calls("append", 1)
+        await asyncio.sleep(0)
+        if lost is None:
+            await this.store.delete(KEY)
+        else:
+            this.store.lose(KEY, lost)
+        this.recorder.renew()
+        await this.store.calls("append", 1)
+        await turn()
+        assert await this.stored() == frames("a", "b", "c")
+        this.append("d", end="completed")
+        await this.recorded()
+        assert await this.stored() == frames("a", "b", "c", "d")
+
+
+async def test_sends_again_what_was_lost_while_it_sends_again() -> None:
+    async with recording() as this:
+        this.append("a", "b", "c")
+        await this.store.calls("append", 1)
+        await asyncio.sleep(0)
+        this.store.lose(KEY, 2)
+        this.store.before["append"] += [Gap(1), Missing("Gone."), Gap(0)]
+        this.append("d", end="completed")
+        await this.recorded()
+        assert await this.stored() == frames("a", "b", "c", "d")
+
+
+async def test_gives_way_when_its_log_may_have_been_ended_and_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with recording(lease=60) as this:
+        await turn()
+        loop = asyncio.get_running_loop()
+        now = loop.time() + 60 + TIMEOUT + 1  # as after a pause of the process
+        monkeypatch.setattr(loop, "time", lambda: now)
+        await this.store.delete(KEY)
+        this.append("a")
+        with pytest.raises(Missing):
+            await this.task
+
+
+async def test_does_not_write_the_log_of_somebody_who_began_it_anew() -> None:
+    async with recording() as this:
+        await turn()
+        await this.store.delete(KEY)
+        await this.store.open(KEY, writer="other", lease=60, ttl=60, meta={})
+        this.store.before["append"] += [Missing("Gone.")]
+        this.append("a")
+        with pytest.raises(Fenced):
+            await this.recorded()
+        assert await this.stored() == []
 
 
 @pytest.mark.parametrize("error", [Fenced("Not yours."), Ended("Over.")], ids=str)
@@ -396,6 +498,100 @@ async def test_renews_while_the_store_comes_and_goes() -> None:
         this.append("a", end="completed")
         await this.recorded()
         assert await this.stored() == frames("a")
+
+
+async def test_renews_while_the_store_refuses_appends() -> None:
+    async with recording(lease=0.2) as this:
+        this.store.before["append"] += [Unavailable("Full.") for _ in range(1000)]
+        this.append("a")
+        await this.store.calls("renew", 4)
+        page = await this.store.read(KEY, 0, 100)
+        assert page is not None and page.alive
+        assert this.log.committed == 0
+        this.store.before["append"].clear()
+        this.append("b", end="completed")
+        await this.recorded()
+        assert await this.stored() == frames("a", "b")
+
+
+async def test_renews_at_once_when_it_is_asked_to() -> None:
+    async with recording() as this:
+        await turn()
+        this.recorder.renew()
+        await this.store.calls("renew", 1)
+
+
+async def test_answers_a_suspicion_between_two_tries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await turn()
+
+    monkeypatch.setattr(pauses, "sleep", sleep)
+    async with recording(lease=0.6) as this:
+        this.store.up.clear()
+        this.append("a")
+        await this.store.calls("append", 20)
+    assert max(slept) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("call", ["append", "renew"])
+async def test_tries_again_after_any_error_of_the_store_until_its_lease_is_over(
+    call: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with recording() as this:
+        await turn()
+        advice = StoreError("The store does not let us in. Look at the password.")
+        this.store.before[call] += [advice] * 3
+        if call == "renew":
+            this.recorder.renew()
+        else:
+            this.append("a")
+        await this.store.calls(call, 4)
+        this.append("b", end="completed")
+        await this.recorded()
+    assert "Look at the password" in caplog.text
+
+
+async def test_gives_up_an_error_that_stays_once_its_lease_is_over() -> None:
+    async with recording(lease=0.2) as this:
+        began = asyncio.get_running_loop().time()
+        this.store.before["append"] += [StoreError("No.") for _ in range(1000)]
+        this.store.before["renew"] += [StoreError("No.") for _ in range(1000)]
+        this.append("a")
+        with pytest.raises(StoreError, match="No"):
+            await this.recorded()
+        assert asyncio.get_running_loop().time() - began >= 0.2
+
+
+async def test_shows_what_is_stored_chunk_by_chunk() -> None:
+    async with recording() as this:
+        this.store.fast.clear()
+        this.append(*(["x" * 1000] * 2000))
+        await this.store.calls("append", 1)
+        seen = []
+        for _ in range(3):
+            this.store.fast.set()
+            this.store.fast.clear()
+            await this.store.calls("append", 1)
+            seen.append(this.log.committed)
+        this.store.fast.set()
+        this.append("y", end="completed")
+        await this.recorded()
+        assert seen == sorted(set(seen)) and 0 < seen[0] < seen[2] < 2000
+        assert sum(this.store.appended) == 2001
+        assert max(this.store.appended) * 1000 <= 256 * 1024
+
+
+async def test_stores_a_frame_that_is_larger_than_a_chunk() -> None:
+    async with recording() as this:
+        this.append("x" * 1_000_000, "y")
+        this.append("z", end="completed")
+        await this.recorded()
+        assert this.store.appended == [1, 2]
 
 
 async def test_is_told_of_a_lost_lease_by_the_renewal() -> None:
@@ -628,7 +824,8 @@ async def test_is_lost_when_the_store_breaks_its_promises(
     execution = await executions.start("step")
     async with viewer(executions, execution) as connection:
         await connection.until(b"started")
-        store.before["append"] += [ZeroDivisionError("a bug")]
+        store.before["append"] += [ZeroDivisionError("a bug")] * 1000
+        store.before["renew"] += [ZeroDivisionError("a bug")] * 1000
         steps.tell(1)
         events = await connection.events()
     assert kinds(events)[-1] == "lost"
