@@ -64,6 +64,8 @@ class Actor(Generic[P, R]):
         function: The function itself.
     """
 
+    _is_static = False
+
     def __init__(
         self,
         function: Callable[P, Any],
@@ -74,8 +76,14 @@ class Actor(Generic[P, R]):
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,
     ) -> None:
-        if not callable(function):
-            raise TypeError(f"An actor is made from a function, got {function!r}.")
+        if isinstance(function, staticmethod):
+            function = function.__func__
+            self._is_static = True
+        if inspect.isclass(function) or not callable(function):
+            raise TypeError(
+                f"An actor is made from a function, got {function!r}: decorate a "
+                "function, which may make the object and call it."
+            )
         self.function = function
         self.event_type = event_type
         self.name: str = name or str(getattr(function, "__name__", ""))
@@ -94,6 +102,17 @@ class Actor(Generic[P, R]):
         self._identity = _identity(function)
         self._run = _runner(function)
         update_wrapper(self, function, updated=())
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Refuse to be a method: nothing would give it its ``self``."""
+        made_here = f"{owner.__qualname__}.{name}"
+        if self._is_static or getattr(self.function, "__qualname__", "") != made_here:
+            return  # an actor from elsewhere may well be an attribute
+        raise TypeError(
+            f"{made_here} can not be an actor, as nothing would give it its self. "
+            "Put @staticmethod above the decorator, or decorate a function of the "
+            "module and call that in the method."
+        )
 
     def __repr__(self) -> str:
         return f"<{self.event_type.removesuffix('_call')} {self.name}>"

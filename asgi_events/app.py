@@ -218,7 +218,8 @@ class _Exchange:
         if self._request.method not in methods:
             raise Problem(
                 405,
-                f"{self._request.method} is not for this; {' and '.join(methods)} is.",
+                f"{self._request.method} is not allowed here. "
+                f"Allowed: {', '.join(methods)}.",
                 headers={"allow": ", ".join(methods)},
             )
 

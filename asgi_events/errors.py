@@ -27,14 +27,18 @@ def told(error: BaseException, hook: ErrorMessage, default: str) -> str:
     return message
 
 
-def neutral(error: BaseException) -> str:
-    """A sentence that says nothing, and the id under which the log says everything."""
+def neutral(error: BaseException, where: str) -> str:
+    """A sentence that says nothing, and the id under which the log says everything.
+
+    Args:
+        where: Where it was raised, for the log.
+    """
     # One error passes through several actors; it is one entry of the log.
     error_id: str | None = getattr(error, "asgi_events_error_id", None)
     if error_id is None:
         error_id = secrets.token_hex(4)
         error.asgi_events_error_id = error_id  # type: ignore[attr-defined]  # our mark
-        logger.error("Error %s in an actor.", error_id, exc_info=error)
+        logger.error("Error %s in %s.", error_id, where, exc_info=error)
     return f"The execution failed. Error id: {error_id}"
 
 

@@ -217,7 +217,8 @@ class ExecutionEvent(Event, Generic[T]):
     raised: look at ``ok``.
 
     Attributes:
-        actor: The actor; on the wire, its name.
+        actor: The actor, of an event that is made to be called. Its name, of one that
+            is published: handlers on the bus and viewers get that.
         execution_time: Seconds, once the call is over.
         detail: What the actor's ``detail`` option says of this call.
         message: Of a failed call, what viewers are told of the error.

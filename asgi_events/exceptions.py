@@ -45,7 +45,8 @@ class UnknownExecution(AsgiEventsError):
         self.id = id
         super().__init__(
             f"No execution {id!r}: it never was, its retention is over, it belongs to "
-            "another owner, or the process that held it in memory has gone."
+            "another owner, or it is held in the memory of another process, or of one "
+            "that has gone: processes that share executions need a store=."
         )
 
 

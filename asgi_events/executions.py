@@ -60,7 +60,7 @@ from asgi_events.remote import Remote
 from asgi_events.responses import EventSourceResponse, Unread
 from asgi_events.run import Run, Terms
 from asgi_events.signals import SignalChain
-from asgi_events.state import ExecutionState
+from asgi_events.state import ExecutionState, current
 from asgi_events.stores import EventStore, InMemory, Page, open_store
 from asgi_events.streamer import EventStreamer
 from asgi_events.threads import MAX_THREADS, Threads
@@ -76,6 +76,13 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST = 86_400.0  # seconds
 
 _SHUT_DOWN = "Execution cancelled: the server is shutting down"
+
+
+_STORE_METHODS = [
+    name
+    for name, value in vars(EventStore).items()
+    if callable(value) and not name.startswith("_")
+]
 
 
 class ExecutionsOptions(TypedDict, total=False):
@@ -229,8 +236,7 @@ class Executions:
         check_iterables(handlers=handlers)
         for handler in handlers:
             check_callables(handler=handler)
-        if not isinstance(store, str):
-            check_methods("open", "append", "read", store=store)
+        _check_store(store)
         self.actors = _by_name(actors)
         self.inputs = {name: ActorInput(actor) for name, actor in self.actors.items()}
         self.store = open_store(store) if isinstance(store, str) else store
@@ -251,7 +257,7 @@ class Executions:
         self._max_bytes = max_bytes
         self._max_retained_bytes = max_retained_bytes
         self._max_event_bytes = max_event_bytes
-        self._error_message = error_message or (whole if debug else neutral)
+        self._error_message = error_message or (whole if debug else None)
         self._terms = Terms(
             cancel_after=cancel_after,
             cancel_timeout=cancel_timeout,
@@ -575,18 +581,19 @@ class Executions:
         execution = self._make(id, meta, start=grant.last)
         self._executions[id] = execution
         self._share()
+        error_message = self._error_message or partial(_log_neutrally, id, owner)
         bus = EventBus()
         streamer = EventStreamer(
             log=execution.log,
             include_result=True,
-            error_message=self._error_message,
+            error_message=error_message,
             max_event_bytes=self._max_event_bytes,
         )
         bus.subscribe(streamer)
         for handler in self._handlers:
             bus.subscribe(handler)
         state = ExecutionState(
-            bus, cache_backend=self._cache_backend, error_message=self._error_message
+            bus, cache_backend=self._cache_backend, error_message=error_message
         )
         state.threads = self._threads
         Run(
@@ -730,11 +737,36 @@ async def _no_frames() -> AsyncIterator[bytes]:
     yield
 
 
+def _check_store(store: Any) -> None:
+    if store is None or store == "":
+        raise (TypeError if store is None else ValueError)(
+            f"store must be a URL or a store, got {store!r}. Leave it out to keep "
+            'events in memory; of a variable, say os.environ.get("STORE") or '
+            '"memory://".'
+        )
+    if isinstance(store, type):
+        raise TypeError(f"store must be a store, got its class {store!r}: make one.")
+    if not isinstance(store, str):
+        check_methods(*_STORE_METHODS, store=store)
+
+
+def _log_neutrally(id: str, owner: str | None, error: BaseException) -> str:
+    """What ``neutral`` says; the log says in which call and for whom."""
+    state = current.get()
+    call = f"actor {state.address!r}, " if state is not None else ""
+    return neutral(error, f"{call}execution {id!r}, owner {owner!r}")
+
+
 def _by_name(actors: Sequence[Actor[..., Any]]) -> dict[str, Actor[..., Any]]:
     if not actors:
         raise ValueError("Give at least one actor: a function under @agent or @tool.")
     named: dict[str, Actor[..., Any]] = {}
     for actor in actors:
+        if isinstance(actor, list | tuple):
+            raise TypeError(
+                f"Actors are given one by one, got {actor!r}: put a star before it, "
+                "EventsApp(*actors) say."
+            )
         if not isinstance(actor, Actor):
             raise TypeError(
                 f"{actor!r} is no actor: decorate it with @agent, @tool or @llm."

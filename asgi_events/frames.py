@@ -8,6 +8,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import AsyncIterable, Callable
+from functools import cache
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -86,6 +87,23 @@ def goodbye(reason: Literal["backlog", "draining", "max_duration"]) -> bytes:
     ).encode()
 
 
+_FIELDS = {"data", "event", "id", "retry", "comment"}
+
+
+def _looks_like_an_event(item: dict[Any, Any]) -> bool:
+    return "data" in item and len(item) > 1 and item.keys() <= _FIELDS
+
+
+@cache
+def _warn_of(fields: tuple[str, ...]) -> None:
+    logger.warning(
+        "A dict of %s was sent as the JSON of an event's data, as all dicts are. To "
+        "send the fields of an event, yield ServerSentEvent(…); see docs/migration.md. "
+        "This is said once.",
+        ", ".join(fields),
+    )
+
+
 def encode_item(item: Any) -> bytes:
     """One item of an iterable as a block; bytes are taken to be blocks already.
 
@@ -100,6 +118,8 @@ def encode_item(item: Any) -> bytes:
         case str():
             return ServerSentEvent(data=item).encode()
         case BaseModel() | dict():
+            if isinstance(item, dict) and _looks_like_an_event(item):
+                _warn_of(tuple(sorted(item)))
             return json_block(encode_json(item))
     raise TypeError(
         "An event stream takes ServerSentEvent, pydantic models, dict, str or bytes, "

@@ -21,10 +21,11 @@ future that four things wake: frames, the client's disconnect, the timer, a fare
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import random
-from collections.abc import AsyncIterable, Awaitable, Sequence
-from typing import Any
+from collections.abc import AsyncIterable, Awaitable, Iterable, Sequence
+from typing import Any, NoReturn
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
@@ -45,6 +46,12 @@ _HEADERS = {
 }
 # RFC 9110, section 7.6.1: they belong to the server, and are illegal in HTTP/2.
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te"}
+
+_NOT_ITERABLE = (
+    "An EventSourceResponse is an ASGI application. Where the framework wants a "
+    "response of its own, wrap it: in FastAPI return ASGIResponse(…) from "
+    "asgi_events.adapters.starlette."
+)
 
 _FAREWELL_TIMEOUT = 1.0  # seconds for the last message to a client that may be stuck
 
@@ -116,6 +123,20 @@ class EventSourceResponse:
         ValueError: An interval that is not positive, a hop-by-hop header.
     """
 
+    # No __dict__: FastAPI would take that for the content, and name another error.
+    __slots__ = (
+        "__weakref__",
+        "_sent",
+        "headers",
+        "heartbeat_interval",
+        "max_backlog",
+        "max_duration",
+        "send_timeout",
+        "source",
+        "status",
+        "unread",
+    )
+
     def __init__(
         self,
         content: FrameSource | AsyncIterable[Any],
@@ -142,7 +163,7 @@ class EventSourceResponse:
         else:
             raise TypeError(
                 "content must be an async iterable of events, "
-                f"got {type(content).__name__}"
+                f"got {type(content).__name__}{_cure(content)}"
             )
         self.status = status
         self.headers = _encode_headers(headers) if headers else _ENCODED
@@ -151,8 +172,19 @@ class EventSourceResponse:
         self.max_duration = max_duration
         self.max_backlog = max_backlog
         self.unread: Unread | None = None
+        self._sent = False
+
+    def __iter__(self) -> NoReturn:
+        """Refuse what FastAPI does to an endpoint's result that it does not know."""
+        raise TypeError(_NOT_ITERABLE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._sent:
+            raise RuntimeError(
+                "This EventSourceResponse has been sent, and its content with it: make "
+                "a new one for each request."
+            )
+        self._sent = True
         try:
             if scope["type"] != "http":
                 raise RuntimeError(
@@ -355,6 +387,18 @@ class _Stream:
                 await self._send(_body(farewell, more_body=False))
         except TimeoutError:
             logger.info("A cancelled event stream could not say its end: client stuck.")
+
+
+def _cure(content: object) -> str:
+    """What to do about content that is nearly right."""
+    if inspect.isroutine(content):
+        return ": call it"
+    if inspect.iscoroutine(content):
+        content.close()
+        return ": await it, and give what it returns"
+    if isinstance(content, Iterable) and not isinstance(content, str | bytes):
+        return ": yield its items in an async generator"
+    return ""
 
 
 def _body(body: bytes, *, more_body: bool = True) -> Any:

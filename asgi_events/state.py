@@ -36,7 +36,9 @@ def current_state() -> ExecutionState:
     if state is None:
         raise RuntimeError(
             "No actor is running here: current_state() belongs inside a function "
-            "decorated with @agent, @tool or @llm, called in an execution."
+            "decorated with @agent, @tool or @llm, called in an execution. In a thread "
+            "of your own it is found when that was started by asyncio.to_thread; "
+            "run_in_executor does not take it along."
         )
     return state
 

@@ -194,6 +194,12 @@ class EventStreamer:
 
         def end(_: asyncio.Future[Any]) -> None:
             event = self._terminal(task)
+            if self.log.last == 0 and isinstance(event, CompleteEvent):
+                logger.warning(
+                    "An EventStreamer heard no event of %r: was it subscribed to the "
+                    "bus of the execution?",
+                    task,
+                )
             wants_stats = isinstance(event, CompleteEvent) and self._include_cache_stats
             if wants_stats and cache_backend is not None:
                 self._ending = asyncio.ensure_future(

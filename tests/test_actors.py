@@ -1158,3 +1158,68 @@ async def test_shares_no_cache_between_functions_of_one_definition(
     outcomes = [await make(factor).run(state, (1,)) for factor in (2, 3, 2)]
 
     assert [outcome.result for outcome in outcomes] == [2, 3, 2]
+
+
+# What can not be an actor
+
+
+def test_refuses_to_be_a_method() -> None:
+    # Before Python 3.12 what __set_name__ raises is the cause of a RuntimeError.
+    with pytest.raises((TypeError, RuntimeError)) as raised:
+
+        class Service:
+            @agent
+            async def look(self, x: int = 0) -> int:
+                return x
+
+    error = raised.value.__cause__ or raised.value
+    assert isinstance(error, TypeError)
+    assert "Service.look can not be an actor" in str(error)
+    assert "@staticmethod above" in str(error)
+
+
+async def test_may_be_a_static_method_or_an_attribute() -> None:
+    class Service:
+        @staticmethod
+        @tool
+        async def above(x: int) -> int:
+            return x + 1
+
+        @tool
+        @staticmethod
+        async def below(x: int) -> int:
+            return x + 2
+
+        other = leaf
+
+    assert await Service.above(1) == await Service().above(1) == 2
+    assert await Service.below(1) == await Service().below(1) == 3
+    assert Service.other is Service().other is leaf
+
+
+def test_is_not_made_from_a_class() -> None:
+    class Tool:
+        def __call__(self) -> None: ...
+
+    with pytest.raises(TypeError, match="An actor is made from a function, got <class"):
+        tool(Tool)
+
+
+async def test_says_how_to_take_its_state_into_a_thread(state: ExecutionState) -> None:
+    said: list[str] = []
+
+    def look() -> str:
+        try:
+            return current_state().address
+        except RuntimeError as error:
+            said.append(str(error))
+            return ""
+
+    @agent
+    async def root() -> list[str]:
+        loop = asyncio.get_running_loop()
+        return [await asyncio.to_thread(look), await loop.run_in_executor(None, look)]
+
+    result = await execute(root, state)
+    assert result.result == ["root", ""]
+    assert "asyncio.to_thread" in said[0]

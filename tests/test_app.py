@@ -587,7 +587,8 @@ async def test_starts_nothing_for_a_post_with_the_id_of(make: Make, whose: str) 
 def unknown(id: str) -> str:
     return (
         f"No execution {id!r}: it never was, its retention is over, it belongs to "
-        "another owner, or the process that held it in memory has gone."
+        "another owner, or it is held in the memory of another process, or of one "
+        "that has gone: processes that share executions need a store=."
     )
 
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -271,7 +272,7 @@ async def test_answers_405_and_what_is_allowed(
         await check(
             c,
             405,
-            f"{method} is not for this; {allow.replace(', ', ' and ')} is.",
+            f"{method} is not allowed here. Allowed: {allow}.",
             headers={"allow": allow},
         )
     assert list(app.executions) == [execution]
@@ -326,7 +327,8 @@ async def test_answers_404_to_an_unknown_execution(make: Make, id: str) -> None:
             c,
             404,
             f"No execution {id!r}: it never was, its retention is over, it belongs to "
-            "another owner, or the process that held it in memory has gone.",
+            "another owner, or it is held in the memory of another process, or of one "
+            "that has gone: processes that share executions need a store=.",
         )
 
 
@@ -557,6 +559,9 @@ EXECUTIONS_OPTIONS: list[Any] = [
     ({"store": "nope://x"}, "store", ValueError),
     ({"store": ""}, "store", ValueError),
     ({"store": 5}, "store", TypeError),
+    ({"store": None}, "store", TypeError),
+    ({"store": MemoryStore}, "store", TypeError),
+    ({"store": Path("events.db")}, "store", TypeError),
     ({"handlers": [5]}, "handler", TypeError),
     ({"handlers": 5}, "handler", TypeError),
     ({"error_message": "oops"}, "error_message", TypeError),
@@ -679,6 +684,11 @@ def plain() -> None:
     ("actors", "error", "message"),
     [
         ([], ValueError, "Give at least one actor: a function under @agent or @tool."),
+        (
+            [[count]],
+            TypeError,
+            r"one by one, got \[<tool count>\]: put a star before it",
+        ),
         ([plain], TypeError, "is no actor: decorate it with @agent, @tool or @llm."),
         (["count"], TypeError, "'count' is no actor: decorate it with @agent"),
         (
@@ -694,7 +704,7 @@ def plain() -> None:
             r"its parameter \*\*to: int has no name to be given by",
         ),
     ],
-    ids=["none", "plain", "str", "twice", "positional", "*args", "**kwargs"],
+    ids=["none", "list", "plain", "str", "twice", "positional", "*args", "**kwargs"],
 )
 def test_says_what_is_wrong_with_its_actors(
     actors: list[Any], error: type[Exception], message: str
@@ -745,3 +755,23 @@ def test_says_that_the_middleware_wants_a_sequence_of_actors() -> None:
 def test_says_how_small_a_memory_store_may_be(bounds: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="max_events must be at least 4 and max_bytes"):
         MemoryStore(**bounds)
+
+
+@pytest.mark.parametrize("store", [None, ""])
+def test_says_how_to_take_the_store_from_the_environment(store: Any) -> None:
+    with pytest.raises(
+        (TypeError, ValueError), match=r'os.environ.get\("STORE"\) or "memory://"'
+    ):
+        EventsApp(count, store=store)
+
+
+@pytest.mark.parametrize(
+    "missing", ["renew", "cancel", "attend", "reap", "delete", "keys", "watch"]
+)
+def test_refuses_a_store_that_lacks_a_method(missing: str) -> None:
+    class Lacking(MemoryStore):
+        pass
+
+    setattr(Lacking, missing, None)
+    with pytest.raises(TypeError, match=f"store must have {missing}"):
+        EventsApp(count, store=Lacking())

@@ -1925,3 +1925,16 @@ async def test_tells_the_same_end_from_every_process(make: Make, how: str) -> No
     ended = datetime.fromtimestamp(page.ended, UTC)
     assert [(await each.get(id)).ended for each in (one, two)] == [ended, ended]
     assert [str((await each.get(id)).status) for each in (one, two)] == [how, how]
+
+
+@pytest.mark.parametrize("owner", [None, "ada\n"])
+async def test_logs_which_call_of_whom_failed(
+    make: Make, owner: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    executions = make(outer)
+    execution = await executions.start(outer, owner=owner)
+    await end_of(execution)
+    (said,) = [m for m in caplog.messages if m.startswith("Error ")]
+    assert re.sub("[0-9a-f]{8}", "ID", said, count=1) == (
+        f"Error ID in actor 'outer/inner', execution '{execution.id}', owner {owner!r}."
+    )

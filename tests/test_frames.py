@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Literal
 
 import pytest
@@ -523,3 +523,33 @@ async def test_waits_a_while_for_the_cleanup_and_then_says_so(
     go_on.set()
     await settle()
     assert life == ["cleaned up"]
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What is logged once is logged anew."""
+    frames._warn_of.cache_clear()
+    yield caplog
+    frames._warn_of.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("item", "warns"),
+    [
+        ({"event": "tick", "data": 1}, True),
+        ({"data": "x", "id": "1", "retry": 5, "comment": "c"}, True),
+        ({"data": 1}, False),
+        ({"event": "tick"}, False),
+        ({"event": "tick", "data": 1, "more": 2}, False),
+        ({1: 2, "data": 1}, False),
+    ],
+)
+def test_warns_once_of_a_dict_that_looks_like_an_event_and_sends_it_as_json(
+    item: dict[Any, Any], warns: bool, said: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        block = encode_item(item)
+    sent = json.loads(block.removeprefix(b"data: "))
+    assert sent == {str(key): value for key, value in item.items()}
+    assert len(said.messages) == (1 if warns else 0)
+    assert all("ServerSentEvent" in message for message in said.messages)

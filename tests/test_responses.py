@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from asgi_events import EventSourceResponse, ServerSentEvent, responses
@@ -1050,3 +1051,45 @@ def test_is_told_apart_from_an_iterable_by_its_methods() -> None:
 
     assert isinstance(source, FrameSource)
     assert EventSourceResponse(source).source is source
+
+
+async def test_is_sent_once() -> None:
+    response = EventSourceResponse(Content("a", None))
+    await call(response, "GET", "/")
+    with pytest.raises(RuntimeError, match="has been sent.*make a new one for each"):
+        await call(response, "GET", "/")
+
+
+async def _items() -> AsyncIterator[str]:
+    yield "a"
+
+
+async def _answer() -> str:
+    return "a"
+
+
+@pytest.mark.parametrize(
+    ("content", "cure"),
+    [
+        (lambda: _items, "got function: call it"),
+        (lambda: _answer(), "got coroutine: await it"),
+        (lambda: iter(["a"]), "got list_iterator: yield its items in an async gen"),
+    ],
+    ids=["function", "coroutine", "iterator"],
+)
+def test_says_what_to_do_with_content_that_is_nearly_right(
+    content: Callable[[], Any], cure: str
+) -> None:
+    with pytest.raises(TypeError, match=cure):
+        EventSourceResponse(content())
+
+
+async def test_says_in_fastapi_what_to_return_instead() -> None:
+    api = FastAPI()
+
+    @api.get("/", response_model=None)
+    async def stream() -> Any:
+        return EventSourceResponse(Content("a"))
+
+    with pytest.raises(ValueError, match=r"return ASGIResponse\(…\) from asgi_events"):
+        await call(api, "GET", "/")

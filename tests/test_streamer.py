@@ -512,12 +512,12 @@ async def test_completes_although_the_stats_fail(
 ) -> None:
     streamer = EventStreamer()
     job = Job(streamer)
-    job.tell(None)
+    job.tell(1, None)
     broken = cache(ConnectionError("The cache is away."))
 
     body = await read(streamer.stream(execution_task=job.task, cache_backend=broken))
 
-    assert body == STREAM_START + COMPLETE
+    assert body == STREAM_START + numbers(1) + COMPLETE
     (record,) = caplog.records
     assert record.getMessage().startswith("get_stats() of <")
     assert record.exc_info is not None
@@ -1427,3 +1427,32 @@ async def test_ends_although_its_cache_statistics_never_come(
     body = await asyncio.wait_for(read(stream), 5)
 
     assert body == STREAM_START + COMPLETE
+
+
+NOT_HEARD = "An EventStreamer heard no event of "
+
+
+@pytest.mark.parametrize("subscribed", [False, True])
+async def test_says_so_when_it_heard_nothing_of_an_execution(
+    subscribed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = EventBus()
+    streamer = EventStreamer()
+    if subscribed:
+        bus.subscribe(streamer)
+    call = ExecutionEvent[Message](actor=omni_agent)
+    task = asyncio.create_task(call(Message(content="m"), "", ExecutionState(bus)))
+
+    await read(streamer.stream(task))
+
+    said = [m for m in caplog.messages if m.startswith(NOT_HEARD)]
+    assert len(said) == (0 if subscribed else 1)
+
+
+async def test_does_not_ask_for_events_of_an_execution_that_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    streamer = EventStreamer()
+    task = asyncio.create_task(_raises(ValueError("before there was an event")))
+    await read(streamer.stream(task))
+    assert not [m for m in caplog.messages if m.startswith(NOT_HEARD)]
