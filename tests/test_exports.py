@@ -65,7 +65,7 @@ LAYERS = [
     ["stores.redis_scripts", "stores.sqlite_schema"],
     ["stores.sqlite_file"],
     ["stores.redis_connection", "stores.sqlite_threads", "stores.sqlite_housekeeping"],
-    ["stores.redis_hints", "stores.sqlite_watches"],
+    ["stores.redis_hints", "stores.redis_server", "stores.sqlite_watches"],
     ["state", "log", "stores.*"],
     ["actors", "cursor", "responses"],
     ["streamer", "printer", "inputs", "recorder", "follower", "audience"],

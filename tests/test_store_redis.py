@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from shutil import which
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import pytest
 import redis
 
+from asgi_events import Executions, tool
 from asgi_events.exceptions import (
     Busy,
     Ended,
     Fenced,
     Gap,
+    Missing,
     StoreError,
     Unavailable,
 )
-from asgi_events.stores import Ack, Grant, Page, redis_hints
+from asgi_events.execution import Execution
+from asgi_events.stores import Ack, Grant, Page, redis_hints, redis_server
 from asgi_events.stores import redis as module
 from asgi_events.stores.redis import RedisStore
+from asgi_events.stores.redis_hints import RedisWatch
 from tests.servers import TIMEOUT, require
 from tests.valkey import Valkey, free_port
 
@@ -52,7 +58,9 @@ async def store(server: Valkey) -> AsyncIterator[RedisStore]:
 
 
 @asynccontextmanager
-async def opened(url: str, *, timeout: float = 2.0) -> AsyncIterator[RedisStore]:
+async def opened(
+    url: str, *, timeout: float | None = None
+) -> AsyncIterator[RedisStore]:
     store = RedisStore(url, timeout=timeout)
     try:
         yield store
@@ -93,16 +101,27 @@ class Link:
         upstream: The port of the server; new connections go to it.
         losing: How many more replies pass before one is lost; None loses nothing.
         lost: How many replies were lost; their connections are cut.
+
+    Args:
+        upstream: As above.
+        pause: Seconds after each chunk of some KiB; the system then buffers little.
     """
 
-    def __init__(self, upstream: int) -> None:
+    def __init__(self, upstream: int, *, pause: float = 0.0) -> None:
         self.upstream = upstream
+        self._pause = pause
+        self._chunk = 16384 if pause else 65536
         self.losing: int | None = None
         self.lost = 0
         self._links: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
 
     async def __aenter__(self) -> Link:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        listener = socket.create_server(("127.0.0.1", 0))
+        if self._pause:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._chunk)
+        self._server = await asyncio.start_server(
+            self._accept, sock=listener, limit=self._chunk
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}"
         return self
@@ -115,6 +134,10 @@ class Link:
     def cut(self) -> None:
         """Cut all connections, and accept no more."""
         self._server.close()
+        self.drop()
+
+    def drop(self) -> None:
+        """Cut all connections."""
         for writers in self._links.values():
             for writer in writers:
                 writer.transport.abort()
@@ -140,13 +163,14 @@ class Link:
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        while chunk := await reader.read(65536):
+        while chunk := await reader.read(self._chunk):
             writer.write(chunk)
+            await asyncio.sleep(self._pause)
 
     async def _answer(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        while chunk := await reader.read(65536):
+        while chunk := await reader.read(self._chunk):
             if self.losing == 0:
                 self.losing = None
                 self.lost += 1
@@ -154,6 +178,7 @@ class Link:
             if self.losing is not None:
                 self.losing -= 1
             writer.write(chunk)
+            await asyncio.sleep(self._pause)
 
 
 class TestAServerThatDies:
@@ -310,7 +335,7 @@ class TestALostReply:
     async def test_harms_nobody_who_asks_later(self, server: Valkey) -> None:
         async with Link(server.port) as link, opened(link.url) as store:
             grants = [await begin(store, str(number)) for number in range(20)]
-            await store.renew("0", grants[0])
+            await store.append("0", grants[0], 0, [])  # loads the script
             link.losing = 0
             with pytest.raises(Unavailable):
                 await store.append("0", grants[0], 0, [b"1"])
@@ -368,7 +393,7 @@ class TestAFailover:
                 with pytest.raises(Unavailable, match="read only"):
                     await store.append("log", grant, 0, [b"1"])
                 link.upstream = other.port
-                with pytest.raises(Fenced):  # it knows nothing of the log
+                with pytest.raises(Missing):
                     await store.append("log", grant, 0, [b"1"])
 
 
@@ -416,13 +441,14 @@ class TestScripts:
             store.read("log", 1, ALL),
             return_exceptions=True,
         )
+        ended = (await held(store)).ended
         assert [a if isinstance(a, Ack | Page) else type(a) for a in answers] == [
             Ack(1),
             Gap,
             Fenced,
             Ack(2),
             Ended,
-            Page(2, 2, "complete", True, False, [b"!"], {"a": "ü"}),
+            Page(2, 2, "complete", True, False, [b"!"], {"a": "ü"}, ended),
         ]
 
 
@@ -494,7 +520,7 @@ class TestTwoProcesses:
         while seen < {"log", "ended"}:  # each begins with a hint
             seen |= await hints()
         grant = await begin(store)
-        ended = await begin(store, "ended", lease=0.0)
+        ended = await begin(store, "ended")
         for change in (
             lambda: store.append("log", grant, 0, [b"1"]),
             lambda: store.cancel("log"),
@@ -505,7 +531,7 @@ class TestTwoProcesses:
             assert await hints() == {"log"}
         await store.append("ended", ended, 0, [b"1"])
         assert await hints() == {"ended"}
-        assert await store.reap("ended", 1, b"lost", end="lost")
+        assert await kept_reaping(server, store, "ended", after=1) == [True]
         assert await hints() == {"ended"}
 
         watch.discard("ended")
@@ -523,14 +549,20 @@ class TestTwoProcesses:
             await begin(other, writer="two")
 
     async def test_fence_who_outlived_its_lease(
-        self, store: RedisStore, other: RedisStore
+        self, server: Valkey, store: RedisStore, other: RedisStore
     ) -> None:
-        grant = await begin(store, lease=0.0)
+        async def reap() -> list[bool]:
+            calls = (each.reap("log", 1, b"lost", end="lost") for each in both * 10)
+            return sorted(await asyncio.gather(*calls))
+
+        both = [store, other]
+        grant = await begin(store, lease=40.0)
         await store.append("log", grant, 0, [b"1"])
-        reaped = await asyncio.gather(
-            *(each.reap("log", 1, b"lost", end="lost") for each in [store, other] * 10)
-        )
-        assert sorted(reaped) == [False] * 19 + [True]
+        server.pass_time(20.0)
+        for _ in range(3):
+            assert await reap() == [False] * 20
+            server.pass_time(9.0)
+        assert await reap() == [False] * 19 + [True]
         with pytest.raises(Fenced):
             await store.append("log", grant, 1, [b"2"])
         with pytest.raises(Fenced):
@@ -675,6 +707,382 @@ class TestHints:
         await until_subscribed(server, 0)
 
 
+class TestAFullServer:
+    @on_both
+    async def test_hears_that_writers_live(
+        self, server: Valkey, store: RedisStore
+    ) -> None:
+        grant = await begin(store)
+        server.pass_time(7.5)
+        with full(server):
+            assert not (await held(store)).alive
+            assert not await store.reap("log", 0, b"lost", end="lost")
+            assert await store.renew("log", grant) == Ack(0)
+            assert (await held(store)).alive
+            await store.attend("log", 60.0)
+            assert await store.cancel("log")
+            assert await store.renew("log", grant) == Ack(0, cancel=True, watched=True)
+            with pytest.raises(Unavailable, match="maxmemory"):
+                await store.append("log", grant, 0, [b"1"])
+
+    @on_both
+    async def test_loses_no_execution_that_is_idle_and_watched_elsewhere(
+        self, server: Valkey
+    ) -> None:
+        @tool
+        async def idle() -> str:
+            await go_on.wait()
+            return "done"
+
+        lease, go_on = 0.6, asyncio.Event()
+        url = server.url
+        async with (
+            Executions(idle, store=url, lease=lease) as here,
+            Executions(idle, store=url, lease=lease) as elsewhere,
+        ):
+            execution = await here.start(idle)
+            viewer = asyncio.create_task(seen(await elsewhere.get(execution.id)))
+            with full(server):
+                await asyncio.sleep(3 * lease)
+                assert execution.status == "started"
+            go_on.set()
+            async with asyncio.timeout(TIMEOUT):
+                assert b"event: end" in await viewer
+            assert execution.status == "completed"
+
+
+class TestTheGenerationOfTheServer:
+    async def test_grows_when_it_was_restarted(self, server: Valkey) -> None:
+        async with opened(server.url) as store:
+            await begin(store)
+            assert store.generation == 0
+            for generation in (1, 2):
+                server.restart()
+                await insist(lambda: begin(store))
+                assert store.generation == generation
+
+    async def test_stays_when_only_the_connection_was_lost(
+        self, server: Valkey, store: RedisStore
+    ) -> None:
+        await begin(store)
+        with server.client() as client:
+            client.client_kill_filter(_type="normal", skipme=True)
+        await insist(lambda: begin(store))
+        assert store.generation == 0
+
+    async def test_grows_when_it_follows_another_history(self, server: Valkey) -> None:
+        with Valkey() as other:
+            async with Link(server.port) as link, opened(link.url) as store:
+                await begin(store)
+                link.upstream = other.port
+                link.drop()
+                await insist(lambda: begin(store))
+                assert store.generation == 1
+
+    async def test_is_heard_of_by_who_asks_nothing(
+        self, server: Valkey, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(redis_hints, "_POLL", 0.02)
+        await begin(store)
+        watch = await store.watch()
+        watch.add_writer("w")
+        await until_subscribed(server, 1)
+        server.restart()
+        await until(lambda: store.generation == 1)
+
+    async def test_grows_with_each_connection_where_it_may_not_be_asked(
+        self, server: Valkey
+    ) -> None:
+        async with opened(limited(server, "-info")) as store:
+            await begin(store)
+            assert store.generation == 0
+            with server.client() as client:
+                client.client_kill_filter(_type="normal", skipme=True)
+            await insist(lambda: begin(store))
+            assert store.generation == 1
+
+
+@on_both
+class TestAnInbox:
+    @pytest.fixture
+    async def inbox(
+        self, server: Valkey, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+    ) -> RedisWatch:
+        monkeypatch.setattr(redis_hints, "_POLL", 3600.0)
+        inbox = await store.watch()
+        inbox.add_writer("w")
+        await until_subscribed(server, 1)
+        return inbox
+
+    async def test_hears_of_what_other_processes_ask(
+        self, server: Valkey, store: RedisStore, inbox: RedisWatch
+    ) -> None:
+        async with opened(server.url) as other, asyncio.timeout(TIMEOUT):
+            for key in ("log", "lög}"):
+                await begin(store, key)
+                assert await other.cancel(key)
+                assert await inbox.get() == {key}
+            server.pass_time(7.5)
+            assert not await other.reap("log", 0, b"lost", end="lost")
+            assert await inbox.get() == {"log"}
+
+    async def test_is_closed(
+        self, server: Valkey, store: RedisStore, inbox: RedisWatch
+    ) -> None:
+        await inbox.aclose()
+        await until_subscribed(server, 0)
+
+
+class TestASlowLink:
+    """It takes far longer for the event than the timeout is."""
+
+    async def test_brings_a_large_event_and_what_else_was_asked(
+        self, server: Valkey
+    ) -> None:
+        large = b"x" * 4_000_000
+        async with (
+            opened(server.url) as writer,
+            Link(server.port, pause=0.005) as link,
+            opened(f"{link.url}?timeout=0.3") as store,
+        ):
+            grant = await begin(writer)
+            other = await begin(writer, "other")
+            await writer.append("log", grant, 0, [large])
+            async with asyncio.timeout(TIMEOUT):
+                await store.read("log", 1, ALL)  # loads the scripts
+                await store.renew("other", other)
+                page, ack = await asyncio.gather(
+                    held(store), store.renew("other", other)
+                )
+        assert page.frames == [large]
+        assert ack == Ack(0)
+
+    async def test_takes_a_large_event_and_what_else_was_asked(
+        self, server: Valkey
+    ) -> None:
+        large = b"x" * 4_000_000
+        async with (
+            Link(server.port, pause=0.005) as link,
+            opened(f"{link.url}?timeout=0.3") as store,
+        ):
+            grant, other = await begin(store), await begin(store, "other")
+            async with asyncio.timeout(TIMEOUT):
+                acks = await asyncio.gather(
+                    store.append("log", grant, 0, [large]),
+                    store.append("other", other, 0, [b"1"]),
+                )
+        assert acks == [Ack(1), Ack(1)]
+
+    async def test_that_stands_still_is_given_up(self, server: Valkey) -> None:
+        async with opened(f"{server.url}?timeout=0.1") as store:
+            grant = await begin(store)
+            server.pause()
+            with pytest.raises(Unavailable, match="in time"):
+                async with asyncio.timeout(TIMEOUT):
+                    await store.append("log", grant, 0, [b"x" * 30_000_000])
+            server.resume()
+
+
+class TestARead:
+    @pytest.mark.parametrize(
+        ("sizes", "limit", "page", "copied"),
+        [
+            pytest.param([5_000_000] * 3, 65536, 1, 1, id="large"),
+            pytest.param([5_000_000] * 3, 5_000_001, 1, 2, id="large-and-no-second"),
+            pytest.param([100] * 20 + [5_000_000] * 20, 65536, 20, 21, id="then-large"),
+            pytest.param([300_000] * 40, 65536, 1, 3, id="medium"),
+            pytest.param([100] * 500, 10_000, 100, 336, id="small"),
+            pytest.param([100] * 500, 1, 1, 16, id="little"),
+        ],
+    )
+    async def test_copies_not_much_more_than_it_gives(
+        self,
+        server: Valkey,
+        store: RedisStore,
+        sizes: list[int],
+        limit: int,
+        page: int,
+        copied: int,
+    ) -> None:
+        grant = await begin(store)
+        frames = [b"x" * size for size in sizes]
+        await store.append("log", grant, 0, frames)
+        with server.client() as client, client.monitor() as monitor:
+            found = await store.read("log", 0, limit)
+            assert found is not None
+            assert found.frames == frames[:page]
+            client.echo("over")
+            asked = 0
+            while "ECHO" not in (command := monitor.next_command()["command"]):
+                if command.startswith("XRANGE"):
+                    asked += int(command.rpartition(" ")[2])
+        assert asked == copied
+
+
+class Refusing:
+    """A server that refuses every command but INFO, and with what it is told."""
+
+    def __init__(self, error: str) -> None:
+        self._error = error
+        self._connections: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.url = f"redis://127.0.0.1:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self._connections:
+            writer.close()
+
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._connections.add(writer)
+        info = b"redis_version:7.4.0\r\n"
+        while head := await reader.readline():
+            parts = []
+            for _ in range(int(head[1:])):
+                size = int((await reader.readline())[1:])
+                parts.append((await reader.readexactly(size + 2))[:-2])
+            if parts[0] == b"INFO":
+                writer.write(b"$%d\r\n%b\r\n" % (len(info), info))
+            elif parts[0] == b"CLIENT":
+                writer.write(b"+OK\r\n")
+            else:
+                writer.write(f"-{self._error}\r\n".encode())
+
+
+class TestWhatMayPass:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            "LOADING Redis is loading the dataset in memory",
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is no",
+            "READONLY You can't write against a read only replica.",
+            "CLUSTERDOWN The cluster is down",
+            "TRYAGAIN Multiple keys request during rehashing of slot",
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "MISCONF Redis is configured to save RDB snapshots",
+            "NOREPLICAS Not enough good replicas to write.",
+            "BUSY Redis is busy running a script.",
+            "UNKILLABLE Sorry the script already executed write commands",
+            "NOAUTH Authentication required.",
+            "WRONGPASS invalid username-password pair or user is disabled.",
+            "NOPERM User asgi_events has no permissions to run the 'evalsha' command",
+        ],
+    )
+    async def test_is_not_there_for_now(self, error: str) -> None:
+        async with Refusing(error) as server:
+            await refuses(server.url, error.partition(" ")[2], for_now=True)
+
+    async def test_is_all_connections_taken(self, server: Valkey) -> None:
+        async with opened(server.url) as store:
+            with server.client() as client:
+                client.config_set("maxclients", 1)
+                with pytest.raises(Unavailable):
+                    await begin(store)
+                client.config_set("maxclients", 100)
+            await begin(store)
+
+    async def test_is_a_password_that_is_changed(self, server: Valkey) -> None:
+        def change(password: str) -> None:
+            with server.client() as client:
+                client.execute_command(f"ACL SETUSER u resetpass >{password}")
+                client.client_kill_filter(user="u")
+
+        with server.client() as client:
+            client.execute_command("ACL SETUSER u on >old allcommands ~* &*")
+        async with opened(server.url.replace("//", "//u:old@")) as store:
+            grant = await begin(store)
+            change("new")
+            with pytest.raises(Unavailable):  # the connection is cut
+                await store.renew("log", grant)
+            with pytest.raises(Unavailable, match="the password in its URL"):
+                await store.renew("log", grant)
+            change("old")
+            assert await store.renew("log", grant) == Ack(0)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Valkey]:
+    with (
+        Valkey(cluster_enabled="yes", slots=(0, 8000)) as one,
+        Valkey(cluster_enabled="yes", slots=(8001, 16383)) as other,
+    ):
+        one.meet(other)
+        yield one
+
+
+class TestAClusterOfSeveralNodes:
+    async def test_is_refused(self, cluster: Valkey) -> None:
+        await refuses(cluster.url, "over 2 nodes; use a server without cluster mode")
+
+    async def test_is_refused_to_who_may_ask_just_that(self, cluster: Valkey) -> None:
+        await refuses(limited(cluster, "+cluster|info"), "over 2 nodes")
+
+    async def test_is_warned_of_where_it_may_not_be_asked(
+        self, cluster: Valkey, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with opened(limited(cluster, "-cluster|info")) as store:
+            with suppress(StoreError):  # the log may be on the other node
+                await begin(store)
+        assert "The store's cluster was not checked for its size" in caplog.text
+
+
+class TestDurability:
+    async def test_waits_for_a_replica(self, server: Valkey) -> None:
+        url = f"{server.url}?durability=replica&timeout=0.2"
+        async with opened(url) as store:
+            for _ in range(2):
+                with pytest.raises(Unavailable, match="in vain for a replica|in time"):
+                    await begin(store)
+            assert (await held(store)).last == 0
+            replica = Valkey(replicaof=f"127.0.0.1 {server.port}")
+            with server.client() as client:
+                client.config_set("repl-diskless-sync-delay", 0)
+            async with in_thread(replica):
+                grant = await insist(lambda: begin(store))
+                ack = await insist(lambda: store.append("log", grant, 0, [b"1"]))
+                with replica.client() as client:
+                    assert client.xlen("asgi_events:{log}:frames") == 1
+                assert ack == Ack(1)
+                replica.pause()
+                with pytest.raises(Unavailable, match="in vain for a replica|in time"):
+                    await store.append("log", grant, 1, [b"2"])
+                assert await store.renew("log", grant) == Ack(2)
+                replica.resume()
+                assert await insist(
+                    lambda: store.append("log", grant, 1, [b"2"])
+                ) == Ack(2)
+
+    @pytest.mark.parametrize("appendfsync", ["always", "everysec"])
+    async def test_waits_for_the_disk(self, appendfsync: str) -> None:
+        with Valkey(appendfsync=appendfsync) as server:
+            async with opened(f"{server.url}?durability=aof") as store:
+                grant = await begin(store)
+                frames = numbered(1, 3)
+                assert await store.append("log", grant, 0, frames) == Ack(3)
+                await asyncio.to_thread(server.restart)
+                page = await insist(lambda: store.read("log", 0, ALL))
+        assert page is not None
+        assert page.frames == frames
+
+    async def test_cannot_be_had_of_a_server_that_writes_no_file(
+        self, server: Valkey
+    ) -> None:
+        await refuses(f"{server.url}?durability=aof", "append-only file.*disabled")
+
+    async def test_has_the_permissions_that_the_documentation_names(self) -> None:
+        with Valkey(appendfsync="always") as server:
+            url = f"{limited(server, '+waitaof')}?durability=aof"
+            async with opened(url) as store:
+                grant = await begin(store)
+                assert await store.append("log", grant, 0, [b"1"]) == Ack(1)
+
+
 @on_both
 class TestPermissions:
     async def test_are_those_the_documentation_names(
@@ -691,9 +1099,9 @@ class TestPermissions:
             assert await store.renew("log", grant) == Ack(1, True, True)
             assert (await held(store)).frames == [b"1"]
             assert [key async for key in store.keys()] == ["log"]
-            assert not await store.reap("log", 1, b"lost", end="lost")
-            await begin(store, "dead", lease=0.0)
-            assert await store.reap("dead", 0, b"lost", end="lost")
+            assert await kept_reaping(server, store, "log", after=1) == [True]
+            with pytest.raises(Fenced):
+                await store.renew("log", grant)
             await store.delete("log")
             watch.discard("log")
             await until_subscribed(server, 0)
@@ -706,9 +1114,10 @@ class TestPermissions:
     async def test_that_lack_are_named(self, server: Valkey) -> None:
         async with opened(limited(server, "-xadd")) as store:
             grant = await begin(store)
-            with pytest.raises(StoreError, match="lacks a permission") as caught:
+            with pytest.raises(Unavailable, match="lacks a permission"):
                 await store.append("log", grant, 0, [b"1"])
-        assert not isinstance(caught.value, Unavailable)
+            limited(server, "+xadd")
+            assert await store.append("log", grant, 0, [b"1"]) == Ack(1)
 
     async def test_without_info_give_a_warning(
         self, server: Valkey, caplog: pytest.LogCaptureFixture
@@ -740,19 +1149,31 @@ class TestWhatIsRefused:
     @pytest.mark.parametrize(
         ("url", "reason"),
         [
-            ("redis://127.0.0.1:port", "integer"),
-            ("redis://127.0.0.1:99999", "range"),
-            ("redis://127.0.0.1/events", "a number, not 'events'"),
+            ("redis://127.0.0.1:port", "the port is a number"),
+            ("redis://127.0.0.1:99999", "the port is a number"),
+            ("redis://u:sec/ret@127.0.0.1", "the port is a number.*/ is %2F"),
+            ("redis://127.0.0.1/events", "the database is a number"),
             ("http://127.0.0.1", "scheme"),
             ("redis://u:secret@127.0.0.1?colour=red", "colour"),
             ("redis://127.0.0.1?db=x", "db"),
+            ("redis://127.0.0.1?timeout=soon", "timeout"),
+            ("redis://127.0.0.1?timeout=0", "timeout is a number greater than 0"),
+            ("redis://127.0.0.1?timeout=inf", "timeout is a number"),
+            ("redis://u:secret@h?socket_connect_timeout=x", "socket_connect_timeout"),
+            ("redis://u:secret@h?socket_connect_timeout=nan", "socket_connect_timeout"),
+            ("redis://u:secret@h?socket_read_size=x", "socket_read_size"),
+            ("redis://u:secret@h?retry_on_error=x&retry_on_timeout=1", "append"),
+            ("rediss://u:secret@h?ssl_min_version=x", "ssl_min_version"),
+            ("redis://u:secret@h?durability=maybe", "'replica' or 'aof'"),
         ],
     )
     def test_is_a_wrong_url(self, url: str, reason: str) -> None:
         with pytest.raises(StoreError, match=reason) as caught:
             RedisStore(url)
         assert "redis://user:password@host:6379/0" in str(caught.value)
-        assert "secret" not in str(caught.value)
+        told = "".join(traceback.format_exception(caught.value))
+        assert "secret" not in told
+        assert "sec/" not in told
 
     @pytest.mark.parametrize("prefix", ["{a}:", "a*", "[a]"])
     def test_is_a_prefix_that_is_a_pattern(self, prefix: str) -> None:
@@ -763,12 +1184,12 @@ class TestWhatIsRefused:
         with server.client() as client:
             client.execute_command("ACL SETUSER somebody on >right allcommands")
         url = server.url.replace("//", "//somebody:wrong@")
-        await refuses(url, "does not let us in.*the password in its URL")
+        await refuses(url, "does not let us in.*the password in its URL", for_now=True)
 
     async def test_is_no_password(self, server: Valkey) -> None:
         with server.client() as client:
             client.config_set("requirepass", "right")
-        await refuses(server.url, "does not let us in")
+        await refuses(server.url, "does not let us in", for_now=True)
 
     async def test_is_a_database_that_is_not_there(self, server: Valkey) -> None:
         await refuses(f"{server.url}/99", "out of range")
@@ -789,10 +1210,10 @@ class TestWhatIsRefused:
     async def test_is_an_old_server(
         self, server: Valkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "_OLDEST", 9)
+        monkeypatch.setattr(redis_server, "_OLDEST", 9)
         await refuses(server.url, r"Redis 7\..*it has to be Redis 9.0 or newer")
 
-    @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru"])
+    @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru", "volatile-ttl"])
     async def test_is_an_eviction_policy_that_loses_logs(
         self, server: Valkey, policy: str
     ) -> None:
@@ -802,11 +1223,9 @@ class TestWhatIsRefused:
             await begin(store)
         with server.client() as client:
             client.config_set("maxmemory", "100mb")
-        await refuses(server.url, "CONFIG SET maxmemory-policy noeviction")
-        with server.client() as client:
-            client.config_set("maxmemory-policy", "volatile-ttl")
-        async with opened(server.url) as store:
-            await begin(store)
+        await refuses(
+            server.url, rf"{policy}; CONFIG SET maxmemory-policy noeviction\.$"
+        )
 
     async def test_is_not_a_server_that_nobody_reaches(self, server: Valkey) -> None:
         server.kill()
@@ -868,6 +1287,18 @@ class TestAnEncryptedConnection:
 
     async def test_is_refused_to_whom_nobody_vouches_for(self, url: str) -> None:
         await refuses(url, "does not trust.*certificate verify failed")
+
+    async def test_is_refused_where_the_certificate_is_of_another_host(
+        self, url: str, certificate: Path
+    ) -> None:
+        url = f"{url}?ssl_ca_certs={certificate}".replace("127.0.0.1", "localhost")
+        await refuses(url, "not the one its URL names: .*localhost")
+        async with opened(f"{url}&ssl_check_hostname=false") as store:
+            await begin(store)
+
+    async def test_may_be_without_any_check(self, url: str) -> None:
+        async with opened(f"{url}?ssl_cert_reqs=none") as store:
+            await begin(store)
 
 
 class TestKeys:
@@ -944,19 +1375,42 @@ async def test_works_on_a_server_in_cluster_mode() -> None:
             for key in keys:
                 watch.add(key)
             await until_subscribed(server, 10)
-            grants = {key: await begin(store, key, lease=0.0) for key in keys}
+            grants = {key: await begin(store, key) for key in keys}
             for key in keys:
                 await store.append(key, grants[key], 0, [b"1"])
                 assert await store.cancel(key)
                 await store.attend(key, 1.0)
             assert {key async for key in store.keys()} == keys
-            assert all([await store.reap(k, 1, b"!", end="lost") for k in keys])
+            reaped = await kept_reaping(server, store, *keys, after=1)
+            assert reaped == [True] * 10
             assert [(await held(store, key)).frames for key in keys] == [
-                [b"1", b"!"]
+                [b"1", b"lost"]
             ] * 10
             for key in keys:
                 await store.delete(key)
             assert await store.read("1", 0, ALL) is None
+
+
+@contextmanager
+def full(server: Valkey) -> Iterator[None]:
+    """A server that has no memory left."""
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+        yield
+        client.config_set("maxmemory", "0")
+
+
+async def seen(execution: Execution) -> bytes:
+    """What a viewer is given, to the end."""
+    chunks = []
+    with closing(execution.attach()) as cursor:
+        while (chunk := cursor.take()) is not None:
+            chunks.append(chunk)
+            if not chunk:
+                ready = asyncio.Event()
+                cursor.on_ready(ready.set)
+                await ready.wait()
+    return b"".join(chunks)
 
 
 async def turns() -> None:
@@ -993,6 +1447,22 @@ async def until_subscribed(server: Valkey, count: int) -> None:
         await until(lambda: len(client.pubsub_shardchannels()) == count)
 
 
+async def kept_reaping(
+    server: Valkey, store: RedisStore, *keys: str, after: int
+) -> list[bool]:
+    """Whether silent writers are dead to who asks often enough, and long enough."""
+
+    async def reap() -> list[bool]:
+        calls = (store.reap(key, after, b"lost", end="lost") for key in keys)
+        return await asyncio.gather(*calls)
+
+    server.pass_time(7.5)  # of a lease of 15 seconds
+    for _ in range(3):
+        assert not any(await reap())
+        server.pass_time(3.0)
+    return await reap()
+
+
 async def until_grown(store: RedisStore, key: str, *, by: int) -> None:
     """Wait until a log has so many frames more."""
     goal = await last_of(store, key) + by
@@ -1015,8 +1485,8 @@ def limited(server: Valkey, *changes: str) -> str:
     return server.url.replace("//", "//asgi_events:password@")
 
 
-async def refuses(url: str, message: str) -> None:
+async def refuses(url: str, message: str, *, for_now: bool = False) -> None:
     async with opened(url) as store:
         with pytest.raises(StoreError, match=message) as caught:
             await begin(store)
-    assert not isinstance(caught.value, Unavailable)
+    assert isinstance(caught.value, Unavailable) == for_now

@@ -77,13 +77,7 @@ class Server:
         return RedisStore(self._server.url)
 
     async def pass_time(self, seconds: float) -> None:
-        past = round(seconds * 1000)
-        with self._server.client() as client:
-            for name in client.keys("*:log"):
-                for moment in {b"deadline", b"watched"} & set(client.hkeys(name)):
-                    client.hincrby(name, moment, -past)
-            for name in client.keys():
-                client.pexpire(name, client.pttl(name) - past)
+        self._server.pass_time(seconds)
 
 
 SERVERS = {
@@ -100,11 +94,7 @@ def start() -> Iterator[Callable[[str], Valkey]]:
         yield cache(lambda name: servers.enter_context(Valkey(**SERVERS[name])))
 
 
-# Those that keep the contract as it is now.
-KINDS = [
-    "memory",
-    "sqlite",
-]
+KINDS = ["memory", "sqlite", *SERVERS]
 
 
 @pytest.fixture(

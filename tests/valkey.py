@@ -30,8 +30,9 @@ class Valkey:
         program: "valkey", or "redis" for the machine's ``redis-server``.
         appendfsync: "always" or "everysec" to keep on disk what it holds, so that it
             outlives a SIGKILL; not quite all of it with "everysec".
-        options: The rest of its configuration, with ``_`` for ``-``; in cluster mode
-            (``cluster_enabled="yes"``) it is given all slots.
+        slots: The first and the last of its slots in cluster mode.
+        options: The rest of its configuration, with ``_`` for ``-``, for instance
+            ``cluster_enabled="yes"``.
 
     Attributes:
         port: Where it listens on 127.0.0.1, also when it was started again.
@@ -39,11 +40,17 @@ class Valkey:
     """
 
     def __init__(
-        self, program: str = "valkey", *, appendfsync: str | None = None, **options: str
+        self,
+        program: str = "valkey",
+        *,
+        appendfsync: str | None = None,
+        slots: tuple[int, int] = (0, 16383),
+        **options: str,
     ) -> None:
         self.program = program
         self.port = 0
         self.pid = 0
+        self._slots = slots
         self._options = options
         if appendfsync is not None:
             self._options |= {"appendonly": "yes", "appendfsync": appendfsync}
@@ -60,7 +67,7 @@ class Valkey:
         try:
             self.start()
             if self._options.get("cluster_enabled") == "yes":
-                self._take_all_slots()
+                self._take_slots()
         except BaseException:
             self.kill()
             self._directory.cleanup()
@@ -110,6 +117,17 @@ class Valkey:
         """Let it go on (SIGCONT)."""
         self._process.send_signal(signal.SIGCONT)
 
+    def pass_time(self, seconds: float) -> None:
+        """Put its clock forward, or back, for the logs that it holds."""
+        past = round(seconds * 1000)
+        with self.client() as client:
+            for name in client.keys("*:log"):
+                held = set(client.hkeys(name))
+                for moment in {b"sign", b"since", b"asked", b"watched"} & held:
+                    client.hincrby(name, moment, -past)
+            for name in client.keys():
+                client.pexpire(name, client.pttl(name) - past)
+
     def client(self) -> redis.Redis:
         """A client for what a test asks the server itself; use it with ``with``."""
         return redis.Redis(port=self.port, socket_timeout=TIMEOUT)
@@ -134,10 +152,20 @@ class Valkey:
         except ConnectionError:
             return False
 
-    def _take_all_slots(self) -> None:
+    def meet(self, other: Valkey) -> None:
+        """Make one cluster of this one and another one, which have all slots."""
+        bus = other._options["cluster_port"]
         with self.client() as client:
-            client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
+            client.execute_command(f"CLUSTER MEET 127.0.0.1 {other.port} {bus}")
+            self._poll(lambda: client.cluster("info")["cluster_size"] == "2")
             self._poll(lambda: client.cluster("info")["cluster_state"] == "ok")
+
+    def _take_slots(self) -> None:
+        first, last = self._slots
+        with self.client() as client:
+            client.execute_command(f"CLUSTER ADDSLOTSRANGE {first} {last}")
+            if self._slots == (0, 16383):
+                self._poll(lambda: client.cluster("info")["cluster_state"] == "ok")
 
     def _poll(self, look: Callable[[], bool]) -> None:
         deadline = time.monotonic() + TIMEOUT

@@ -6,28 +6,39 @@ power, or with a server process that is killed while its disk is slow; without
 ``appendonly`` everything is. A writer that is still there sends again what is missing,
 as it does when a replica takes over that had not got the newest frames.
 
-A process has two connections to the server, however many logs it writes and watches.
+A process has two connections to the server, however many logs it writes and watches:
+one for commands, one for hints.
 The server may be one in cluster mode, if it has all slots. With access control lists
-this user will do, and where the database is not 0, ``+select``::
+this user will do::
 
     ACL SETUSER asgi_events on >password resetkeys ~asgi_events:* resetchannels
-        &asgi_events:* -@all +info +evalsha +script|load +hmget +hset +hincrby +xadd
-        +xrange +xtrim +unlink +pexpire +time +spublish +ssubscribe +sunsubscribe
-        +ping +scan
+        &asgi_events:* -@all +info +evalsha +script|load +hmget +hset +hdel +hincrby
+        +xadd +xrange +xtrim +unlink +pexpire +time +spublish +ssubscribe
+        +sunsubscribe +ping +scan
 
-Without ``+info`` the server is not checked for its version and its eviction policy.
-redis-py tells its name with ``client|setinfo``, and does not mind when it may not.
+Add ``+select`` where the database is not 0, ``+cluster|info`` where the server is in
+cluster mode, ``+wait`` for ``durability=replica``, and ``+waitaof`` for
+``durability=aof``. Without ``+info`` the server is not checked for its version, its
+eviction policy, and the size of its cluster; and every new connection counts as one to
+a server that may have lost something. redis-py tells its name with ``client|setinfo``,
+and does not mind when it may not.
 """
 
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, unquote
 
-from asgi_events.exceptions import Busy, Ended, Fenced, Gap, StoreError
+from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing, StoreError
 from asgi_events.stores import Ack, Grant, Page
-from asgi_events.stores.redis_connection import Commands, explain, parse
+from asgi_events.stores.redis_connection import (
+    Commands,
+    check_positive,
+    confirm_by,
+    parse,
+)
 from asgi_events.stores.redis_hints import Hints, RedisWatch
 from asgi_events.stores.redis_scripts import (
     APPEND,
@@ -37,13 +48,12 @@ from asgi_events.stores.redis_scripts import (
     OPEN,
     READ,
     REAP,
+    RENEW,
     Script,
 )
+from asgi_events.stores.redis_server import Server
 
 logger = logging.getLogger(__name__)
-
-_OLDEST = 7  # the first with SPUBLISH; Valkey says 7 as well
-_SAFE_POLICIES = ("noeviction", "volatile-ttl")
 
 # Of one call, since the server does nothing else meanwhile.
 _MAX_FRAMES = 1000
@@ -59,11 +69,21 @@ class RedisStore:
         prefix: What the names of all keys begin with; also an option of the URL.
         max_events: Frames kept of each log; beyond it the oldest quarter goes, and who
             still wants them is given a ``reset``.
-        timeout: Seconds after which a server that does not answer is ``Unavailable``.
+        timeout: Seconds for which nothing may come from the server, nor go to it, while
+            an answer is due; then it is ``Unavailable``. 2 by default; also an option
+            of the URL.
+        durability: What ``open`` and ``append`` wait for before they return: "replica",
+            until one replica has it (WAIT), "aof", until the server has it on its disk
+            (WAITAOF), None for neither; also an option of the URL. Where that takes
+            longer than most of the timeout, they are ``Unavailable``.
 
     Raises:
         StoreError: The URL is not right.
+        ValueError: An argument is not right.
     """
+
+    durable = True
+    settle_time = 60.0
 
     def __init__(
         self,
@@ -71,18 +91,32 @@ class RedisStore:
         *,
         prefix: str | None = None,
         max_events: int = 1_000_000,
-        timeout: float = 2.0,
+        timeout: float | None = None,
+        durability: str | None = None,
     ) -> None:
         if max_events < 4:
             raise ValueError(f"max_events must be at least 4, got {max_events}")
-        self._make, found = parse(url)
-        self._prefix = prefix or found or "asgi_events:"
+        address = parse(url)
+        self._prefix = prefix or address.prefix or "asgi_events:"
         if not _is_plain(self._prefix):
             raise ValueError(f"prefix has no braces and wildcards, got {prefix!r}")
         self._max_events = b"%d" % max_events
-        self._timeout = timeout
-        self._commands = Commands(self._make, timeout=timeout, check=_check)
+        self._make = address.make
+        if timeout is None:
+            timeout = address.timeout or 2.0
+        self._timeout = check_positive("timeout", timeout)
+        self._server = Server()
+        self._commands = Commands(
+            self._make,
+            timeout=self._timeout,
+            meet=self._server.meet,
+            confirm=confirm_by(durability or address.durability, self._timeout),
+        )
         self._hints: Hints | None = None
+
+    @property
+    def generation(self) -> int:
+        return self._server.generation
 
     async def open(
         self,
@@ -92,6 +126,7 @@ class RedisStore:
         lease: float,
         ttl: float,
         meta: Mapping[str, str],
+        after: int = 0,
     ) -> Grant:
         status, *values = await self._run(
             OPEN,
@@ -100,6 +135,7 @@ class RedisStore:
             _milliseconds(lease),
             _milliseconds(ttl),
             json.dumps(dict(meta)).encode(),
+            b"%d" % after,
         )
         if status == b"ENDED":
             raise Ended(f"The log {key!r} has ended.")
@@ -125,22 +161,29 @@ class RedisStore:
         return ack
 
     async def renew(self, key: str, grant: Grant) -> Ack:
-        return await self._append(key, grant, 0, 0, None, ())
+        return self._ack(key, await self._run(RENEW, key, b"%d" % grant.epoch))
 
     async def cancel(self, key: str) -> bool:
-        return bool(await self._run(CANCEL, key))
+        writer = await self._run(CANCEL, key)
+        if writer is not None:
+            await self._tell(writer, key)
+        return writer is not None
 
     async def attend(self, key: str, seconds: float) -> None:
         await self._run(ATTEND, key, _milliseconds(seconds))
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
-        return bool(await self._run(REAP, key, b"%d" % after, frame, end.encode()))
+        arguments = b"%d" % after, frame, end.encode()
+        reaped, *suspected = await self._run(REAP, key, *arguments)
+        for writer in suspected:
+            await self._tell(writer, key)
+        return bool(reaped)
 
     async def read(self, key: str, after: int, limit: int) -> Page | None:
         reply = await self._run(READ, key, b"%d" % after, b"%d" % limit)
         if reply is None:
             return None
-        first, last, end, alive, cancel, meta, frames = reply
+        first, last, end, alive, cancel, meta, ended, frames = reply
         return Page(
             first=first,
             last=last,
@@ -149,6 +192,7 @@ class RedisStore:
             cancel=bool(cancel),
             frames=frames,
             meta=json.loads(meta),
+            ended=int(ended) / 1000 if ended else None,
         )
 
     async def delete(self, key: str) -> None:
@@ -171,7 +215,13 @@ class RedisStore:
 
     async def watch(self) -> RedisWatch:
         if self._hints is None:
-            self._hints = Hints(self._make, self._log, self._timeout)
+            self._hints = Hints(
+                self._make,
+                channel=self._log,
+                inbox=self._inbox,
+                timeout=self._timeout,
+                meet=self._server.meet,
+            )
         return RedisWatch(self._hints)
 
     async def aclose(self) -> None:
@@ -189,7 +239,7 @@ class RedisStore:
         end: str | None,
         frames: Sequence[bytes],
     ) -> Ack:
-        status, *values = await self._run(
+        reply = await self._run(
             APPEND,
             key,
             b"%d" % grant.epoch,
@@ -199,8 +249,16 @@ class RedisStore:
             self._max_events,
             *frames,
         )
+        return self._ack(key, reply)
+
+    def _ack(self, key: str, reply: Any) -> Ack:
+        status, *values = reply
+        if status == b"MISSING":
+            raise Missing(
+                f"There is no log {key!r}: its time is over, or it was deleted or lost."
+            )
         if status == b"FENCED":
-            raise Fenced(f"The log {key!r} is another writer's, or was deleted.")
+            raise Fenced(f"The log {key!r} is another writer's.")
         if status == b"ENDED":
             raise Ended(f"The log {key!r} has ended.")
         if status == b"GAP":
@@ -208,12 +266,24 @@ class RedisStore:
         last, cancel, watched = values
         return Ack(last, bool(cancel), bool(watched))
 
+    async def _tell(self, writer: bytes, key: str) -> None:
+        """Hint to a writer, wherever it is, that it is asked for something."""
+        inbox = self._inbox(writer.decode())
+        if self._hints is not None:  # it may be here, and not subscribed yet
+            self._hints.tell(inbox, key)
+        data = key.encode("utf-8", "surrogatepass")
+        with suppress(StoreError):  # it hears of it when it renews its lease
+            await self._commands.send(b"SPUBLISH", inbox, data)
+
     async def _run(self, script: Script, key: str, *args: bytes) -> Any:
         frames = f"{self._tag(key)}:frames".encode()
         return await self._commands.run(script, (frames, self._log(key)), *args)
 
     def _log(self, key: str) -> bytes:
         return f"{self._tag(key)}:log".encode()
+
+    def _inbox(self, writer: str) -> bytes:
+        return f"{self._tag(writer)}:writer".encode()
 
     def _tag(self, key: str) -> str:
         # A brace in a key would end the hash tag.
@@ -237,28 +307,3 @@ def _chunks(frames: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
             yield frames[start:number]
             start, size = number, len(frame)
     yield frames[start:]
-
-
-def _check(info: Any) -> None:
-    """Refuse a server that would not keep our promises.
-
-    Raises:
-        StoreError: It is too old, or evicts keys.
-    """
-    if isinstance(info, Exception):
-        logger.warning("The store's server was not checked: %s", explain(info))
-        return
-    lines = (line.partition(":") for line in info.decode().splitlines())
-    values = {name: value for name, _, value in lines}
-    version = values["redis_version"]
-    if int(version.partition(".")[0]) < _OLDEST:
-        raise StoreError(
-            f"The store's server is Redis {version}; it has to be Redis {_OLDEST}.0 or "
-            "newer, or Valkey."
-        )
-    policy = values.get("maxmemory_policy", "noeviction")
-    if values.get("maxmemory", "0") != "0" and policy not in _SAFE_POLICIES:
-        raise StoreError(
-            f"The store's server would evict logs, since its maxmemory-policy is "
-            f"{policy}; CONFIG SET maxmemory-policy noeviction, or volatile-ttl."
-        )

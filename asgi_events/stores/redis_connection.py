@@ -9,10 +9,12 @@ asks ``Commands`` sees no exception of redis-py's.
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from math import isfinite
+from struct import unpack
+from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from asgi_events.exceptions import StoreError, Unavailable
@@ -21,6 +23,7 @@ from asgi_events.stores.redis_scripts import Script
 try:
     from redis import exceptions as errors
     from redis.asyncio.connection import Connection as TCPConnection
+    from redis.asyncio.connection import SSLConnection as TLSConnection
     from redis.asyncio.connection import parse_url
     from redis.backoff import NoBackoff
     from redis.exceptions import RedisError
@@ -29,6 +32,12 @@ except ImportError as error:
     raise ImportError(
         'A store in Redis or Valkey needs redis-py: pip install "asgi-events[redis]"'
     ) from error
+
+try:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+except ImportError:  # Windows
+    ioctl = None  # type: ignore[assignment]
 
 # What is over when the server has memory or disk again, or a primary.
 _PASSING = (
@@ -41,18 +50,24 @@ _PASSING = (
     errors.TryAgainError,
     errors.NoScriptError,
 )
-_PASSING_CODES = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
+_PASSING_CODES = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE", "MASTERDOWN")
 
 # In a script it has no code: of Valkey's, and of Redis 7.0's.
 _LACKING = re.compile("^ACL failure in script|^The user executing the script can't")
 
-# A flush that is answered well within the timeout, whatever its commands ask for.
+# What is not in a certificate: the host's name, and its IP address.
+_MISMATCHES = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+
+# A flush whose replies do not keep what comes next waiting for long.
 _MAX_COMMANDS = 128
 _MAX_BYTES = 1024 * 1024
 
 
 class Connection(Protocol):
     """What is used of redis-py's connections."""
+
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
 
     async def connect(self) -> None: ...
 
@@ -63,37 +78,97 @@ class Connection(Protocol):
     async def read_response(self) -> Any: ...
 
 
-def parse(url: str) -> tuple[Callable[[], Connection], str | None]:
-    """What makes a connection to ``url``, and its ``prefix`` option.
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What the URL of a store says.
+
+    Attributes:
+        make: Makes a connection to the server.
+        prefix: What the names of all keys begin with.
+        timeout: Seconds.
+        durability: What an acknowledgement waits for.
+    """
+
+    make: Callable[[], Connection]
+    prefix: str | None
+    timeout: float | None
+    durability: str | None
+
+
+def parse(url: str) -> Address:
+    """What ``url`` says.
 
     Raises:
         StoreError: It is not a URL of a server.
     """
     try:
-        options: dict[str, Any] = dict(parse_url(url))
-        prefix = options.pop("prefix", None)
-        make = options.pop("connection_class", TCPConnection)
-        path = urlsplit(url).path.strip("/")
-        if "path" not in options and path and not path.isdecimal():
-            # NOTE: redis-py would take database 0.
-            raise ValueError(f"the database is a number, not {path!r}")
-        # In RESP2 what is published comes as a plain reply. Timeouts are ours, and so
-        # is asking again: redis-py by default does it ten times, for up to a minute.
-        options |= {
-            "protocol": 2,
-            "socket_timeout": None,
-            "retry": Retry(NoBackoff(), 0),
-            "health_check_interval": 0,
-            "decode_responses": False,
-        }
-        make(**options)
-    except (ValueError, TypeError, RedisError) as error:
-        # NOTE: the URL is not shown: it may hold a password.
-        raise StoreError(
-            f"The store's URL is not right: {error}. It is redis://, rediss:// or "
-            "unix://, for instance redis://user:password@host:6379/0?prefix=events:"
-        ) from error
-    return lambda: cast(Connection, make(**options)), prefix
+        return _parse(url)
+    except Exception as error:  # redis-py raises many kinds
+        reason = str(error)
+    # NOTE: the URL is not shown: it may hold a password. Nor is the cause.
+    raise StoreError(
+        f"The store's URL is not right: {reason}. It is redis://, rediss:// or "
+        "unix://, for instance redis://user:password@host:6379/0?prefix=events:"
+    )
+
+
+def _parse(url: str) -> Address:
+    _check_place(url)
+    options: dict[str, Any] = dict(parse_url(url))
+    prefix = options.pop("prefix", None)
+    timeout = options.pop("timeout", None)
+    durability = options.pop("durability", None)
+    confirm_by(durability, timeout=1.0)
+    make = options.pop("connection_class", TCPConnection)
+    if make is TLSConnection and options.get("ssl_cert_reqs") != "none":
+        options.setdefault("ssl_check_hostname", True)  # not before redis-py 6
+    for name in ("socket_connect_timeout", "socket_read_size"):
+        if name in options:
+            options[name] = check_positive(name, options[name])
+    # In RESP2 what is published comes as a plain reply. Timeouts are ours, and so
+    # is asking again: redis-py by default does it ten times, for up to a minute.
+    options |= {
+        "protocol": 2,
+        "socket_timeout": None,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+        "decode_responses": False,
+    }
+    make(**options)
+    return Address(
+        lambda: cast(Connection, make(**options)),
+        prefix,
+        None if timeout is None else check_positive("timeout", timeout),
+        durability,
+    )
+
+
+def _check_place(url: str) -> None:
+    """Check the port and the database, which redis-py would show, or take for 0."""
+    parts = urlsplit(url)
+    try:
+        parts.port  # noqa: B018
+    except ValueError:
+        raise ValueError(
+            "the port is a number up to 65535 (in a password / is %2F, ? is %3F and "
+            "# is %23)"
+        ) from None
+    database = parts.path.strip("/")
+    if parts.scheme != "unix" and database and not database.isdecimal():
+        raise ValueError("the database is a number; it follows the host")
+
+
+def check_positive(name: str, value: Any) -> float:
+    """``value`` as a number.
+
+    Raises:
+        ValueError: It is not one, or not greater than 0.
+    """
+    with suppress(ValueError, TypeError):
+        number = float(value)
+        if 0 < number and isfinite(number):
+            return number
+    raise ValueError(f"{name} is a number greater than 0")
 
 
 async def connect(make: Callable[[], Connection], timeout: float) -> Connection:
@@ -116,24 +191,150 @@ def pack(*command: bytes) -> bytes:
     return b"".join(parts)
 
 
+class Link:
+    """A connection on which to ask, for as long as something moves on it.
+
+    What takes long because it is large, or because the network is slow, arrives: the
+    time is up only when no byte has gone or come for ``timeout`` seconds.
+    """
+
+    def __init__(self, connection: Connection, timeout: float) -> None:
+        self.connection = connection
+        self._timeout = timeout
+        self._received = 0
+        # NOTE: no public way leads from redis-py's connections to their bytes.
+        self._transport = connection._writer.transport
+        reader = connection._reader
+        feed = reader.feed_data
+
+        def feed_data(data: Any) -> None:
+            self._received += len(data)
+            feed(data)
+
+        reader.feed_data = feed_data  # type: ignore[method-assign]
+
+    async def ask(self, *commands: bytes) -> list[Any]:
+        """The replies, errors among them, to ``commands``.
+
+        Raises:
+            TimeoutError: There was no progress in time.
+        """
+        replies: list[Any] = []
+        await self.exchange(commands, replies.append)
+        return replies
+
+    async def exchange(
+        self, commands: Sequence[bytes], take: Callable[[Any], None]
+    ) -> None:
+        """Hand each reply to ``take`` as it arrives; raises what ``ask`` raises."""
+        async with self._patience():
+            await self.connection.send_packed_command(b"".join(commands))
+            for _ in commands:
+                take(await _reply(self.connection))
+
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(self._timeout) as limit:
+            loop = asyncio.get_running_loop()
+            pause = self._timeout / 8
+            moved = self._moved()
+            timer = loop.call_later(pause, lambda: look())
+
+            def look() -> None:
+                nonlocal moved, timer
+                before, moved = moved, self._moved()
+                if moved != before:
+                    limit.reschedule(loop.time() + self._timeout)
+                timer = loop.call_later(pause, look)
+
+            try:
+                yield
+            finally:
+                timer.cancel()
+
+    def _moved(self) -> tuple[int, int, int]:
+        """What is different when a byte has gone or come."""
+        buffered = self._transport.get_write_buffer_size()
+        return self._received, buffered, _unsent(self._transport)
+
+
+def _unsent(transport: asyncio.WriteTransport) -> int:
+    """The bytes that the system still has to send, where it says so."""
+    if ioctl is not None:
+        with suppress(OSError, ValueError):  # it is closed, or does not know
+            descriptor = transport.get_extra_info("socket").fileno()
+            return int(unpack("i", ioctl(descriptor, TIOCOUTQ, bytes(4)))[0])
+    return 0
+
+
+Meet: TypeAlias = Callable[[Link, bool], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """A command that waits until what was stored would survive the server.
+
+    Attributes:
+        packed: The command.
+        what: What it waits for, for the message when it has waited in vain.
+    """
+
+    packed: bytes
+    what: str
+
+    def doubt(self, reply: Any) -> StoreError | None:
+        """Why ``reply`` does not confirm what was stored; None when it does."""
+        if isinstance(reply, Exception):
+            return StoreError(f"The store cannot wait for {self.what}: {reply}")
+        count = reply[0] if isinstance(reply, list) else reply
+        if count:
+            return None
+        return Unavailable(f"The store has waited in vain for {self.what}.")
+
+
+def confirm_by(durability: str | None, timeout: float) -> Confirm | None:
+    """How ``durability`` is confirmed within ``timeout`` seconds.
+
+    Raises:
+        ValueError: There is no such durability.
+    """
+    patience = b"%d" % max(timeout * 800, 1)  # ms; its answer is to come in time
+    match durability:
+        case None:
+            return None
+        case "replica":
+            return Confirm(pack(b"WAIT", b"1", patience), "a replica")
+        case "aof":
+            command = pack(b"WAITAOF", b"1", b"0", patience)
+            return Confirm(command, "its append-only file")
+    raise ValueError(f"durability is 'replica' or 'aof', not {durability!r}")
+
+
 @dataclass(slots=True)
 class _Call:
     packed: bytes
     script: Script | None
     reply: asyncio.Future[Any]
 
+    @property
+    def stores(self) -> bool:
+        return self.script is not None and self.script.stores
+
 
 class Commands:
     """One connection, on which all commands that wait go out together.
 
     While a flush is on its way the next commands gather, so a busy process sends large
-    flushes, and an idle one does not wait. After trouble every command of the flush is
-    ``Unavailable``, and the next flush connects again.
+    flushes, and an idle one does not wait. After trouble every command of the flush
+    that has no reply is ``Unavailable``, and the next flush connects again.
 
     Args:
         make: Makes a connection.
-        timeout: Seconds for connecting, and for a flush to be answered.
-        check: Looks at the reply to INFO before the first command is sent.
+        timeout: Seconds for connecting, and without progress for a flush.
+        meet: Looks at the server of a new connection before the first command is sent;
+            it is told whether there was a connection before.
+        confirm: Follows in each flush that stores frames, and is to be answered with
+            one at least before their senders hear of it.
     """
 
     def __init__(
@@ -141,13 +342,16 @@ class Commands:
         make: Callable[[], Connection],
         *,
         timeout: float,
-        check: Callable[[Any], None],
+        meet: Meet,
+        confirm: Confirm | None = None,
     ) -> None:
         self._make = make
         self._timeout = timeout
-        self._check = check
-        self._checked = False
-        self._connection: Connection | None = None
+        self._meet = meet
+        self._confirm = confirm
+        self._connected_before = False
+        self._demoted = False
+        self._link: Link | None = None
         self._waiting: list[_Call] = []
         self._pump: asyncio.Task[None] | None = None
 
@@ -174,7 +378,6 @@ class Commands:
         for call in self._waiting:
             _settle(call, Unavailable("The store was closed."))
         self._waiting.clear()
-        self._checked = False
         await self._drop(nowait=False)
 
     async def _send(self, packed: bytes, script: Script | None) -> Any:
@@ -205,56 +408,76 @@ class Commands:
 
     async def _flush(self, calls: list[_Call]) -> None:
         try:
-            replies = await self._exchange(calls)
+            link = await self._connected()
+            unknown = await self._exchange(link, calls)
+            if unknown:  # the server is new, was restarted, or has flushed its scripts
+                await self._load(link, {call.script for call in unknown})
+                for call in await self._exchange(link, unknown):
+                    _settle(call, Unavailable("The store forgets its scripts."))
+            if self._demoted:  # its name may lead to the new primary
+                self._demoted = False
+                await self._drop()
         except asyncio.CancelledError:
             for call in calls:
                 _settle(call, Unavailable("The store was closed."))
             raise
         except Exception as error:  # whatever it is, nobody may wait for ever
             await self._drop()
-            replies = [error] * len(calls)
-        if any(isinstance(reply, errors.ReadOnlyError) for reply in replies):
-            await self._drop()  # a primary no longer: its name may lead to the new one
-        for call, reply in zip(calls, replies, strict=True):
-            _settle(call, explain(reply) if isinstance(reply, Exception) else reply)
+            for call in calls:
+                _settle(call, error)
 
-    async def _exchange(self, calls: list[_Call]) -> list[Any]:
-        if self._connection is None:
-            self._connection = await connect(self._make, self._timeout)
-        if not self._checked:
-            self._check((await self._ask([pack(b"INFO")]))[0])
-            self._checked = True
-        replies = await self._ask([call.packed for call in calls])
-        unknown = [
-            number
-            for number, reply in enumerate(replies)
-            if isinstance(reply, errors.NoScriptError)
-        ]
-        if unknown:  # the server is new, was restarted, or has flushed its scripts
-            await self._load({calls[number].script for number in unknown})
-            again = await self._ask([calls[number].packed for number in unknown])
-            for number, reply in zip(unknown, again, strict=True):
-                replies[number] = reply
-        return replies
+    async def _connected(self) -> Link:
+        if self._link is None:
+            connection = await connect(self._make, self._timeout)
+            link = self._link = Link(connection, self._timeout)
+            await self._meet(link, self._connected_before)
+            self._connected_before = True
+        return self._link
 
-    async def _load(self, scripts: set[Script | None]) -> None:
+    async def _exchange(self, link: Link, calls: list[_Call]) -> list[_Call]:
+        """Settle ``calls``; those whose script the server does not know are left."""
+        unknown: list[_Call] = []
+        stored: list[tuple[_Call, Any]] = []
+        confirmed: Any = None
+        confirm = self._confirm if any(call.stores for call in calls) else None
+        waiting = iter(calls)
+
+        def take(reply: Any) -> None:
+            nonlocal confirmed
+            call = next(waiting, None)
+            if call is None:
+                confirmed = reply
+            elif isinstance(reply, errors.NoScriptError):
+                unknown.append(call)
+            elif confirm is not None and call.stores:
+                stored.append((call, reply))
+            else:
+                _settle(call, reply)
+            self._demoted |= isinstance(reply, errors.ReadOnlyError)
+
+        commands = [call.packed for call in calls]
+        if confirm is not None:
+            commands.append(confirm.packed)
+        await link.exchange(commands, take)
+        for call, reply in stored:
+            assert confirm is not None
+            if isinstance(reply, Exception):
+                _settle(call, reply)
+            else:
+                _settle(call, confirm.doubt(confirmed) or reply)
+        return unknown
+
+    async def _load(self, link: Link, scripts: set[Script | None]) -> None:
         loads = [pack(b"SCRIPT", b"LOAD", s.source) for s in scripts if s is not None]
-        for reply in await self._ask(loads):
+        for reply in await link.ask(*loads):
             if isinstance(reply, Exception):
                 raise reply
 
-    async def _ask(self, commands: list[bytes]) -> list[Any]:
-        connection = self._connection
-        assert connection is not None
-        async with asyncio.timeout(self._timeout):
-            await connection.send_packed_command(b"".join(commands))
-            return [await _reply(connection) for _ in commands]
-
     async def _drop(self, *, nowait: bool = True) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        link, self._link = self._link, None
+        if link is not None:
             with suppress(Exception):  # it is of no use any more, whatever it says
-                await connection.disconnect(nowait=nowait)
+                await link.connection.disconnect(nowait=nowait)
 
 
 async def _reply(connection: Connection) -> Any:
@@ -268,24 +491,39 @@ def _settle(call: _Call, reply: Any) -> None:
     if call.reply.done():  # whoever asked has gone
         return
     if isinstance(reply, Exception):
-        call.reply.set_exception(reply)
+        call.reply.set_exception(explain(reply))
     else:
         call.reply.set_result(reply)
 
 
+def lacks(reply: Any) -> bool:
+    """Whether a reply is the error that a permission is lacking."""
+    return isinstance(reply, errors.NoPermissionError) or (
+        isinstance(reply, Exception) and bool(_LACKING.search(str(reply)))
+    )
+
+
 def explain(error: Exception) -> Exception:
-    """``error`` in our own words: ``Unavailable`` if it may pass, else StoreError."""
+    """``error`` in our own words: ``Unavailable`` if it may pass, else StoreError.
+
+    A password that is changed, and a permission that is not given yet, may pass.
+    """
     if isinstance(error, (errors.AuthenticationError, errors.AuthorizationError)):
-        return StoreError(
+        return Unavailable(
             f"The store does not let us in: {error}. "
             "Look at the user and the password in its URL."
         )
-    if isinstance(error, errors.NoPermissionError) or _LACKING.search(str(error)):
-        return StoreError(
+    if lacks(error):
+        return Unavailable(
             f"The store's user lacks a permission: {error}. "
             "asgi_events.stores.redis says which it needs."
         )
     if isinstance(error.__context__, ssl.SSLCertVerificationError):
+        if error.__context__.verify_code in _MISMATCHES:
+            return StoreError(
+                f"The store's server is not the one its URL names: {error} "
+                "Name it as its certificate does."
+            )
         return StoreError(
             f"This machine does not trust the store's server: {error} "
             "Name its authority in the URL: rediss://…?ssl_ca_certs=/path/to/ca.pem"

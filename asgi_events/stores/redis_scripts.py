@@ -4,11 +4,14 @@ A log is two keys with one hash tag, so that every script stays in one slot:
 
     asgi_events:{KEY}:frames    a stream; the frame of number n has the id 0-n
     asgi_events:{KEY}:log       a hash: epoch, writer, lease, ttl, meta, first, last,
-                                deadline (of the lease), end, cancel, watched
+                                largest (frame, in bytes), sign (of life), since and
+                                asked (of a suspicion), end, ended, cancel, watched
 
 The hash says what is so, the stream only keeps the bytes. Times are milliseconds by the
 server's clock. The name of the hash is also the channel on which every change is
-hinted. All scripts may be repeated: a lost reply does no harm.
+hinted. A script that has something to say to the writer returns the writer's name, and
+``RedisStore`` says it: the channel of the writer is in another slot. All scripts may be
+repeated: a lost reply does no harm.
 """
 
 import hashlib
@@ -29,6 +32,17 @@ end
 local function hint()
   redis.call('SPUBLISH', log, '')
 end
+
+-- The rules of ``stores.rules``.
+local function is_alive(time, sign, lease)
+  sign = tonumber(sign or 0)
+  return sign <= time and time < sign + lease / 2
+end
+
+local function show_life(time, since)
+  redis.call('HSET', log, 'sign', time)
+  if since then redis.call('HDEL', log, 'since', 'asked') end
+end
 """
 
 
@@ -37,11 +51,12 @@ class Script:
 
     As one that may write it is refused as a whole, and not when half of it is done, by
     a server that is full, and by a replica, whose log may lack what the primary's has.
-    ``even_if_full`` is for what stores no frames.
+    ``even_if_full`` is for what writers store no frames with.
     """
 
     def __init__(self, body: str, *, even_if_full: bool = False) -> None:
         flags = " flags=allow-oom" if even_if_full else ""
+        self.stores = not even_if_full
         self.source = f"#!lua{flags}{_PRELUDE}{body}".encode()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
@@ -49,15 +64,16 @@ class Script:
 # NOTE: the first epoch is a time in microseconds: who wrote a log that has expired, or
 # was deleted, is not the writer of a new log of the same key.
 OPEN = Script("""
-local writer, lease, ttl, meta = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local held = redis.call('HMGET', log, 'epoch', 'writer', 'end', 'last', 'lease', 'ttl')
+local writer, lease, ttl, meta, after = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local held = redis.call('HMGET', log, 'epoch', 'writer', 'end', 'last', 'lease', 'ttl',
+  'since')
 local epoch, last = held[1], held[4]
 if not epoch then
   local time = redis.call('TIME')
-  epoch, last = time[1] .. string.format('%06d', time[2]), 0
-  redis.call('UNLINK', frames)  -- of a log whose hash was evicted
+  epoch, last = time[1] .. string.format('%06d', time[2]), after
+  redis.call('UNLINK', frames)  -- of a log whose hash is gone
   redis.call('HSET', log, 'epoch', epoch, 'writer', writer, 'lease', lease,
-    'ttl', ttl, 'meta', meta, 'first', 1, 'last', 0)
+    'ttl', ttl, 'meta', meta, 'first', after + 1, 'last', after)
 elseif held[3] then
   return {'ENDED'}
 elseif held[2] ~= writer then
@@ -65,7 +81,7 @@ elseif held[2] ~= writer then
 else
   lease, ttl = held[5], held[6]
 end
-redis.call('HSET', log, 'deadline', now() + lease)
+show_life(now(), held[7])
 keep(lease, ttl)
 return {'OK', epoch, last}
 """)
@@ -75,7 +91,8 @@ APPEND = Script("""
 local epoch, after, upto = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ending, max = ARGV[4], tonumber(ARGV[5])
 local held = redis.call('HMGET', log, 'epoch', 'last', 'end', 'cancel', 'watched',
-  'lease', 'ttl', 'first')
+  'lease', 'ttl', 'first', 'since', 'largest')
+if not held[1] then return {'MISSING'} end
 if held[1] ~= epoch then return {'FENCED'} end
 local time, last, first = now(), tonumber(held[2]), tonumber(held[8])
 local watched = time < tonumber(held[5] or 0) and 1 or 0
@@ -86,12 +103,18 @@ end
 if last < after then return {'GAP', last} end
 
 local newest = math.max(last, after + #ARGV - 5)
+local known = tonumber(held[10] or 0)
+local largest = known
 for number = last + 1, newest do
-  redis.call('XADD', frames, '0-' .. number, 'f', ARGV[5 + number - after])
+  local frame = ARGV[5 + number - after]
+  if #frame > largest then largest = #frame end
+  redis.call('XADD', frames, '0-' .. number, 'f', frame)
 end
-redis.call('HSET', log, 'last', newest, 'deadline', time + held[6])
+if largest > known then redis.call('HSET', log, 'largest', largest) end
+redis.call('HSET', log, 'last', newest, 'sign', time)
+if held[9] then redis.call('HDEL', log, 'since', 'asked') end
 local ended = ending ~= '' and newest >= upto
-if ended then redis.call('HSET', log, 'end', ending) end
+if ended then redis.call('HSET', log, 'end', ending, 'ended', time) end
 if newest - first >= max then
   while newest - first >= max do
     first = first + math.floor((newest - first + 1) / 4)
@@ -104,13 +127,30 @@ if newest > last or ended then hint() end
 return {'OK', newest, held[4] and 1 or 0, watched}
 """)
 
+# A server that is full goes on hearing of writers, so it may go on reaping the dead.
+RENEW = Script(
+    """
+local held = redis.call('HMGET', log, 'epoch', 'last', 'end', 'cancel', 'watched',
+  'lease', 'ttl', 'since')
+if not held[1] then return {'MISSING'} end
+if held[1] ~= ARGV[1] then return {'FENCED'} end
+if held[3] then return {'ENDED'} end
+local time = now()
+show_life(time, held[8])
+keep(held[6], held[7])
+local watched = time < tonumber(held[5] or 0) and 1 or 0
+return {'OK', tonumber(held[2]), held[4] and 1 or 0, watched}
+""",
+    even_if_full=True,
+)
+
 CANCEL = Script(
     """
-local held = redis.call('HMGET', log, 'epoch', 'end')
-if not held[1] or held[2] then return 0 end
+local held = redis.call('HMGET', log, 'epoch', 'end', 'writer')
+if not held[1] or held[2] then return false end
 redis.call('HSET', log, 'cancel', 1)
 hint()
-return 1
+return held[3]
 """,
     even_if_full=True,
 )
@@ -128,33 +168,45 @@ redis.call('HSET', log, 'watched', math.max(until_, tonumber(held[3] or 0)))
 REAP = Script(
     """
 local after, frame, ending = tonumber(ARGV[1]), ARGV[2], ARGV[3]
-local held = redis.call('HMGET', log, 'last', 'end', 'deadline', 'lease', 'ttl')
-local time = now()
-if not held[1] or held[2] or tonumber(held[1]) ~= after then return 0 end
-if time < tonumber(held[3]) then return 0 end
+local held = redis.call('HMGET', log, 'last', 'end', 'sign', 'lease', 'ttl', 'since',
+  'asked', 'writer')
+if not held[1] or held[2] or tonumber(held[1]) ~= after then return {0} end
+local time, lease, since, asked = now(), held[4], tonumber(held[6]), tonumber(held[7])
+if is_alive(time, held[3], lease) then return {0} end
+if not since or time < asked or time > asked + lease / 4 then
+  redis.call('HSET', log, 'since', time, 'asked', time)
+  return {0, held[8]}
+end
+redis.call('HSET', log, 'asked', time)
+if time < since + lease / 2 then return {0} end
 redis.call('XADD', frames, '0-' .. after + 1, 'f', frame)
-redis.call('HSET', log, 'last', after + 1, 'end', ending, 'deadline', time + held[4])
+redis.call('HSET', log, 'last', after + 1, 'end', ending, 'ended', time)
 redis.call('HINCRBY', log, 'epoch', 1)
-keep(held[4], held[5])
+keep(lease, held[5])
 hint()
-return 1
+return {1}
 """,
     even_if_full=True,
 )
 
+# The size of a frame is known only when it has been copied, and the server serves
+# nobody meanwhile. So no more are read at once than fit, were all as large as the
+# largest of the log.
 READ = Script(
     """
 local function id(entry) return tonumber(string.sub(entry[1], 3)) end
 
 local after, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
-local held = redis.call('HMGET', log, 'first', 'last', 'end', 'deadline', 'cancel',
-  'meta')
+local held = redis.call('HMGET', log, 'first', 'last', 'end', 'sign', 'cancel', 'meta',
+  'lease', 'ended', 'largest')
 if not held[1] then return false end
 local first, last = math.max(after + 1, tonumber(held[1])), tonumber(held[2])
-local page, size, number, count = {}, 0, first, 16
+local most = math.floor(1048576 / math.max(tonumber(held[9] or 1048576), 1))
+most = math.min(math.max(most, 1), 256)
+local page, size, number, count = {}, 0, first, math.min(16, most)
 while size < limit and number <= last do
   local entries = redis.call('XRANGE', frames, '0-' .. number, '+', 'COUNT', count)
-  if #page == 0 then first = entries[1] and id(entries[1]) or last + 1 end  -- evicted?
+  if #page == 0 then first = entries[1] and id(entries[1]) or last + 1 end  -- lost?
   if #entries == 0 then break end
   for _, entry in ipairs(entries) do
     local frame = entry[2][2]
@@ -162,10 +214,11 @@ while size < limit and number <= last do
     if size > limit and #page > 0 then break end
     page[#page + 1] = frame
   end
-  number, count = id(entries[#entries]) + 1, math.min(count * 4, 256)
+  number, count = id(entries[#entries]) + 1, math.min(count * 4, most)
 end
-local alive = held[3] or now() < tonumber(held[4])
-return {first, last, held[3] or '', alive and 1 or 0, held[5] and 1 or 0, held[6], page}
+local alive = held[3] or is_alive(now(), held[4], held[7])
+return {first, last, held[3] or '', alive and 1 or 0, held[5] and 1 or 0, held[6],
+  held[8] or '', page}
 """,
     even_if_full=True,
 )
