@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any
 
 from asgi_events import EventsApp, current_state, tool
 from asgi_events.stores import EventStore, open_store
@@ -27,6 +28,29 @@ async def noted(pace: float = 0.01) -> None:
         print("stopped", flush=True)
 
 
+@tool
+def mark(path: str, text: str) -> None:
+    """Write a line at the end of a file."""
+    with open(path, "a") as file:
+        file.write(f"{text}\n")
+
+
+class Stalling:
+    """A store that a start reaches only as far as the marker of its key."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def open(self, key: str, **options: Any) -> Any:
+        if ":" not in key:
+            print("marked", flush=True)
+            await asyncio.Event().wait()
+        return await self._store.open(key, **options)
+
+
 def _store() -> EventStore:
     return open_store(os.environ["ASGI_EVENTS_STORE"])
 
@@ -34,6 +58,7 @@ def _store() -> EventStore:
 app = EventsApp(
     endless,
     noted,
+    mark,
     store=_store(),
     retry=RETRY,
     heartbeat_interval=HEARTBEAT,
@@ -58,3 +83,7 @@ bounded = EventsApp(
     max_events=BOUND,
     drain_grace=0.1,
 )
+
+stalling: Any = Stalling(_store())
+dying = EventsApp(mark, store=stalling, drain_grace=0.1)
+"""It is killed before it has started anything."""

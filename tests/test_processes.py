@@ -34,7 +34,12 @@ from asgi_lifespan import LifespanManager
 from asgi_events import EventsApp, Executions, current_state, tool
 from asgi_events.actors import Actor
 from asgi_events.events import ExecutionStatus
-from asgi_events.exceptions import IdempotencyConflict, StoreError, Unavailable
+from asgi_events.exceptions import (
+    IdempotencyConflict,
+    StoreError,
+    Unavailable,
+    UnknownExecution,
+)
 from asgi_events.execution import Execution
 from asgi_events.sse import Decoder, ServerSentEvent
 from asgi_events.stores import EventStore, Page, open_store
@@ -43,6 +48,7 @@ from asgi_events.stores.redis import RedisStore
 from asgi_events.stores.sqlite import SQLiteStore
 from tests.apps import Numbered, quiet
 from tests.asgi import TIMEOUT, Connection, call, data
+from tests.nemesis.link import Link
 from tests.servers import ROOT, Server, require
 from tests.valkey import Valkey, free_port
 
@@ -347,6 +353,41 @@ async def test_starts_once_for_one_key_in_all_processes(
 
     assert len({e.id for e in (*started, *after)}) == 1
     assert (status, dictation.runs) == (ExecutionStatus.COMPLETED, 1)
+
+
+@pytest.mark.server
+async def test_starts_once_for_one_key_when_the_replies_of_the_store_are_late(
+    valkey: Valkey, dictation: Dictation
+) -> None:
+    with valkey.client() as client:
+        client.flushall()
+        async with Link(valkey.port) as link, AsyncExitStack() as stack:
+            late = RedisStore(f"redis://127.0.0.1:{link.port}", timeout=TIMEOUT)
+            stack.push_async_callback(late.aclose)
+            here, *others = [
+                await stack.enter_async_context(
+                    Executions(dictation.actor, store=store)
+                )
+                for store in (late, valkey.url, valkey.url)
+            ]
+            with pytest.raises(UnknownExecution):
+                await here.get("none")  # connects
+
+            async def start(executions: Executions) -> Execution:
+                return await executions.start(dictation.actor, idempotency_key="k")
+
+            link.delay = 1.6  # seconds
+            first = asyncio.create_task(start(here))
+            await until(lambda: bool(client.keys("*idempotency*")))
+            link.delay = 0.0
+            started = await asyncio.gather(*(start(other) for other in others))
+            started.append(await first)
+            for _ in started:  # should there be several
+                dictation.stop()
+            statuses = {await each.wait() for each in started}
+
+    assert len({each.id for each in started}) == 1
+    assert (statuses, dictation.runs) == ({ExecutionStatus.COMPLETED}, 1)
 
 
 async def test_starts_once_for_one_id_in_all_processes(
@@ -813,6 +854,66 @@ async def kill_at(
     assert is_whole(id, held)
     assert kinds_of(held) == ["tool_call", "lost"]
     return max(each.ended for each in viewers) - killed
+
+
+@pytest.mark.server
+async def test_starts_once_for_each_key_when_the_starter_is_killed(
+    url: str, workers: Workers, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    file = tmp_path / "runs"
+    keys = [f"key-{number}" for number in range(10)]
+    [victim] = workers(url, 1, "dying")
+    survivors = workers(url, 2)
+
+    async def post(server: Server, key: str) -> str:
+        answer = await http.post(
+            f"{server.url}/mark",
+            json={"path": str(file), "text": key},
+            headers={"idempotency-key": key},
+        )
+        assert answer.status_code == 202, answer.text
+        id: str = answer.json()["id"]
+        return id
+
+    async def insist(server: Server, key: str) -> str:
+        while True:
+            try:
+                return await post(server, key)
+            except httpx.TransportError:  # a connection that was idle for too long
+                pass
+
+    stalled = [asyncio.create_task(post(victim, key)) for key in keys]
+    await until(lambda: victim.output().count("marked") == len(keys))
+    os.kill(victim.pid, signal.SIGKILL)
+    failures = await asyncio.gather(*stalled, return_exceptions=True)
+    asked = [(server, key) for key in keys for server in survivors * 3]
+    async with asyncio.timeout(TIMEOUT):
+        ids = await asyncio.gather(*(insist(*each) for each in asked))
+    store = open_store(url)
+    async with asyncio.timeout(TIMEOUT):
+        for id in ids:
+            while (await stored(store, id)).end is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    await store.aclose()
+
+    assert all(isinstance(each, httpx.TransportError) for each in failures)
+    assert len(set(ids)) == len(keys)
+    assert sorted(file.read_text().split()) == keys
+
+
+def test_starts_once_in_processes_that_were_forked_off(tmp_path: Path) -> None:
+    file = tmp_path / "runs"
+    url = f"sqlite:///{tmp_path}/events.db"
+    command = [sys.executable, "-W", "error", "-m", "tests.forking", url, str(file)]
+
+    subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "ASGI_EVENTS_STORE": url},
+        check=True,
+    )
+
+    assert file.read_text().split() == ["key", "id"]
 
 
 @pytest.mark.server
