@@ -558,6 +558,7 @@ class Executions:
             "created": created.isoformat(),
             "fingerprint": fingerprint,
             "writer": self._writer,
+            "lease": f"{self._lease:g}",
         }
         if owner is not None:
             meta["owner"] = owner

@@ -33,12 +33,12 @@ class Reaper:
 
     Args:
         store: Where the logs are.
-        lease: Seconds of a lease; those who share a store share it.
+        lease: Seconds of a lease, where a log does not say.
     """
 
     def __init__(self, store: EventStore, *, lease: float) -> None:
         self._store = store
-        self._pause = min(lease / 16, _FLOOR)
+        self._lease = lease
         self._reaping: dict[str, asyncio.Task[None]] = {}
 
     def suspect(self, key: str) -> None:
@@ -60,23 +60,29 @@ class Reaper:
 
     async def _reap(self, key: str) -> None:
         try:
-            while True:
-                if await self._is_settled(key):
-                    return
-                await asyncio.sleep(self._pause)
+            pause = await self._ask(key)
+            while pause is not None:
+                await asyncio.sleep(pause)
+                pause = await self._ask(key)
         except Exception as error:  # of this log, and of no other
             logger.warning("The log %s cannot be ended: %r", key, error)
 
-    async def _is_settled(self, key: str) -> bool:
+    async def _ask(self, key: str) -> float | None:
+        """Ask once; the seconds until it is to be asked again, None for never."""
         try:
             page = await self._store.read(key, 0, 0)
             if page is None or page.alive or page.end is not None:
-                return True
-            terminal = lost_frame(key, page.last + 1)
-            end = ExecutionStatus.LOST
-            if not await self._store.reap(key, page.last, terminal, end=end):
-                return False
+                return None
+            if await self._is_reaped(key, page.last):
+                return None
         except Unavailable:
+            return min(self._lease / 16, _FLOOR)
+        # A suspicion bears no longer gap than a quarter of the writer's lease.
+        return min(float(page.meta.get("lease", self._lease)) / 16, _FLOOR)
+
+    async def _is_reaped(self, key: str, last: int) -> bool:
+        terminal = lost_frame(key, last + 1)
+        if not await self._store.reap(key, last, terminal, end=ExecutionStatus.LOST):
             return False
         logger.warning("The writer of %s has died; its log is ended.", key)
         return True

@@ -1908,7 +1908,7 @@ class SharedStore(MemoryStore):
 @pytest.mark.parametrize("how", ["completed", "lost"])
 async def test_tells_the_same_end_from_every_process(make: Make, how: str) -> None:
     store = SharedStore()
-    one, two = make(count, store=store), make(count, store=store)
+    one, two = make(count, store=store, lease=0.2), make(count, store=store, lease=0.2)
     if how == "lost":
         id = "a-dead-one"
         meta = {"actor": "count", "created": "2026-01-02T12:00:00+00:00"}

@@ -408,6 +408,17 @@ async def test_ends_the_log_of_a_dead_writer_whom_somebody_watches(
         assert await rest(far) == lost(execution.id, 3)
 
 
+async def test_ends_the_log_of_a_dead_writer_whose_lease_was_another(
+    process: Process, dictation: Dictation, store: Lossy
+) -> None:
+    (here, link), (there, _) = process(store), process(store, lease=60)
+    execution = await here.start(dictation.actor)
+    async with viewer(there, execution.id) as far:
+        await seen(far, 1)
+        link.cut = True
+        assert await rest(far) == lost(execution.id, 2)
+
+
 async def test_ends_the_log_of_a_dead_writer_when_somebody_asks_how_it_stands(
     process: Process, dictation: Dictation, store: Lossy
 ) -> None:
