@@ -16,8 +16,9 @@ from typing import Self, TypeVar
 
 import pytest
 import redis
+from pydantic import BaseModel
 
-from asgi_events import Executions, tool
+from asgi_events import Executions, current_state, tool
 from asgi_events.exceptions import (
     Busy,
     Ended,
@@ -92,6 +93,10 @@ async def held(store: RedisStore, key: str = "log") -> Page:
     page = await store.read(key, 0, ALL)
     assert page is not None
     return page
+
+
+class Noted(BaseModel):
+    text: str
 
 
 class Link:
@@ -1014,6 +1019,51 @@ def cluster() -> Iterator[Valkey]:
     ):
         one.meet(other)
         yield one
+
+
+class TestARunningExecution:
+    @pytest.mark.parametrize(
+        ("refuse", "admit", "complaint"),
+        [
+            ("resetpass >other", "resetpass >password", "Look at the user and the"),
+            ("-evalsha", "+evalsha", "The store's user lacks a permission"),
+            ("-xadd", "+xadd", "The store's user lacks a permission"),
+            ("-hmget", "+hmget", "The store's user lacks a permission"),
+        ],
+    )
+    async def test_outlives_what_is_refused_for_a_while(
+        self,
+        server: Valkey,
+        caplog: pytest.LogCaptureFixture,
+        refuse: str,
+        admit: str,
+        complaint: str,
+    ) -> None:
+        @tool
+        async def work() -> str:
+            await go_on.wait()
+            await current_state().publish(Noted(text="meanwhile"))
+            await finish.wait()
+            return "done"
+
+        def change(words: str) -> None:
+            with server.client() as client:
+                client.execute_command(f"ACL SETUSER asgi_events {words}")
+                client.client_kill_filter(user="asgi_events")
+
+        go_on, finish = asyncio.Event(), asyncio.Event()
+        async with Executions(work, store=limited(server)) as executions:
+            execution = await executions.start(work)
+            viewer = asyncio.create_task(seen(execution))
+            change(refuse)
+            go_on.set()
+            await until(lambda: complaint in caplog.text)
+            change(admit)
+            finish.set()
+            async with asyncio.timeout(TIMEOUT):
+                given = await viewer
+        assert given.count(b'"text":"meanwhile"') == 1
+        assert given.endswith(b'event: end\ndata: {"status":"completed"}\n\n')
 
 
 class TestAClusterOfSeveralNodes:

@@ -56,7 +56,7 @@ from asgi_events.stores.redis_server import Server
 logger = logging.getLogger(__name__)
 
 # Of one call, since the server does nothing else meanwhile.
-_MAX_FRAMES = 1000
+_MAX_FRAMES = 1024
 _MAX_BYTES = 1024 * 1024
 
 
