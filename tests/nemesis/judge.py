@@ -11,6 +11,8 @@ from pathlib import Path
 from asgi_events.sse import ServerSentEvent
 from tests.nemesis import LEASE, RETENTION
 
+_NOTICED = 3.0  # seconds until all workers know that their file is not the file
+
 TERMINAL = ("complete", "error", "cancelled", "lost")
 
 
@@ -169,7 +171,10 @@ class Judge:
         """Whether the store lost it, and nobody could write it again."""
         self.look_at_runs()
         born = walk.runs[0][1] if walk.runs else walk.started
-        return any(since <= born + 1 and born <= at for since, at in self._rolled_back)
+        return any(
+            since <= born + 1 and born <= at + _NOTICED
+            for since, at in self._rolled_back
+        )
 
     def look_at_runs(self) -> None:
         """Read which process ran what."""
