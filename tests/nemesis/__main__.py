@@ -33,6 +33,7 @@ _ABOUT = "Breaks processes and stores while clients watch, and judges what they 
 _RATE = 1.5  # executions started in a second
 _FINISH = 45.0  # seconds for everybody to see the end, once the faults are over
 _MOST_TASKS = 25  # of a worker that has nothing to do
+_QUIET = 20.0  # seconds until nothing may be left
 _TROUBLE = re.compile("never retrieved|never awaited|was destroyed but it is pending")
 
 
@@ -101,15 +102,20 @@ async def _keep_starting(clients: Clients) -> None:
 
 
 async def _look_for_leaks(workers: list[Worker], judge: Judge) -> None:
-    await asyncio.sleep(2)  # connections that were closed last are noticed
     for worker in workers:
-        left = await worker.left()
-        if left is None:
-            judge.accuse(f"worker {worker.number} does not answer")
-            continue
+        deadline = time.monotonic() + _QUIET  # what was started last may run for 8 s
+        while _is_too_much(left := await worker.left()):
+            if time.monotonic() > deadline:
+                judge.accuse(f"worker {worker.number} has left {left}")
+                break
+            await asyncio.sleep(0.5)
         print(f"worker {worker.number}: {left}", flush=True)
-        if left["running"] or left["viewers"] or left["tasks"] > _MOST_TASKS:
-            judge.accuse(f"worker {worker.number} has left {left}")
+
+
+def _is_too_much(left: dict[str, int] | None) -> bool:
+    if left is None:  # it does not answer
+        return True
+    return bool(left["running"] or left["viewers"] or left["tasks"] > _MOST_TASKS)
 
 
 def main() -> int:
