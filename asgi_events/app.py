@@ -73,7 +73,7 @@ class EventsApp:
         actors: What can be started.
         executions: Those to serve, instead of new ones made of ``actors`` and
             ``options``.
-        authorize: Who may do what; without it everybody may who knows the id of an
+        authorize: Who may do what. Without it everybody may who knows the id of an
             execution, or the ``Idempotency-Key`` that started it.
         allowed_origins: The origins (``https://example.com``) whose pages may start and
             cancel, besides our own; ``"*"`` among them is any. Reading is left to the

@@ -35,12 +35,14 @@ from asgi_events import EventsApp, Executions, current_state, tool
 from asgi_events.actors import Actor
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import (
+    Gone,
     IdempotencyConflict,
     StoreError,
     Unavailable,
     UnknownExecution,
 )
 from asgi_events.execution import Execution
+from asgi_events.idempotency import marker_of
 from asgi_events.sse import Decoder, ServerSentEvent
 from asgi_events.stores import EventStore, Page, open_store
 from asgi_events.stores.memory import MemoryStore
@@ -353,6 +355,26 @@ async def test_starts_once_for_one_key_in_all_processes(
 
     assert len({e.id for e in (*started, *after)}) == 1
     assert (status, dictation.runs) == (ExecutionStatus.COMPLETED, 1)
+
+
+async def test_starts_nothing_again_when_the_execution_of_a_key_is_forgotten(
+    process: Process, dictation: Dictation
+) -> None:
+    here, there = (process(lease=0.3, retention=0.1) for _ in range(2))
+    execution = await here.start(dictation.actor, idempotency_key="k")
+    dictation.stop()
+    await execution.wait()
+    async with asyncio.timeout(TIMEOUT):
+        while await there.store.read(execution.id, 0, 0) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    marker = await there.store.read(marker_of(None, "k"), 0, 0)
+
+    for executions in (here, there):
+        with pytest.raises(Gone, match=execution.id):
+            await executions.start(dictation.actor, idempotency_key="k")
+
+    assert marker is not None and marker.end is not None
+    assert dictation.runs == 1
 
 
 @pytest.mark.server
