@@ -590,7 +590,7 @@ class Executions:
             error_message=error_message,
             max_event_bytes=self._max_event_bytes,
         )
-        bus.subscribe(streamer)
+        unsubscribe = bus.subscribe(streamer)
         for handler in self._handlers:
             bus.subscribe(handler)
         state = ExecutionState(
@@ -602,6 +602,7 @@ class Executions:
             self.actors[name].run(state, kwargs=arguments),
             state=state,
             streamer=streamer,
+            unsubscribe=unsubscribe,
             recorder=Recorder(execution.log, opening, grant),
             follower=self._follower(execution.log),
             hints=self._hints,
@@ -674,6 +675,8 @@ class Executions:
             del self._executions[execution.id]
         if execution.ended is None:  # its loop has gone; the lease tells the rest
             return
+        while self._keeper.held_bytes > self._max_retained_bytes:
+            self._keeper.drop_oldest()
         if self._durable:
             self._remote[execution.id] = execution  # for as long as viewers hold it
         else:

@@ -44,6 +44,7 @@ class Run:
         call: The actor's call.
         state: The root state of the call.
         streamer: Appends its events to the execution's log.
+        unsubscribe: Ends the subscription of the streamer.
         recorder: Stores that log.
         follower: Goes on with the log should another process take it over.
         hints: Who says that the store has something to tell the writer.
@@ -62,6 +63,7 @@ class Run:
         *,
         state: ExecutionState,
         streamer: EventStreamer,
+        unsubscribe: Callable[[], None],
         recorder: Recorder,
         follower: Follower,
         hints: Hints,
@@ -74,6 +76,7 @@ class Run:
         self._execution = execution
         self._state = state
         self._streamer = streamer
+        self._unsubscribe = unsubscribe
         self._recorder = recorder
         self._follower = follower
         self._terms = terms
@@ -176,15 +179,17 @@ class Run:
             await self._record_to_the_end()
             self._execution.end()
         finally:
-            for timer in (self._unwatched, self._overtime, self._stubborn):
-                if timer is not None:
-                    timer.stop()
             self._let_go()
             self._over.set()
             self._on_end(self._execution)
 
     def _let_go(self) -> None:
         """Leave nothing that holds the task, whose result may be large."""
+        for timer in (self._unwatched, self._overtime, self._stubborn):
+            if timer is not None:
+                timer.stop()
+        self._unwatched = self._overtime = self._stubborn = None
+        self._unsubscribe()  # a cancelled task holds its frames, and they the bus
         self._recorder.on_cancel = self._recorder.on_left = None
         self._execution.let_go()
         if not self._task.done():

@@ -1082,9 +1082,10 @@ class Report(BaseModel):
     text: str
 
 
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/events.db"])
 async def test_holds_nothing_of_what_has_ended_but_its_frames(
-    make: Make, tmp_path: Path, url: str
+    make: Make, tmp_path: Path, url: str, end: str
 ) -> None:
     refs: dict[str, ref[Any]] = {}
     gate = Gate()
@@ -1095,11 +1096,17 @@ async def test_holds_nothing_of_what_has_ended_but_its_frames(
         refs["result"] = ref(result)
         refs["state"] = ref(current_state())
         refs["task"] = ref(asyncio.current_task())
+        gate.begun.set()
         await gate.open.wait()
+        if end == "failed":
+            raise ValueError("bad")
         return result
 
-    executions = make(report, store=url.format(tmp_path))
+    executions = make(
+        report, store=url.format(tmp_path), max_duration=60, error_message=str
+    )
     execution = await executions.start(report, idempotency_key="k")
+    await soon(gate.begun.wait())
     run: Any = execution.work
     refs |= {
         "run": ref(run),
@@ -1110,8 +1117,10 @@ async def test_holds_nothing_of_what_has_ended_but_its_frames(
     del run
     gc.disable()  # what is large is not to wait for it
     try:
+        if end == "cancelled":
+            await execution.cancel()
         gate.open.set()
-        await end_of(execution)
+        assert await end_of(execution) == end
         for _ in range(5):
             await asyncio.sleep(0)
         held = [name for name, found in refs.items() if found() is not None]
@@ -1119,7 +1128,8 @@ async def test_holds_nothing_of_what_has_ended_but_its_frames(
         gc.enable()
     assert held == []
     assert execution.log.since(execution.log.first - 1) == []
-    assert (await seen(executions, execution))[-1]["result"]["text"] == "x" * 1000
+    told = (await seen(executions, execution))[-1]
+    assert told.get("result") == ({"text": "x" * 1000} if end == "completed" else None)
 
 
 async def test_holds_nothing_at_all_of_what_has_ended_in_a_store_that_lasts(
@@ -1253,6 +1263,21 @@ async def test_bounds_what_many_small_executions_leave(make: Make) -> None:
     assert 10 < len(list(executions)) < 30
     assert store.held_bytes <= 100_000
     assert after - before < 100_000
+
+
+class Forgetful(MemoryStore):
+    """A store elsewhere, which may lose what it has acknowledged just now."""
+
+    durable = True
+    settle_time = 60.0
+
+
+async def test_bounds_what_it_keeps_for_a_store_that_may_lose_it(make: Make) -> None:
+    executions = make(say(100_000), store=Forgetful(), max_retained_bytes=450_000)
+    for _ in range(10):
+        await end_of(await executions.start("say"))
+    assert 3 <= len(executions._keeper) <= 4
+    assert executions._keeper.held_bytes <= 450_000
 
 
 async def test_counts_what_it_forgets_after_the_retention(make: Make) -> None:
