@@ -1,5 +1,6 @@
 """Who watches a log in this process."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 
@@ -28,6 +29,7 @@ class Seats:
         self._limit = limit
         self._per_owner = per_owner
         self._owners: Counter[str] = Counter()
+        self._emptied: asyncio.Future[None] | None = None
 
     def take(self, owner: str | None = None) -> None:
         """Take one.
@@ -55,6 +57,17 @@ class Seats:
             self._owners[owner] -= 1
             if not self._owners[owner]:
                 del self._owners[owner]
+        if not self.taken and self._emptied is not None:
+            self._emptied.set_result(None)
+            self._emptied = None
+
+    async def emptied(self) -> None:
+        """Return when none is taken."""
+        if not self.taken:
+            return
+        if self._emptied is None:
+            self._emptied = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._emptied)
 
 
 class Audience:

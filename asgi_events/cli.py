@@ -78,7 +78,13 @@ def _demo(options: argparse.Namespace) -> int:
 
     async def run() -> None:
         store = options.store or _default_store()
-        demo = Demo(options.path, host=host, store=store, lease=_DEMO_LEASE)
+        demo = Demo(
+            options.path,
+            host=host,
+            store=store,
+            lease=_DEMO_LEASE,
+            drain_grace=2.0,
+        )
         name = f"[{host}]" if ":" in host else host
         print(
             f"Surveys {options.path.resolve()}: open http://{name}:{port}/\n"

@@ -179,6 +179,7 @@ class ErrorEvent(TerminalEvent):
 
 
 CANCELLED = "Execution cancelled"
+SHUTTING_DOWN = f"{CANCELLED}: the server is shutting down"
 
 
 class CancelledEvent(TerminalEvent):

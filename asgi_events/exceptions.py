@@ -24,6 +24,8 @@ AsgiEventsError
 
 from typing import Any
 
+from asgi_events.headers import check_value
+
 
 class AsgiEventsError(Exception):
     """The root of the tree above."""
@@ -149,11 +151,15 @@ class Unauthorized(AccessDenied):
     Args:
         message: What the client reads.
         challenge: The value of ``WWW-Authenticate`` (RFC 9110, section 11.6.1).
+
+    Raises:
+        ValueError: No header can have that value.
     """
 
     def __init__(
         self, message: str = "Authentication is needed.", *, challenge: str = "Bearer"
     ) -> None:
+        check_value("www-authenticate", challenge)
         self.challenge = challenge
         super().__init__(message)
 

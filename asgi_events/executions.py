@@ -28,11 +28,13 @@ from weakref import WeakValueDictionary
 from pydantic import BaseModel
 from pydantic_core import from_json
 
+from asgi_events import signals
 from asgi_events.actors import Actor
 from asgi_events.audience import Seats
 from asgi_events.bus import EventBus, EventHandler
 from asgi_events.cache import CacheBackend
 from asgi_events.errors import ErrorMessage, neutral, whole
+from asgi_events.events import SHUTTING_DOWN
 from asgi_events.exceptions import (
     Draining,
     Gone,
@@ -44,6 +46,8 @@ from asgi_events.exceptions import (
 from asgi_events.execution import Execution
 from asgi_events.follower import Follower, Hints, Reaper
 from asgi_events.frames import goodbye
+from asgi_events.grace import Grace
+from asgi_events.headers import check_headers
 from asgi_events.idempotency import Claim, Starts, marker_of
 from asgi_events.inputs import ActorInput
 from asgi_events.keeper import Keeper
@@ -59,7 +63,6 @@ from asgi_events.recorder import Opening, Recorder
 from asgi_events.remote import Remote
 from asgi_events.responses import EventSourceResponse, Unread
 from asgi_events.run import Run, Terms
-from asgi_events.signals import SignalChain
 from asgi_events.state import ExecutionState, current
 from asgi_events.stores import EventStore, InMemory, Page, open_store
 from asgi_events.streamer import EventStreamer
@@ -75,7 +78,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # ever: as long as most services keep one.
 _LONGEST = 86_400.0  # seconds
 
-_SHUT_DOWN = "Execution cancelled: the server is shutting down"
+_LAST_WORD = 1.0  # seconds that viewers have to take the terminal event
 
 
 _STORE_METHODS = [
@@ -161,8 +164,10 @@ class Executions:
         error_message: What viewers are told of an exception. By default a neutral
             sentence and an id, under which the exception is logged.
         debug: Tell viewers the exception with its traceback.
-        drain_grace: Seconds executions may run on once the process is told to stop.
-        handle_signals: Drain at SIGTERM and SIGINT, before the server's own handler
+        drain_grace: Seconds executions may run on once the process is told to stop;
+            half a second at most after Ctrl-C (SIGINT) and where the server reloads,
+            and none after a second Ctrl-C.
+        handle_signals: Drain at SIGTERM and SIGINT, before the handler that was there
             is called. Most servers wait for their streams before they tell anybody
             else that they stop.
 
@@ -199,7 +204,7 @@ class Executions:
         error_message: ErrorMessage | None = None,
         debug: bool = False,
         drain_grace: float = 5.0,
-        handle_signals: bool = False,
+        handle_signals: bool = True,
     ) -> None:
         check_seconds(
             heartbeat_interval=heartbeat_interval,
@@ -291,7 +296,8 @@ class Executions:
         self._deleting: set[asyncio.Task[None]] = set()
         self._drained: asyncio.Task[None] | None = None
         self._drain_grace = drain_grace
-        self._signals = SignalChain(self._begin_drain) if handle_signals else None
+        self._grace: Grace | None = None
+        self._handle_signals = handle_signals
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -317,12 +323,12 @@ class Executions:
         self.hear_signals()
 
     def hear_signals(self) -> None:
-        """Hear signals from now on, if ``handle_signals`` asks for that.
+        """Hear signals from now on, unless ``handle_signals`` is off.
 
         The routes call it with each request, for servers that send no lifespan.
         """
-        if self._signals is not None and not self.draining:
-            self._signals.install()
+        if self._handle_signals and not self.draining:
+            signals.listen(self, Executions._told)
 
     async def start(
         self,
@@ -451,7 +457,11 @@ class Executions:
 
         It raises ``LimitReached``, before it has sent anything, when ``max_viewers``,
         or ``max_viewers_per_owner`` of the execution's owner, watch already.
+
+        Raises:
+            ValueError: A header that no stream can have.
         """
+        check_headers(headers or {})
 
         def respond_with(content: Any) -> EventSourceResponse:
             response = EventSourceResponse(
@@ -461,62 +471,86 @@ class Executions:
                 send_timeout=self._send_timeout,
                 max_duration=self._max_stream_duration,
                 max_backlog=self._max_stream_backlog,
+                handle_signals=self._handle_signals,
             )
             response.unread = self._unread
+            response.source_hears = True
+            response.last_word = self._last_word
             return response
 
         async def respond(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["method"] == "HEAD":  # looks, but does not watch
                 await respond_with(_no_frames())(scope, receive, send)
                 return
-            if not seated:
-                self._viewers.take(execution.owner)
             try:
-                await watch(scope, receive, send)
-            finally:  # later than the viewer leaves: the server may hold what is unread
-                self._viewers.leave(execution.owner)
-
-        async def watch(scope: Scope, receive: Receive, send: Send) -> None:
-            cursor = execution.attach(last_event_id, seated=True, counts=counts)
-            if self.draining:
-                cursor.dismiss(goodbye("draining"))
-            try:
-                await respond_with(cursor)(scope, receive, send)
+                await take_seat(scope, receive, send)
             except asyncio.CancelledError:
                 # Daphne sends no lifespan.shutdown, but waits for its applications.
                 if self.draining:
                     await self.drain()
                 raise
 
+        async def take_seat(scope: Scope, receive: Receive, send: Send) -> None:
+            if not seated:
+                self._viewers.take(execution.owner)
+            try:
+                cursor = execution.attach(last_event_id, seated=True, counts=counts)
+                if self.draining and self._durable:
+                    cursor.dismiss(goodbye("draining"))
+                await respond_with(cursor)(scope, receive, send)
+            finally:  # later than the viewer leaves: the server may hold what is unread
+                self._viewers.leave(execution.owner)
+
         return respond
 
     async def drain(self, grace: float | None = None) -> None:
         """Shut down without losing anything; may be called more than once.
 
-        New starts are refused. Viewers are sent a ``goodbye`` from which they resume.
-        Executions may run on for ``grace`` seconds, ``drain_grace`` by default; the
-        rest is cancelled, and its terminal event stored.
+        New starts are refused. Executions may run on for ``grace`` seconds,
+        ``drain_grace`` by default; the rest is cancelled, and its terminal event
+        stored. Viewers are sent a ``goodbye`` at once, from which they resume in
+        another process; where the store does not outlive this one they stay and see the
+        end.
         """
         await asyncio.shield(self._begin_drain(grace))
+
+    def _last_word(self) -> bytes:
+        """What viewers are told when the server does not wait for the end.
+
+        Nothing, where there is nothing to come back to, as the execution may still end.
+        """
+        return goodbye("draining") if self._durable else b""
+
+    def _told(self, longest: float) -> asyncio.Future[None]:
+        """The process is told to stop."""
+        grace = min(self._drain_grace, longest)
+        draining = self._begin_drain(grace)
+        if self._grace is not None:
+            self._grace.shorten(grace)
+        return draining
 
     def _begin_drain(self, grace: float | None = None) -> asyncio.Task[None]:
         self.draining = True
         if self._drained is None:
             if grace is None:
                 grace = self._drain_grace
-            self._drained = asyncio.ensure_future(self._drain(grace))
+            self._grace = Grace(grace)
+            self._drained = asyncio.ensure_future(self._drain(self._grace))
         return self._drained
 
-    async def _drain(self, grace: float) -> None:
-        for execution in (*self, *self._remote.values()):
-            execution.dismiss()
+    async def _drain(self, grace: Grace) -> None:
+        if self._durable:
+            self._dismiss_all()
         await self._wait_for_all(grace)
         for execution in self:
-            await execution.cancel(_SHUT_DOWN)
+            await execution.cancel(SHUTTING_DOWN)
         # The second more is for the store to take the terminal events.
-        await self._wait_for_all(self._terms.cancel_timeout + 1.0)
+        await self._wait_for_all(Grace(self._terms.cancel_timeout + 1.0))
         for execution in self:
             execution.abandon()
+        if not self._durable:
+            await Grace(_LAST_WORD).wait_for([self._viewers.emptied()])
+            self._dismiss_all()
         if self._retaining is not None:
             self._retaining.stop()
             self._retaining = None
@@ -530,15 +564,16 @@ class Executions:
         self._unread.give_up()
         if self._owns_store:
             await self.store.aclose()
-        if self._signals is not None:
-            self._signals.restore()
+        signals.forget(self)
 
-    async def _wait_for_all(self, timeout: float) -> None:
-        waits = [self._starts.wait(), *(execution.wait() for execution in self)]
-        waiting = [asyncio.ensure_future(each) for each in waits]
-        _, late = await asyncio.wait(waiting, timeout=timeout)
-        for task in late:
-            task.cancel()
+    async def _wait_for_all(self, grace: Grace) -> None:
+        await grace.wait_for(
+            [self._starts.wait(), *(execution.wait() for execution in self)]
+        )
+
+    def _dismiss_all(self) -> None:
+        for execution in (*self, *self._remote.values()):
+            execution.dismiss()
 
     async def _start(
         self,
@@ -612,7 +647,6 @@ class Executions:
             on_end=self._retain,
         )
         if self._drained is not None:  # since then; others may have found it already
-            await execution.cancel(_SHUT_DOWN)
             await execution.wait()
         return execution
 

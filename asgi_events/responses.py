@@ -3,10 +3,11 @@
 One task, the caller's own, sends; one other task receives. The sender sleeps on one
 future that four things wake: frames, the client's disconnect, the timer, a farewell.
 
-1. Disconnect is what ``receive`` says and nothing else: no server of today raises from
-   ``send``, and after a disconnect its ``send`` is a no-op that does not even suspend.
-   So ``gone`` is looked at before each send, and two sends never follow one another
-   without a turn of the loop.
+1. Disconnect is what ``receive`` says and nothing else. After it most servers' ``send``
+   is a no-op that does not even suspend; that of uvicorn may raise, that of hypercorn
+   may never return. So ``gone`` is looked at before each send, two sends never follow
+   one another without a turn of the loop, an error of ``send`` counts only while the
+   client is there, and a send to one that has gone is given up.
 2. ``send_timeout`` is terminal. Whether the message went out is unknown, so the stream
    is dropped; the client comes back with the last id it has.
 3. Some servers never hold a sender back: daphne, and most over HTTP/2. They buffer what
@@ -24,17 +25,21 @@ import asyncio
 import inspect
 import logging
 import random
-from collections.abc import AsyncIterable, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, NoReturn
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
+from asgi_events import signals
+from asgi_events.encoding import encode_json
 from asgi_events.errors import ErrorMessage
+from asgi_events.events import SHUTTING_DOWN, CancelledEvent
 from asgi_events.frames import FrameSource, IteratorSource, Sleeper, goodbye
+from asgi_events.headers import check_headers, encode_headers
 from asgi_events.options import check_callables, check_counts, check_seconds
-from asgi_events.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
+from asgi_events.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START, json_block
 from asgi_events.types import Headers, Receive, Scope, Send
-from asgi_events.wheel import wheel
+from asgi_events.wheel import Timer, wheel
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +49,7 @@ _HEADERS = {
     "x-accel-buffering": "no",
     "x-content-type-options": "nosniff",
 }
-# RFC 9110, section 7.6.1: they belong to the server, and are illegal in HTTP/2.
-_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te"}
+_ENCODED = tuple(encode_headers(_HEADERS))  # of all streams that ask for no others
 
 _NOT_ITERABLE = (
     "An EventSourceResponse is an ASGI application. Where the framework wants a "
@@ -54,6 +58,9 @@ _NOT_ITERABLE = (
 )
 
 _FAREWELL_TIMEOUT = 1.0  # seconds for the last message to a client that may be stuck
+_STOPPING_TIMEOUT = 2.0  # seconds for any message once the process is told to stop
+_GONE_TIMEOUT = 1.0  # seconds for a message to a client that has gone
+_GONE_SOON = 0.1  # seconds in which a failed send is followed by the disconnect
 
 
 class Unread:
@@ -112,27 +119,36 @@ class EventSourceResponse:
             not be resumed would lose its rest.
         error_message: What the client is told when the iterable raises; None tells it
             only that there was an error. It is logged either way.
+        handle_signals: End the stream at SIGTERM and SIGINT: the iterable is closed,
+            and the client is told ``cancelled``. Most servers wait for open streams
+            before they stop.
 
     Attributes:
+        last_word: Makes what the client is told when the process stops before the
+            source has ended.
+        source_hears: Whether the source hears the signals itself, and ends.
         unread: Where the stream waits at its end until its client has read it, if the
             server is one that never holds a sender back; its source is closed by then.
             None: it is dropped after ``send_timeout``.
 
     Raises:
         TypeError: ``content`` is none of the above.
-        ValueError: An interval that is not positive, a hop-by-hop header.
+        ValueError: An interval that is not positive, a header that no stream can have.
     """
 
     # No __dict__: FastAPI would take that for the content, and name another error.
     __slots__ = (
         "__weakref__",
         "_sent",
+        "handle_signals",
         "headers",
         "heartbeat_interval",
+        "last_word",
         "max_backlog",
         "max_duration",
         "send_timeout",
         "source",
+        "source_hears",
         "status",
         "unread",
     )
@@ -148,6 +164,7 @@ class EventSourceResponse:
         max_duration: float | None = None,
         max_backlog: int | None = None,
         error_message: ErrorMessage | None = None,
+        handle_signals: bool = True,
     ) -> None:
         check_seconds(
             heartbeat_interval=heartbeat_interval,
@@ -166,13 +183,20 @@ class EventSourceResponse:
                 f"got {type(content).__name__}{_cure(content)}"
             )
         self.status = status
-        self.headers = _encode_headers(headers) if headers else _ENCODED
+        self.headers = _ENCODED
+        if headers:
+            check_headers(headers)
+            given = {name.lower(): value for name, value in headers.items()}
+            self.headers = tuple(encode_headers(_HEADERS | given))
         self.heartbeat_interval = heartbeat_interval
         self.send_timeout = send_timeout
         self.max_duration = max_duration
         self.max_backlog = max_backlog
         self.unread: Unread | None = None
         self._sent = False
+        self.handle_signals = handle_signals
+        self.last_word: Callable[[], bytes] = _cancelled
+        self.source_hears = False
 
     def __iter__(self) -> NoReturn:
         """Refuse what FastAPI does to an endpoint's result that it does not know."""
@@ -217,8 +241,14 @@ class _Stream:
         self._asgi_send = send
         self._task = asyncio.current_task()
         self._watching: asyncio.Task[None] | None = None
+        self._timer: Timer | None = None
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._send_timeout = response.send_timeout
         self._gone = False
-        self._timed_out = False
+        self._stopping = False
+        self._patient = _waits_for_what_it_cancels(scope)
+        self._dropped = False
+        self._broken = False
         self._beat = False
         self._sending_since: float | None = None
         self._last_sent = self._started = self._loop.time()
@@ -241,29 +271,55 @@ class _Stream:
     async def run(self) -> None:
         """Send frames until they end or the client goes."""
         self._watching = self._loop.create_task(self._watch())
-        timer = wheel().start(self._tick, self._first_tick())
+        self._timer = wheel().start(self._tick, self._first_tick())
+        if self._response.handle_signals:
+            signals.listen(self, _Stream._told)
         try:
             await self._start()
             await self._send(_body(STREAM_START))
             await self._send_frames()
             await self._end()
         except asyncio.CancelledError:
-            if not self._timed_out:
-                resumable = self._response.max_backlog is not None
-                await self._say_the_end(goodbye("draining") if resumable else b"")
+            if not self._dropped:
+                await self._end_cancelled()
                 raise
             if self._task is not None and self._task.uncancel() > 0:
                 raise  # the server's own cancel came as well
-            logger.info(
-                "An event stream was dropped: its client took nothing for %s s.",
-                self._response.send_timeout,
-            )
         except Exception:
-            await self._say_the_end()
+            if not self._broken:
+                await self._say_the_end()
             raise
         finally:
-            timer.stop()
+            self._timer.stop()
             self._watching.cancel()
+            self._over.set_result(None)
+            if self._response.handle_signals:
+                signals.forget(self)
+
+    async def _end_cancelled(self) -> None:
+        """The server has cancelled the response; say the end, if there is time."""
+        response = self._response
+        if self._stopping and self._patient:
+            await self._send_frames()
+            await self._send(_body(b"", more_body=False))
+        elif self._stopping or response.max_backlog is not None:
+            await self._say_the_end(response.last_word())
+        else:
+            await self._say_the_end()
+
+    def _told(self, longest: float) -> asyncio.Future[None]:
+        """The process is told to stop: end, and wait no longer for a stuck client."""
+        self._stopping = True
+        if not self._response.source_hears:
+            self._source.dismiss(self._response.last_word())
+            self._sleeper.wake()
+        timeout = self._send_timeout
+        self._send_timeout = min(_STOPPING_TIMEOUT, timeout or _STOPPING_TIMEOUT)
+        if self._timer is not None:
+            self._timer.stop()
+            now = self._loop.time()
+            self._timer = wheel().start(self._tick, self._tick(now))
+        return self._over
 
     async def _send_frames(self) -> None:
         """What every event of every viewer costs, so it calls as little as it can."""
@@ -285,8 +341,8 @@ class _Stream:
                 await send(
                     {"type": "http.response.body", "body": chunk, "more_body": True}
                 )
-            except OSError:  # promised by ASGI 2.4 for a client that has gone
-                self._gone = True
+            except Exception as error:
+                await self._failed(error)
                 return
             self._sending_since = None
             chunk = take()
@@ -301,8 +357,8 @@ class _Stream:
         await self._source.aclose()
         try:
             await self._unread.wait(self._asgi_send(end), self._watching)
-        except OSError:
-            self._gone = True
+        except Exception as error:
+            await self._failed(error)
 
     async def _watch(self) -> None:
         """Wait for the disconnect; the only code that calls ``receive``."""
@@ -313,6 +369,27 @@ class _Stream:
             logger.exception("receive() failed; the client is taken to be gone.")
         self._gone = True
         self._sleeper.wake()
+        if self._sending_since is not None:  # hypercorn does not return from it
+            await asyncio.sleep(_GONE_TIMEOUT)
+            if self._sending_since is not None:
+                self._drop()
+
+    async def _failed(self, error: Exception) -> None:
+        """Return when the client has gone, to whom any send may fail; raise if not."""
+        if isinstance(error, OSError):  # promised by ASGI 2.4 for one that has gone
+            self._gone = True
+        self._sending_since = None
+        if not self._gone and self._watching is not None:
+            await asyncio.wait({self._watching}, timeout=_GONE_SOON)
+        if not self._gone:
+            self._broken = True
+            raise error
+
+    def _drop(self) -> None:
+        """Give up the send that is under way, and the stream."""
+        if self._task is not None and not self._dropped:
+            self._dropped = True
+            self._task.cancel()
 
     def _first_tick(self) -> float:
         """Within the second half of an interval, to spread those that came together."""
@@ -322,7 +399,7 @@ class _Stream:
         response = self._response
         steps = (
             response.heartbeat_interval,
-            response.send_timeout,
+            self._send_timeout,
             response.max_duration,
         )
         return min((step for step in steps if step is not None), default=3600.0)
@@ -347,13 +424,18 @@ class _Stream:
         return at if self._ends_at is None else min(at, self._ends_at)
 
     def _tick_while_sending(self, now: float, since: float) -> float:
-        timeout = self._response.send_timeout
+        timeout = self._send_timeout
         if timeout is None:
             return now + self._step()
-        if now >= since + timeout and self._task is not None and not self._timed_out:
-            self._timed_out = True
-            self._task.cancel()
-        return now + timeout if self._timed_out else since + timeout
+        if now < since + timeout:
+            return since + timeout
+        if not self._dropped:
+            logger.info(
+                "An event stream was dropped: its client took nothing for %s s.",
+                timeout,
+            )
+            self._drop()
+        return now + timeout
 
     async def _start(self) -> None:
         await self._send(
@@ -377,8 +459,8 @@ class _Stream:
         self._last_sent = self._sending_since = self._loop.time()
         try:
             await self._asgi_send(message)
-        except OSError:
-            self._gone = True
+        except Exception as error:
+            await self._failed(error)
         self._sending_since = None
 
     async def _say_the_end(self, farewell: bytes = b"") -> None:
@@ -387,6 +469,10 @@ class _Stream:
                 await self._send(_body(farewell, more_body=False))
         except TimeoutError:
             logger.info("A cancelled event stream could not say its end: client stuck.")
+        except Exception:
+            logger.info(
+                "A cancelled event stream could not say its end.", exc_info=True
+            )
 
 
 def _cure(content: object) -> str:
@@ -405,6 +491,19 @@ def _body(body: bytes, *, more_body: bool = True) -> Any:
     return {"type": "http.response.body", "body": body, "more_body": more_body}
 
 
+def _cancelled() -> bytes:
+    return json_block(encode_json(CancelledEvent(message=SHUTTING_DOWN)))
+
+
+def _waits_for_what_it_cancels(scope: Scope) -> bool:
+    """Whether the server cancels its applications at once when it is told to stop.
+
+    NOTE: that is daphne, which names no spec_version; then it waits as long as they
+    take. The others cancel when their patience is at an end.
+    """
+    return "spec_version" not in scope.get("asgi", {})
+
+
 def _holds_back(scope: Scope) -> bool:
     """Whether the server's ``send`` waits for a client that does not read.
 
@@ -412,22 +511,3 @@ def _holds_back(scope: Scope) -> bool:
     servers with HTTP/2 only granian waits, and ending a stream early costs it little.
     """
     return scope.get("http_version") != "2" and "spec_version" in scope.get("asgi", {})
-
-
-def _encode_headers(headers: Headers) -> Sequence[tuple[bytes, bytes]]:
-    merged = dict(_HEADERS)
-    for name, value in headers.items():
-        if name.lower() in _HOP_BY_HOP:
-            raise ValueError(
-                f"The header {name!r} belongs to the connection, which is the server's."
-            )
-        if any(character in name + value for character in "\r\n\0"):
-            raise ValueError(f"The header {name!r} contains CR, LF or NUL.")
-        merged[name.lower()] = value
-    return [
-        (name.encode("latin-1"), value.encode("latin-1"))
-        for name, value in merged.items()
-    ]
-
-
-_ENCODED = tuple(_encode_headers({}))  # shared by all streams that ask for no others

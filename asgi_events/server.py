@@ -20,10 +20,8 @@ except ImportError as error:
 _CLOSE_TIMEOUT = 2.0  # seconds
 
 
-async def serve(
-    app: ASGIApp, executions: Executions, *, host: str, port: int, grace: float = 2.0
-) -> None:
-    """Serve until SIGINT or SIGTERM, then drain for ``grace`` seconds and return.
+async def serve(app: ASGIApp, executions: Executions, *, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM, then drain and return.
 
     A second signal does not wait for anything.
 
@@ -38,7 +36,7 @@ async def serve(
 
     async def stopped() -> None:
         await told.wait()
-        await executions.drain(grace)
+        await executions.drain()
         drained.set()
 
     serving = asyncio.ensure_future(

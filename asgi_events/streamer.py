@@ -16,6 +16,7 @@ from weakref import ref
 from asgiref.sync import markcoroutinefunction
 from pydantic import BaseModel
 
+from asgi_events import signals
 from asgi_events.bus import NOTHING
 from asgi_events.cache import HasStats, resolved
 from asgi_events.cursor import Cursor
@@ -23,6 +24,7 @@ from asgi_events.encoding import encode_json
 from asgi_events.errors import ErrorMessage, told
 from asgi_events.events import (
     CANCELLED,
+    SHUTTING_DOWN,
     CancelledEvent,
     CompleteEvent,
     ErrorEvent,
@@ -34,6 +36,8 @@ from asgi_events.events import (
 )
 from asgi_events.exceptions import EventTooLarge
 from asgi_events.frames import Sleeper
+from asgi_events.grace import Grace
+from asgi_events.headers import check_headers
 from asgi_events.log import Log
 from asgi_events.options import check_callables, check_counts, check_seconds
 from asgi_events.responses import EventSourceResponse
@@ -86,6 +90,10 @@ class EventStreamer:
         max_bytes: How many bytes of frames are held.
         max_event_bytes: How many bytes of JSON an event may have; None for any number.
         log: The log to append to, instead of one of its own.
+        drain_grace: Seconds an execution with readers may run on once the process is
+            told to stop.
+        handle_signals: Cancel such an execution after that, at SIGTERM and SIGINT, so
+            that its streams end. Most servers wait for open streams before they stop.
 
     Attributes:
         cancel_message: What readers are told when the execution is cancelled.
@@ -106,9 +114,12 @@ class EventStreamer:
         max_bytes: int = 16 * 1024 * 1024,
         max_event_bytes: int | None = None,
         log: Log | None = None,
+        drain_grace: float = 5.0,
+        handle_signals: bool = True,
     ) -> None:
         check_seconds(heartbeat_interval=heartbeat_interval)
         check_counts(max_event_bytes=max_event_bytes)
+        check_seconds(required=True, zero=True, drain_grace=drain_grace)
         check_callables(error_message=error_message)
         if on_disconnect not in ("cancel", "continue"):
             raise ValueError(
@@ -127,6 +138,10 @@ class EventStreamer:
         self._task: asyncio.Future[Any] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._readers = 0
+        self._drain_grace = drain_grace
+        self._handle_signals = handle_signals
+        self._grace: Grace | None = None
+        self._draining: asyncio.Task[None] | None = None
         _mark_coroutine_function(self)
 
     def __call__(self, event: BaseModel) -> Coroutine[Any, Any, None]:
@@ -157,6 +172,8 @@ class EventStreamer:
         self.follow(execution_task, cache_backend=cache_backend)
         stream = EventStream(self)
         self._readers += 1
+        if self._handle_signals:
+            signals.listen(self, EventStreamer._told)
         return stream
 
     def response(
@@ -168,12 +185,16 @@ class EventStreamer:
         send_timeout: float | None = 30.0,
     ) -> ASGIApp:
         """The stream as an ASGI application, which notices that the client has gone."""
-        return EventSourceResponse(
+        check_headers(headers or {})
+        response = EventSourceResponse(
             self.stream(execution_task=execution_task, cache_backend=cache_backend),
             headers=headers,
             heartbeat_interval=self.heartbeat_interval,
             send_timeout=send_timeout,
+            handle_signals=self._handle_signals,
         )
+        response.source_hears = True
+        return response
 
     def follow(
         self, task: asyncio.Future[Any], *, cache_backend: HasStats | None = None
@@ -236,6 +257,8 @@ class EventStreamer:
         After the last reader nobody will see the rest, so nothing is held for one.
         """
         self._readers -= 1
+        if not self._readers and self._draining is None:
+            signals.forget(self)
         if finished or self._readers or self._task is None or self._task.done():
             return None
         self.log.release()
@@ -243,6 +266,34 @@ class EventStreamer:
             return None
         self._task.cancel()
         return self._task
+
+    def _told(self, longest: float) -> asyncio.Future[None] | None:
+        """The process is told to stop: so must the execution, for its readers' sake."""
+        if self._task is None or self._task.done():
+            return None
+        grace = min(self._drain_grace, longest)
+        if self._grace is None or self._draining is None:
+            self._grace = Grace(grace)
+            self._draining = asyncio.ensure_future(self._drain(self._task, self._grace))
+        self._grace.shorten(grace)
+        return self._draining
+
+    async def _drain(self, task: asyncio.Future[Any], grace: Grace) -> None:
+        try:
+            await grace.wait_for([_done(task)])
+            if task.done():
+                return
+            self.cancel_message = SHUTTING_DOWN
+            task.cancel()
+            await asyncio.wait({task}, timeout=_CLEANUP_TIMEOUT)
+            if not task.done():
+                message = (
+                    f"{SHUTTING_DOWN}; its cleanup was not done after "
+                    f"{_CLEANUP_TIMEOUT} s"
+                )
+                self.end(CancelledEvent(message=message), ExecutionStatus.CANCELLED)
+        finally:
+            signals.forget(self)
 
     async def _end_with_stats(
         self, event: TerminalEvent, cache_backend: HasStats
@@ -312,6 +363,10 @@ def _name(event: BaseModel) -> str:
     if isinstance(event, CompleteEvent):
         return "result"
     return f"event {getattr(event, 'event_type', type(event).__name__)!s}"
+
+
+async def _done(task: asyncio.Future[Any]) -> None:
+    await asyncio.wait({task})
 
 
 async def _stats(cache_backend: HasStats) -> Any:

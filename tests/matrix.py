@@ -2,7 +2,8 @@
 
 Every cell is run, against a real server process. ``--full`` leaves stuck viewers stuck
 for 60 s and not for 10, and stops servers with 100 streams and not with 50;
-``--servers`` and ``--frameworks`` take a part of it.
+``--servers`` and ``--frameworks`` take a part of it. ``--stopping`` prints another
+table: what a signal does to one open stream of each way in.
 """
 
 from __future__ import annotations
@@ -717,6 +718,48 @@ def environment(folder: str, framework: str, way: str = "all") -> dict[str, str]
     return env | {"MATRIX_ENDS": f"{folder}/{framework}-{way}.ends"}
 
 
+WAYS_IN = {
+    "EventsApp": "/mounted/quiet",
+    "EventSourceResponse": "/iterable/quiet",
+    "EventStreamer.response": "/own/quiet",
+}
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def is_told(kind: str, path: str, number: int) -> Cell:
+    """A signal with an open stream: its terminal event, a clean end, and it is gone."""
+    async with serving(kind, {}) as server:
+        async with visit(server, "POST", path, given={}) as stream:
+            while kind_of(await stream.block() or b"data: {}") != "numbered":
+                pass
+            reading = asyncio.create_task(stream.blocks())
+            began = monotonic()
+            server.signal(number)
+            try:
+                await asyncio.to_thread(server.wait)
+            except Exception:
+                os.kill(server.pid, signal.SIGKILL)
+            took = monotonic() - began
+            kinds = [kind_of(block) for block in await reading]
+    told = "cancelled" if "cancelled" in kinds else "nothing"
+    end = "clean" if stream.clean else "torn"
+    good = (told, end) == ("cancelled", "clean") and took < 3
+    return Cell(good, f"{took:.1f} s, {told}, {end} end")
+
+
+async def stopping(args: argparse.Namespace) -> str:
+    """The table of signals."""
+    lines = [["server", "signal", *WAYS_IN], ["---"] * (2 + len(WAYS_IN))]
+    for kind in args.servers:
+        for number in SIGNALS:
+            cells = [
+                await twice(partial(is_told, kind, path, number))
+                for path in WAYS_IN.values()
+            ]
+            lines.append([kind, signal.Signals(number).name, *map(str, cells)])
+    return _rows(lines)
+
+
 Row = tuple[str, str, str]
 Report = Callable[[Row, str, Cell], None]
 
@@ -794,6 +837,10 @@ def markdown(cells: dict[Row, dict[str, Cell]]) -> str:
         lines.append(
             [*row, *(str(found.get(key, "not run")) for key in BEHAVIOURS.values())]
         )
+    return _rows(lines)
+
+
+def _rows(lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -801,9 +848,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--stopping", action="store_true")
     parser.add_argument("--servers", nargs="*", default=SERVERS, choices=ALL_KINDS)
     parser.add_argument("--frameworks", nargs="*", default=list(WAYS), choices=WAYS)
     args = parser.parse_args()
+    if args.stopping:
+        print(asyncio.run(stopping(args)))
+        return
     cells = asyncio.run(table(args))
     packages = ["uvicorn", "hypercorn", "granian", "daphne", *WAYS]
     known = (f"{name} {version(name)}" for name in packages if name != "bare")

@@ -25,6 +25,7 @@ from asgi_events import (
     EventBus,
     EventsApp,
     EventsMiddleware,
+    EventSourceResponse,
     EventStreamer,
     Executions,
     ExecutionState,
@@ -192,9 +193,12 @@ async def respond(
 ) -> ASGIApp:
     """What the endpoints of all frameworks answer with.
 
-    ``own`` is a stream that nothing retains, ``kept`` one of an execution.
+    ``own`` is a stream that nothing retains, ``kept`` one of an execution, and
+    ``iterable`` one that knows no execution.
     """
     given = json.loads(body) if body else {}
+    if kind == "iterable":
+        return EventSourceResponse(_items(), headers=HEADERS)
     if kind == "own":
         actor = next(actor for actor in ACTORS if actor.name == name)
         bus = EventBus()
@@ -212,6 +216,12 @@ async def respond(
     except UnknownExecution as error:
         return _not_found(str(error))
     return held.response(execution, last_event_id=last_event_id, headers=HEADERS)
+
+
+async def _items() -> AsyncIterator[Numbered]:
+    with counted("items"):
+        yield Numbered(number=1)
+        await asyncio.Event().wait()
 
 
 def _not_found(detail: str) -> ASGIApp:
@@ -368,6 +378,9 @@ class _Bare:
         if scope["type"] == "http" and path.startswith(f"/{kind}mounted"):
             scope = {**scope, "root_path": f"/{kind}mounted"}
         app = self._served[kind]
+        if path.startswith(("/own/", "/iterable/")):
+            _, of, name = path.split("/")
+            app = await respond(of, name, scope["method"], b"", None)
         await app(scope, receive, send)
 
 

@@ -1179,7 +1179,11 @@ async def test_answers_503_to_starts_and_goodbye_to_viewers_while_it_drains(
     make: Make,
 ) -> None:
     gate = Gate()
-    app = make(gate.actor, count)
+
+    class LastingStore(MemoryStore):
+        durable = True
+
+    app = make(gate.actor, count, store=LastingStore())
     execution = await app.executions.start("work")
     path = f"/executions/{execution.id}"
     async with Connection(app, "GET", f"{path}/events") as viewer:
@@ -1415,3 +1419,9 @@ async def test_serves_the_executions_it_is_given(make: Make) -> None:
     path = started_there.headers["location"]
     assert second.executions is first.executions
     assert (await call(second, "GET", path)).status == 200
+
+
+@pytest.mark.parametrize("challenge", ["Bearer\r\nset-cookie: a=b", "Bearer\0", "日本"])
+def test_refuses_a_challenge_that_no_header_can_have(challenge: str) -> None:
+    with pytest.raises(ValueError, match="www-authenticate"):
+        Unauthorized(challenge=challenge)

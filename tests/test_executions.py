@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import logging
 import re
 import threading
@@ -17,7 +18,7 @@ from weakref import ref
 import pytest
 from pydantic import BaseModel, Field
 
-from asgi_events import Executions, agent, current_state, tool
+from asgi_events import Executions, agent, current_state, signals, tool
 from asgi_events.actors import Actor
 from asgi_events.cursor import Cursor
 from asgi_events.exceptions import (
@@ -141,6 +142,12 @@ class SpyStore(MemoryStore):
     async def aclose(self) -> None:
         self.calls.append("aclose")
         await super().aclose()
+
+
+class LastingStore(SpyStore):
+    """Says that its logs outlive this process."""
+
+    durable = True
 
 
 async def soon(waiting: Awaitable[Any]) -> Any:
@@ -1620,7 +1627,7 @@ async def test_refuses_starts_and_sends_viewers_away_while_it_drains(
     make: Make,
 ) -> None:
     gate = Gate()
-    store = SpyStore()
+    store = LastingStore()
     executions = make(gate.actor, idle, store=store)
     execution = await executions.start("work")
     over = await executions.start(idle)
@@ -1696,7 +1703,7 @@ async def test_does_not_hold_it_against_an_execution_that_a_drain_took_its_viewe
     make: Make, cancel_after: float
 ) -> None:
     gate = Gate()
-    executions = make(gate.actor, cancel_after=cancel_after)
+    executions = make(gate.actor, store=LastingStore(), cancel_after=cancel_after)
     execution = await executions.start("work")
     async with viewer(executions, execution) as watching:
         await watching.until(b"started")
@@ -1706,6 +1713,70 @@ async def test_does_not_hold_it_against_an_execution_that_a_drain_took_its_viewe
     gate.open.set()
     await soon(draining)
     assert execution.status == "completed"
+
+
+async def test_keeps_viewers_to_the_end_where_there_is_nothing_to_come_back_to(
+    make: Make,
+) -> None:
+    quick, slow = Gate("quick"), Gate("slow")
+    executions = make(quick.actor, slow.actor, cancel_after=None)
+    both = [await executions.start(name) for name in ("quick", "slow")]
+    async with viewer(executions, both[0]) as first, viewer(executions, both[1]) as c:
+        for watching in (first, c):
+            await watching.until(b"started")
+        draining = asyncio.create_task(executions.drain(0.1))
+        await asyncio.sleep(0)
+        async with viewer(executions, both[0]) as late:
+            quick.open.set()
+            *_, complete, end = await first.events()
+            *_, cancelled, last = await c.events()
+            late_events = await late.events()
+        await soon(draining)
+
+    assert json.loads(complete.data)["event_type"] == "complete"
+    assert (
+        json.loads(cancelled.data)["message"]
+        == "Execution cancelled: the server is shutting down"
+    )
+    assert (end.data, last.data) == ('{"status":"completed"}', '{"status":"cancelled"}')
+    assert late_events[-1].data == '{"status":"completed"}'
+
+
+async def test_drains_in_the_seconds_that_a_signal_leaves_it(make: Make) -> None:
+    gate = Gate()
+    executions = make(gate.actor, drain_grace=3600)
+    executions.open()
+    execution = await executions.start("work")
+    await soon(gate.begun.wait())
+    first = signals.tell()
+    await asyncio.sleep(0)
+    status = execution.status
+    second = signals.tell(0.0)
+    await soon(asyncio.wait({*first, *second}))
+
+    assert (status, execution.status) == ("started", "cancelled")
+    assert len(first) == len(second) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-title": "日本"}, {"x": "a\r\nb: c"}, {"connection": "x"}, {"a b": "c"}],
+    ids=str,
+)
+async def test_refuses_a_header_before_anybody_has_a_seat(
+    make: Make, headers: dict[str, str]
+) -> None:
+    gate = Gate()
+    executions = make(gate.actor, max_viewers=1)
+    execution = await executions.start("work")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="header"):
+            executions.response(execution, headers=headers)
+    viewers = execution.viewers
+    async with viewer(executions, execution) as watching:
+        await watching.until(b"started")
+
+    assert viewers == 0
 
 
 async def test_lets_a_second_drain_wait_for_the_first(make: Make) -> None:

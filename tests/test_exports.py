@@ -39,8 +39,9 @@ MENU = [
 # The lowest layer first. A module imports from layers below its own, and only there.
 # A name ending in .* stands for all modules of a package.
 LAYERS = [
+    ["types"],
+    ["headers"],
     [
-        "types",
         "exceptions",
         "sse",
         "errors",
@@ -50,6 +51,7 @@ LAYERS = [
         "threads",
         "pauses",
         "terminal",
+        "grace",
     ],
     ["events"],
     ["encoding", "wheel"],

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from asgi_events import EventSourceResponse, ServerSentEvent, responses
+from asgi_events import EventSourceResponse, ServerSentEvent, responses, signals
 from asgi_events.cursor import Cursor
 from asgi_events.frames import FrameSource
 from asgi_events.log import Log
@@ -485,6 +485,164 @@ async def test_takes_an_error_of_receive_for_a_client_that_has_left(
 
     assert content.life == CLEANED_UP
     assert caplog.messages == ["receive() failed; the client is taken to be gone."]
+
+
+async def test_gives_up_a_send_that_never_returns_to_a_client_that_has_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(responses, "_GONE_TIMEOUT", 0.01)
+    content = Content("a")
+    left = asyncio.Event()
+
+    async def receive() -> Any:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message.get("body") == b"data: a\n\n":
+            left.set()
+            await asyncio.Event().wait()
+
+    response = EventSourceResponse(content, send_timeout=None)
+    await asyncio.wait_for(
+        response({"type": "http", "method": "GET"}, receive, send), TIMEOUT
+    )
+
+    assert content.life == CLEANED_UP
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+async def test_takes_any_error_of_send_for_normal_once_the_client_has_left(
+    fails_at: int,
+) -> None:
+    left = asyncio.Event()
+    sent = 0
+
+    async def receive() -> Any:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        nonlocal sent
+        sent += 1
+        if sent == fails_at:
+            left.set()
+            raise RuntimeError("unable to perform operation; the handler is closed")
+
+    response = EventSourceResponse(Content("a"))
+    await asyncio.wait_for(
+        response({"type": "http", "method": "GET"}, receive, send), TIMEOUT
+    )
+
+    assert sent == fails_at
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_raises_an_error_of_send_while_the_client_is_there(method: str) -> None:
+    sent = 0
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        nonlocal sent
+        sent += 1
+        raise RuntimeError("broken")
+
+    response = EventSourceResponse(Content("a"))
+    with pytest.raises(RuntimeError, match="broken"):
+        await asyncio.wait_for(
+            response({"type": "http", "method": method}, receive, send), TIMEOUT
+        )
+
+    assert sent == 1  # and no farewell that would fail as well
+
+
+# The process is told to stop
+
+CANCELLED = (
+    b'data: {"event_type":"cancelled",'
+    b'"message":"Execution cancelled: the server is shutting down",%b}\n\n' % PLACE
+)
+
+
+async def test_ends_with_a_terminal_event_when_the_process_is_told_to_stop() -> None:
+    content = Content("a")
+    async with Connection(EventSourceResponse(content)) as c:
+        await c.until(b"data: a\n\n")
+        stopping = signals.tell()
+        await c.end()
+
+    assert c.body == STREAM_START + b"data: a\n\n" + CANCELLED
+    assert c.ended
+    assert content.life == CLEANED_UP
+    assert [stopped.done() for stopped in stopping] == [True]
+
+
+async def test_goes_on_when_the_process_is_told_to_stop_if_it_is_to_hear_nothing() -> (
+    None
+):
+    content = Content("a")
+    async with Connection(EventSourceResponse(content, handle_signals=False)) as c:
+        await c.until(b"data: a\n\n")
+        stopping = signals.tell()
+        content.put("b")
+        await c.until(b"data: b\n\n")
+
+    assert stopping == []
+
+
+async def test_drops_a_stuck_client_soon_when_the_process_is_told_to_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(responses, "_STOPPING_TIMEOUT", 0.05)
+    content = Content("a")
+    async with Connection(EventSourceResponse(content, send_timeout=None)) as c:
+        await c.until(b"data: a\n\n")
+        c.reading.clear()
+        content.put("b")
+        await settle()
+        signals.tell()
+        await c.end()
+
+    assert not c.ended
+    assert content.life == CLEANED_UP
+
+
+async def test_says_the_terminal_event_to_a_server_that_can_not_wait_for_it() -> None:
+    source = Source(idle)
+    response = EventSourceResponse(source)
+    response.source_hears = True  # and it takes its time
+    with pytest.raises(asyncio.CancelledError):
+        async with Connection(response) as c:
+            await c.until(STREAM_START)
+            signals.tell()
+            c.task.cancel()
+            await c.end()
+
+    assert c.body == STREAM_START + CANCELLED
+    assert c.ended
+
+
+async def test_waits_for_its_source_on_a_server_that_cancels_first_and_waits() -> None:
+    frames = [b"data: last\n\n", None]
+    ready = asyncio.Event()
+    source = Source(lambda: frames.pop(0) if ready.is_set() else b"")
+    response = EventSourceResponse(source, heartbeat_interval=0.05)
+    response.source_hears = True
+    with pytest.raises(asyncio.CancelledError):
+        async with Connection(response, asgi={"version": "3.0"}) as c:  # daphne's
+            await c.until(STREAM_START)
+            signals.tell()
+            c.task.cancel()
+            await settle()
+            waiting = not c.task.done()
+            ready.set()
+            await c.end()
+
+    assert waiting
+    assert c.body.endswith(b"data: last\n\n")
+    assert c.ended
 
 
 async def test_listens_no_longer_once_its_stream_is_over() -> None:
@@ -1003,12 +1161,25 @@ def test_refuses_headers_that_belong_to_the_connection(name: str) -> None:
         EventSourceResponse(Content(), headers={name: "x"})
 
 
-@pytest.mark.parametrize("bad", ["\r", "\n", "\0", "\r\nset-cookie: a=b"])
-def test_refuses_headers_that_would_inject_others(bad: str) -> None:
-    with pytest.raises(ValueError, match="contains CR, LF or NUL"):
-        EventSourceResponse(Content(), headers={"x-test": f"a{bad}"})
-    with pytest.raises(ValueError, match="contains CR, LF or NUL"):
-        EventSourceResponse(Content(), headers={f"x-test{bad}": "a"})
+BAD_VALUES = ["a\r", "a\n", "a\0", "a\x7f", "a\r\nset-cookie: a=b", "日本"]
+BAD_NAMES = ["", "a b", "a:b", "x-té", "x\r\ny", "x\0", "Content-Length"]
+
+
+@pytest.mark.parametrize("value", BAD_VALUES)
+def test_refuses_values_that_no_header_can_have(value: str) -> None:
+    with pytest.raises(ValueError, match="The header 'x-test'"):
+        EventSourceResponse(Content(), headers={"x-test": value})
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_refuses_names_that_no_header_of_a_stream_can_have(name: str) -> None:
+    with pytest.raises(ValueError, match="header's name|has no length"):
+        EventSourceResponse(Content(), headers={name: "a"})
+
+
+def test_refuses_headers_that_are_no_text() -> None:
+    with pytest.raises(TypeError, match="a str and a str, got 'x-count': 1"):
+        EventSourceResponse(Content(), headers={"x-count": 1})  # type: ignore[dict-item]
 
 
 def test_is_an_asgi_application_to_those_who_inspect_it() -> None:

@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -26,6 +27,7 @@ import pytest
 from tests.matrix import (
     APP,
     SSE,
+    WAYS_IN,
     Connection2,
     Place,
     Stream,
@@ -34,6 +36,7 @@ from tests.matrix import (
     descriptors,
     environment,
     is_stopped,
+    is_told,
     kind_of,
     leaves_idle,
     memory,
@@ -123,6 +126,26 @@ async def test_links_below_root_path(kind: str, path: str) -> None:
     link = f"/app/events/executions/{about['id']}"
     assert answer.headers["location"] == link
     assert about["links"] == {"self": link, "events": f"{link}/events", "cancel": link}
+
+
+@pytest.mark.parametrize(
+    ("kind", "way", "number"),
+    [
+        ("uvicorn-httptools", "EventSourceResponse", signal.SIGTERM),
+        ("hypercorn", "EventStreamer.response", signal.SIGINT),
+        ("granian-uvloop", "EventSourceResponse", signal.SIGTERM),
+        ("granian-asyncio", "EventStreamer.response", signal.SIGTERM),
+        ("daphne", "EventsApp", signal.SIGINT),
+    ],
+    ids=str,
+)
+async def test_ends_its_stream_when_told_to_stop_on(
+    kind: str, way: str, number: int
+) -> None:
+    told = await is_told(kind, WAYS_IN[way], number)
+
+    print(told)
+    assert told.seen.partition(", ")[2] == "cancelled, clean end"
 
 
 @contextmanager
@@ -267,6 +290,23 @@ async def test_lets_99_streams_of_a_connection_flow_while_one_is_stalled_on(
     ] * 99
     assert all(stream.clean for stream in streams)
     assert not over
+
+
+@pytest.mark.parametrize("kind", ["hypercorn-h2", "granian-h2"])
+async def test_frees_the_seats_of_streams_that_were_never_read_on(kind: str) -> None:
+    options = json.dumps({"send_timeout": 3600, "cancel_after": 3600})
+    given = json.dumps({"to": 20_000, "text": "x" * 100}).encode()
+    with bare(kind, MATRIX_OPTIONS=options) as server:
+        async with Connection2(server.port) as connection:
+            headers = {**SSE, "content-length": str(len(given))}
+            for _ in range(3):
+                await connection.request(
+                    "POST", "/mounted/flood", body=given, headers=headers, stalled=True
+                )
+            await until(server, viewers=3)
+        about = await until(server, viewers=0)
+
+    assert about["viewers"] == 0
 
 
 @pytest.mark.parametrize("kind", ["hypercorn-h2", "granian-h2"])

@@ -23,6 +23,7 @@ from asgi_events import (
     ExecutionState,
     Message,
     agent,
+    signals,
 )
 from asgi_events import (
     streamer as streamer_module,
@@ -1456,3 +1457,108 @@ async def test_does_not_ask_for_events_of_an_execution_that_failed(
     task = asyncio.create_task(_raises(ValueError("before there was an event")))
     await read(streamer.stream(task))
     assert not [m for m in caplog.messages if m.startswith(NOT_HEARD)]
+
+
+# The process is told to stop
+
+STOPPED = terminal(b"cancelled", b"Execution cancelled: the server is shutting down")
+
+
+async def test_cancels_what_is_streamed_when_the_process_is_told_to_stop() -> None:
+    streamer = EventStreamer(drain_grace=0, heartbeat_interval=None)
+    job = Job(streamer, 1)
+    streams = [streamer.stream(execution_task=job.task) for _ in range(2)]
+    reading = [asyncio.create_task(read(stream)) for stream in streams]
+    await settle()
+
+    stopping = signals.tell()
+    bodies = await asyncio.gather(*reading)
+    await asyncio.wait(stopping, timeout=TIMEOUT)
+
+    assert bodies == [STREAM_START + numbers(1) + STOPPED] * 2
+    assert job.life == CUT_SHORT
+    assert len(stopping) == 1
+
+
+async def test_lets_what_is_streamed_end_within_the_grace() -> None:
+    streamer = EventStreamer(drain_grace=TIMEOUT, heartbeat_interval=None)
+    job = Job(streamer)
+    async with Connection(streamer.response(execution_task=job.task)) as c:
+        await c.until(STREAM_START)
+        signals.tell()
+        await settle()
+        job.tell(1, None)
+        await c.end()
+
+    assert c.body == STREAM_START + numbers(1) + COMPLETE
+    assert job.life == IN_FULL
+
+
+async def test_shortens_the_grace_when_it_is_told_again() -> None:
+    streamer = EventStreamer(drain_grace=3600, heartbeat_interval=None)
+    job = Job(streamer)
+    async with Connection(streamer.response(execution_task=job.task)) as c:
+        await c.until(STREAM_START)
+        first = signals.tell()
+        await settle()
+        second = signals.tell(0.0)
+        await c.end()
+        await asyncio.wait({*first, *second}, timeout=TIMEOUT)
+
+    assert c.body == STREAM_START + STOPPED
+
+
+async def test_ends_the_stream_of_a_task_that_does_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streamer_module, "_CLEANUP_TIMEOUT", 0.05)
+    gate = asyncio.Event()
+
+    async def cleanup(job: Job) -> None:
+        await gate.wait()
+
+    streamer = EventStreamer(drain_grace=0, heartbeat_interval=None)
+    job = Job(streamer, 1, cleanup=cleanup)
+    async with Connection(streamer.response(execution_task=job.task)) as c:
+        await c.until(numbers(1))
+        signals.tell()
+        await c.end()
+    gate.set()
+    await finish(job.task)
+
+    assert c.body.endswith(
+        terminal(
+            b"cancelled",
+            b"Execution cancelled: the server is shutting down; "
+            b"its cleanup was not done after 0.05 s",
+        )
+    )
+
+
+async def test_hears_nothing_if_it_is_to_hear_nothing_or_has_no_readers() -> None:
+    deaf = EventStreamer(handle_signals=False)
+    left = EventStreamer(on_disconnect="continue")
+    jobs = [Job(deaf), Job(left)]
+    stream = deaf.stream(execution_task=jobs[0].task)
+    await left.stream(execution_task=jobs[1].task).aclose()
+
+    stopping = signals.tell()
+    await stream.aclose()
+    for job in jobs:
+        job.tell(None)
+        await finish(job.task)
+
+    assert stopping == []
+
+
+@pytest.mark.parametrize("headers", [{"x": "a\r\nb"}, {"": "a"}, {"te": "a"}])
+async def test_refuses_headers_before_it_counts_a_reader(
+    headers: dict[str, str],
+) -> None:
+    streamer = EventStreamer(on_disconnect="cancel")
+    job = Job(streamer, 1, None)
+    with pytest.raises(ValueError):
+        streamer.response(execution_task=job.task, headers=headers)
+    await finish(job.task)
+
+    assert job.life == IN_FULL
