@@ -30,14 +30,25 @@ class ASGIBody:
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(1)
         self._gone = asyncio.Event()
+        self._over = False
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
     async def of(cls, app: ASGIApp, scope: Scope) -> Self:
-        """Call ``app`` and wait for its status; raises what it raises before that."""
+        """Call ``app`` and wait for its status.
+
+        Raises:
+            RuntimeError: It answered nothing.
+            Exception: What ``app`` raises before its status.
+        """
         body = cls()
         body._task = body._loop.create_task(body._run(app, scope))
-        await body._started
+        try:
+            await body._started
+        except BaseException:
+            body._task.cancel()
+            await body.aclose()
+            raise
         return body
 
     async def aclose(self) -> None:
@@ -58,7 +69,10 @@ class ASGIBody:
         if self._gone.is_set():
             raise StopAsyncIteration
         try:
-            chunk = await self._chunks.get()
+            if self._over and self._chunks.empty():
+                chunk = None
+            else:
+                chunk = await self._chunks.get()
         except asyncio.CancelledError:
             self._leave()
             raise
@@ -75,8 +89,13 @@ class ASGIBody:
                 raise
             self._started.set_exception(error)
         finally:
-            if not self._gone.is_set():
-                await self._chunks.put(None)
+            if not self._started.done():
+                self._started.set_exception(
+                    RuntimeError(f"{app!r} returned, or was cancelled, unanswered.")
+                )
+            self._over = True
+            if self._chunks.empty():  # else whoever takes the last one sees it
+                self._chunks.put_nowait(None)
 
     async def _receive(self) -> Any:
         await self._gone.wait()
@@ -89,7 +108,8 @@ class ASGIBody:
                 name.decode("latin-1"): value.decode("latin-1")
                 for name, value in message["headers"]
             }
-            self._started.set_result(None)
+            if not self._started.done():
+                self._started.set_result(None)
         elif message.get("body") and not self._gone.is_set():
             await self._chunks.put(message["body"])
 
