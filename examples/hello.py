@@ -1,7 +1,7 @@
 """The smallest application: one agent, one tool, one model.
 
 pip install "asgi-events[server]"
-hypercorn hello:app
+hypercorn --workers 0 hello:app
 curl -N localhost:8000/research --json '{"topic": "tea"}' \\
     -H 'Accept: text/event-stream'
 """

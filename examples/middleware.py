@@ -1,7 +1,7 @@
 """Executions around an application that exists already, and a page that watches one.
 
     pip install "asgi-events[server]" starlette
-    hypercorn middleware:app
+    hypercorn --workers 0 middleware:app
 
 Open http://localhost:8000/ and reload while it runs.
 """

@@ -1,7 +1,7 @@
 """The streamer in code that has its task and its response already; here FastAPI.
 
 pip install "asgi-events[cache,server]" fastapi
-hypercorn streaming_api:app
+hypercorn --workers 0 streaming_api:app
 curl -N localhost:8000/stream --json '{"query": "tea"}'
 """
 

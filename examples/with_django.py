@@ -1,7 +1,7 @@
 """Django: around it, and from an async view. Django mounts nothing below itself.
 
 pip install "asgi-events[server]" django
-hypercorn with_django:app
+hypercorn --workers 0 with_django:app
 """
 
 import asyncio

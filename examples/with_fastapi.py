@@ -1,7 +1,7 @@
 """FastAPI: mounted, around it, and from an endpoint.
 
 pip install "asgi-events[server]" fastapi
-hypercorn with_fastapi:app
+hypercorn --workers 0 with_fastapi:app
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Litestar: mounted, around it, and from an endpoint.
 
 pip install "asgi-events[server]" litestar
-hypercorn with_litestar:app
+hypercorn --workers 0 with_litestar:app
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Quart: around it, and from a view. Quart mounts nothing below itself.
 
 pip install "asgi-events[server]" quart
-hypercorn with_quart:app
+hypercorn --workers 0 with_quart:app
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 pip install "asgi-events[redis,server]" fastapi taskiq taskiq-redis
 taskiq worker with_queue:broker
-hypercorn with_queue:app
+hypercorn --workers 0 with_queue:app
 curl -N --location localhost:8000/research --json '{"topic": "tea"}'
 
 Both need a Redis 7 or Valkey: REDIS_URL, by default redis://localhost:6379.

@@ -1,7 +1,7 @@
 """Starlette: mounted, around it, and from an endpoint.
 
 pip install "asgi-events[server]" starlette
-hypercorn with_starlette:app
+hypercorn --workers 0 with_starlette:app
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,3 +148,18 @@ async def test_every_framework_streams_in_every_way(
     assert connection.headers.get("location") == (location if retained else None)
     assert connection.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert connection.headers["cache-control"] == "no-cache, no-transform"
+
+
+def test_starts_hypercorn_in_every_page_so_that_it_hears_signals() -> None:
+    """Its default stops worker processes without a signal, so streams would hang."""
+    root = EXAMPLES.parent
+    files = [root / "README.md", *root.glob("docs/*.md"), *EXAMPLES.glob("*.py")]
+    commands = [
+        line
+        for file in files
+        for line in file.read_text().splitlines()
+        if re.search(r"\bhypercorn .*\b\w+:app\b", line)
+    ]
+
+    assert len(commands) >= 10
+    assert [line for line in commands if "--workers 0" not in line] == []
