@@ -444,6 +444,43 @@ async def test_leaves_to_others_what_it_has_no_seat_to_start(
     assert await processes.end(execution) == "completed"
 
 
+async def test_finds_what_another_process_is_about_to_start_without_a_seat(
+    processes: Processes,
+) -> None:
+    here, link = processes.process()
+    link.step, link.fault = "end marker", "held"
+    full, _ = processes.process(max_executions=1)
+    await full.start(processes.actor)
+
+    first = asyncio.create_task(processes.start(here))
+    await asyncio.wait_for(link.reached.wait(), TIMEOUT)
+    found = await processes.start(full)
+    link.free.set()
+    execution = await first
+
+    assert found.id == execution.id
+    assert await processes.end(execution) == "completed"
+
+
+async def test_takes_no_log_that_it_has_opened_itself_for_an_execution(
+    processes: Processes,
+) -> None:
+    here, link = processes.process(max_executions=1)
+    link.step, link.fault, link.times = "open log", "unanswered", 1_000_000
+    with pytest.raises(Unavailable):
+        await processes.start(here)
+    link.times = 0
+    other = await here.start(processes.actor)
+
+    with pytest.raises(LimitReached):
+        await processes.start(here)
+    await processes.end(other)
+    execution = await processes.start(here)
+
+    assert await processes.end(execution) == "completed"
+    assert processes.runs == 2
+
+
 # The key is known for longer than its execution
 
 
