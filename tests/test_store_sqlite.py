@@ -765,6 +765,8 @@ async def test_keeps_a_log_that_runs_when_its_clock_is_set_forward(
 
     for _ in range(5):
         kept.wall += 86_400
+        assert (await whole(store)).last == 0
+        await store.aclose()
         kept.look()
         kept.monotonic += 9.0
         kept.look()
@@ -825,6 +827,8 @@ def test_replaces_a_housekeeper_that_is_not_heard_of(kept: Kept, step: float) ->
     kept.add_expired(1)
     assert kept.look() == sqlite_housekeeping._STAND_BY
     assert kept.count() == 1
+    pages = kept.db.execute("PRAGMA wal_autocheckpoint").fetchone()
+    assert pages == (sqlite_file.AUTOCHECKPOINT,)
 
 
 def test_keeps_a_housekeeper_that_is_heard_of(kept: Kept) -> None:

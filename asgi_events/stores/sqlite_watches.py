@@ -21,7 +21,7 @@ from asgi_events.stores.hints import HintSet
 from asgi_events.stores.sqlite_threads import Worker, call_soon
 
 _POLL = 0.01  # seconds between two looks for what other processes have written
-_POLL_QUIET = 0.05  # likewise, when they have written nothing for so many seconds:
+_POLL_QUIET = 0.025  # likewise, when they have written nothing for so many seconds:
 _QUIET = 5.0
 
 
