@@ -429,6 +429,8 @@ class TestPage:
                 await page.wait_for_selector('#outcome[data-status="lost"]')
                 assert await seen(page) == before
                 assert ("survey", "unfinished") in before
+                last = await call_json(page, "self")
+                await expect(page.locator("#last-id")).to_have_text(f", last #{last}")
 
     async def test_shows_what_was_completed_before_its_server_was_killed(
         self, browser: Browser, server: DemoServer, tree: Path

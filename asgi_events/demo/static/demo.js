@@ -422,7 +422,8 @@ class Feed {
     };
     source.onmessage = ({ data, lastEventId }) => {
       this.lastEventId = lastEventId;
-      this.handlers.onEvent(Number(lastEventId.split(":").pop()), JSON.parse(data));
+      // <execution>:<number>, and :lost after it where the process that wrote it has died.
+      this.handlers.onEvent(Number(lastEventId.split(":")[1]), JSON.parse(data));
     };
     source.addEventListener("reset", () => {
       this.lastEventId = "";
