@@ -1225,6 +1225,11 @@ class TestWhatIsRefused:
         assert "secret" not in told
         assert "sec/" not in told
 
+    async def test_is_not_an_option_of_the_clients(self, server: Valkey) -> None:
+        options = "socket_read_size=1024&socket_connect_timeout=1.5&client_name=me"
+        async with opened(f"{server.url}?{options}") as store:
+            await begin(store)
+
     @pytest.mark.parametrize("prefix", ["{a}:", "a*", "[a]"])
     def test_is_a_prefix_that_is_a_pattern(self, prefix: str) -> None:
         with pytest.raises(ValueError, match="prefix"):

@@ -50,10 +50,24 @@ _PASSING = (
     errors.TryAgainError,
     errors.NoScriptError,
 )
-_PASSING_CODES = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE", "MASTERDOWN")
+_PASSING_CODES = (
+    "MISCONF",
+    "NOREPLICAS",
+    "BUSY",
+    "UNKILLABLE",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+)
 
 # In a script it has no code: of Valkey's, and of Redis 7.0's.
 _LACKING = re.compile("^ACL failure in script|^The user executing the script can't")
+
+_NUMBERS: dict[str, Callable[[float], float]] = {
+    "socket_connect_timeout": float,
+    "socket_read_size": int,
+    "ssl_min_version": int,
+}
 
 # What is not in a certificate: the host's name, and its IP address.
 _MISMATCHES = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -122,9 +136,9 @@ def _parse(url: str) -> Address:
     make = options.pop("connection_class", TCPConnection)
     if make is TLSConnection and options.get("ssl_cert_reqs") != "none":
         options.setdefault("ssl_check_hostname", True)  # not before redis-py 6
-    for name in ("socket_connect_timeout", "socket_read_size"):
+    for name, kind in _NUMBERS.items():  # of which redis-py 5 checks none
         if name in options:
-            options[name] = check_positive(name, options[name])
+            options[name] = kind(check_positive(name, options[name]))
     # In RESP2 what is published comes as a plain reply. Timeouts are ours, and so
     # is asking again: redis-py by default does it ten times, for up to a minute.
     options |= {
