@@ -234,17 +234,15 @@ class Link:
             TimeoutError: There was no progress in time.
         """
         replies: list[Any] = []
-        await self.exchange(commands, replies.append)
+        await self.exchange(commands, replies)
         return replies
 
-    async def exchange(
-        self, commands: Sequence[bytes], take: Callable[[Any], None]
-    ) -> None:
-        """Hand each reply to ``take`` as it arrives; raises what ``ask`` raises."""
+    async def exchange(self, commands: Sequence[bytes], replies: list[Any]) -> None:
+        """Add each reply to ``replies`` as it arrives; raises what ``ask`` raises."""
         async with self._patience():
             await self.connection.send_packed_command(b"".join(commands))
             for _ in commands:
-                take(await _reply(self.connection))
+                replies.append(await _reply(self.connection))
 
     @asynccontextmanager
     async def _patience(self) -> AsyncIterator[None]:
@@ -450,35 +448,34 @@ class Commands:
 
     async def _exchange(self, link: Link, calls: list[_Call]) -> list[_Call]:
         """Settle ``calls``; those whose script the server does not know are left."""
-        unknown: list[_Call] = []
-        stored: list[tuple[_Call, Any]] = []
-        confirmed: Any = None
-        confirm = self._confirm if any(call.stores for call in calls) else None
-        waiting = iter(calls)
-
-        def take(reply: Any) -> None:
-            nonlocal confirmed
-            call = next(waiting, None)
-            if call is None:
-                confirmed = reply
-            elif isinstance(reply, errors.NoScriptError):
-                unknown.append(call)
-            elif confirm is not None and call.stores:
-                stored.append((call, reply))
-            else:
-                _settle(call, reply)
-            self._demoted |= isinstance(reply, errors.ReadOnlyError)
-
+        confirm = self._confirm
+        if confirm is not None and not any(call.stores for call in calls):
+            confirm = None
         commands = [call.packed for call in calls]
         if confirm is not None:
             commands.append(confirm.packed)
-        await link.exchange(commands, take)
-        for call, reply in stored:
-            assert confirm is not None
-            if isinstance(reply, Exception):
+        replies: list[Any] = []
+        try:
+            await link.exchange(commands, replies)
+        finally:  # who has a reply gets it, whatever becomes of the others
+            unknown = self._hand_out(calls, replies, confirm)
+        return unknown
+
+    def _hand_out(
+        self, calls: list[_Call], replies: list[Any], confirm: Confirm | None
+    ) -> list[_Call]:
+        unknown: list[_Call] = []
+        confirmed = replies[len(calls) :]
+        for call, reply in zip(calls, replies, strict=False):
+            if isinstance(reply, errors.NoScriptError):
+                unknown.append(call)
+            elif isinstance(reply, Exception):
+                self._demoted |= isinstance(reply, errors.ReadOnlyError)
                 _settle(call, reply)
-            else:
-                _settle(call, confirm.doubt(confirmed) or reply)
+            elif confirm is None or not call.stores:
+                _settle(call, reply)
+            elif confirmed:
+                _settle(call, confirm.doubt(confirmed[0]) or reply)
         return unknown
 
     async def _load(self, link: Link, scripts: set[Script | None]) -> None:
