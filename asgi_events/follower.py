@@ -123,7 +123,7 @@ class Hints:
     def add_writer(self, key: str, wake: Callable[[], None]) -> None:
         """Call ``wake`` when ``key``, written here, has to be renewed at once."""
         if not self._writers and self._watch is not None:
-            _add_writer(self._watch, self._writer())
+            self._watch.add_writer(self._writer())
         self._writers[key] = wake
         self._begin()
 
@@ -157,7 +157,7 @@ class Hints:
         try:
             self._watch = watch
             if self._writers:
-                _add_writer(watch, self._writer())
+                watch.add_writer(self._writer())
             for key in self._wakes:
                 watch.add(key)
             while True:
@@ -295,8 +295,3 @@ class Follower:
         if self._attend is not None and now - self._attended >= self._attend / 3:
             await self._store.attend(self._key, self._attend)
             self._attended = now
-
-
-def _add_writer(watch: Watch, writer: str) -> None:
-    if hasattr(watch, "add_writer"):
-        watch.add_writer(writer)

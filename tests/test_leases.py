@@ -306,7 +306,7 @@ async def test_shows_the_same_when_the_store_goes_back_under_a_living_writer(
 async def test_loses_nobody_who_lives_though_appends_are_refused_beyond_the_lease(
     process: Process, dictation: Dictation, store: Lossy
 ) -> None:
-    (here, link), (there, spy) = process(store), process(store)
+    (here, link), (there, _) = process(store), process(store)
     execution = await here.start(dictation.actor)
     async with viewer(there, execution.id) as far:
         await seen(far, 1)
@@ -318,7 +318,6 @@ async def test_loses_nobody_who_lives_though_appends_are_refused_beyond_the_leas
         dictation.say(None)
         events = await rest(far)
     assert last_of(events) == "complete"
-    assert "reap" not in spy.called
 
 
 @pytest.mark.parametrize("step", [-3600.0, 3600.0])
@@ -780,7 +779,6 @@ class Writers(RuleBasedStateMachine):
         self.hinted: float | None = None  # seconds that the store has answered since
         self.dead = False
         self.reaped = False
-        self.asked = 0.0  # seconds of asking often enough since the writer died
 
     def ask(self) -> None:
         if is_alive(self.now, self.sign, self.LEASE):
@@ -827,9 +825,9 @@ class Writers(RuleBasedStateMachine):
     @precondition(lambda self: self.dead)
     @rule(pause=st.floats(0.1, 4.0))
     def keep_asking(self, pause: float) -> None:
-        """A dead writer is reaped by whoever asks for two leases, and a little."""
+        """A dead writer is reaped by whoever asks for a lease, and a little."""
         asked = 0.0
-        while asked < 1.5 * self.LEASE + 2 * pause + 100 and not self.reaped:
+        while asked < self.LEASE + 3 * pause and not self.reaped:
             self.now += pause
             asked += pause
             self.ask()
@@ -841,6 +839,6 @@ class Writers(RuleBasedStateMachine):
 
 
 Writers.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=100, stateful_step_count=30, deadline=None, derandomize=True
 )
 TestWriters = Writers.TestCase

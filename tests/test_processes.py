@@ -464,6 +464,20 @@ async def test_ends_when_the_last_viewer_elsewhere_has_left(
     assert status == ExecutionStatus.CANCELLED
 
 
+async def test_cancels_elsewhere_without_waiting_for_a_sign_of_life(
+    process: Process, dictation: Dictation
+) -> None:
+    here, there = process(lease=3600), process(lease=3600)
+    execution = await here.start(dictation.actor)
+    async with viewer(there, execution.id) as far:
+        await seen(far, 1)
+        found = await there.get(execution.id)
+        assert await found.cancel() is True
+        events = await rest(far)
+
+    assert data(events)[-1]["event_type"] == "cancelled"
+
+
 async def test_reads_once_for_all_viewers_elsewhere(
     process: Process, dictation: Dictation, share: Share
 ) -> None:
@@ -574,8 +588,48 @@ async def test_has_two_connections_to_the_server_for_all_viewers(
             for connection in watching:
                 await rest(connection)
 
-    # One for commands and one for hints: writers are hinted, too.
+    # Each has one for commands and one for hints: who writes has to hear of cancels.
     assert connections == 4
+
+
+@pytest.mark.server
+async def test_shows_the_same_when_a_server_comes_back_with_nothing(
+    dictation: Dictation,
+) -> None:
+    with Valkey() as server:  # without appendonly, so a restart loses everything
+        options: dict[str, Any] = {"store": server.url, "lease": 3.0, "drain_grace": 0}
+        async with (
+            Executions(dictation.actor, **options) as here,
+            Executions(dictation.actor, **options) as there,
+        ):
+            over = await here.start(dictation.actor)
+            dictation.say(1, 2)
+            dictation.stop()
+            async with viewer(here, over.id) as near:
+                ended = await rest(near)
+            running = await here.start(dictation.actor)
+            async with viewer(there, running.id) as far:
+                dictation.say(1, 2)
+                early = await seen(far, 3)
+                await asyncio.to_thread(server.restart)
+                dictation.say(3)
+                dictation.stop()
+                late = await rest(far)
+            await until(lambda: len(server_keys(server)) >= 2)
+            async with viewer(there, over.id) as far:
+                again = await rest(far)
+            async with viewer(there, running.id) as far:
+                whole = await rest(far)
+
+    assert again == ended
+    assert whole == early + late
+    assert data(ended)[-1]["event_type"] == data(late)[-1]["event_type"] == "complete"
+
+
+def server_keys(server: Valkey) -> list[bytes]:
+    with server.client() as client:
+        found: list[bytes] = client.keys("*:log")
+        return found
 
 
 # Stores that can not be used
