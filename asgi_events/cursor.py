@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Unavailable
-from asgi_events.log import Log, lost_frame
+from asgi_events.log import Log, unstored_lost_frame
 from asgi_events.pauses import Patience, Pauses
 from asgi_events.sse import MAX_CHUNK, ServerSentEvent
 from asgi_events.stores import Page
@@ -218,8 +218,7 @@ class Cursor:
             return False
         if self._farewell is None:
             logger.error("A viewer of %s is sent away: %s.", self.log.name, message)
-            assert self.log.name is not None
-            lost = lost_frame(self.log.name, 1, f"{message} any more")
+            lost = unstored_lost_frame(f"{message} any more")
             self._farewell = lost + _end(ExecutionStatus.LOST)
             if self.position or self._reset:
                 self._farewell = _reset("future", 1) + self._farewell
@@ -260,6 +259,8 @@ def _resume(log: Log, last_event_id: str) -> tuple[int, str | None]:
         return 0, "foreign"
     # Another frame of the number of the one that says ``lost`` is not in this log.
     is_lost = log.end == ExecutionStatus.LOST and number == log.last
-    if number > max(log.committed, log.known) or lost is not is_lost:
+    # NOTE: another process may show what the store has taken before the writer, whose
+    # log this may be, hears that it has; so what counts is what was appended.
+    if number > max(log.last, log.known) or lost is not is_lost:
         return 0, "future"
     return number, None

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import StoreError, Unavailable
-from asgi_events.log import Log, lost_frame
+from asgi_events.log import Log, lost_frame, unstored_lost_frame
 from asgi_events.pauses import Patience, Pauses
 from asgi_events.stores import EventStore, Page, Watch
 
@@ -285,7 +285,7 @@ class Follower:
         """Tell the viewers, after a while, that there is nothing to wait for."""
         if self._patience.is_over():
             logger.error("Viewers of %s are sent away: %s.", self._key, message)
-            lost = lost_frame(self._key, 1, message)
+            lost = unstored_lost_frame(message)
             self._log.fork(1, end=ExecutionStatus.LOST, frames=[lost])
 
     async def _say_that_somebody_watches(self) -> None:

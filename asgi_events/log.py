@@ -57,14 +57,22 @@ def frame(name: bytes | None, number: int, data: bytes) -> bytes:
     return b"data: %b\nid: %b:%d\n\n" % (data, name, number)
 
 
-def lost_frame(name: str, number: int, message: str | None = None) -> bytes:
+def lost_frame(name: str, number: int) -> bytes:
     """The terminal frame that somebody else writes for a writer that is dead.
 
     Its id ends in ``:lost``, since the writer may have shown another frame of that
     number, which the store has lost: who has seen that one has not seen this.
     """
-    event = LostEvent() if message is None else LostEvent(message=message)
-    return b"data: %b\nid: %b:%d:lost\n\n" % (encode_json(event), name.encode(), number)
+    data = encode_json(LostEvent())
+    return b"data: %b\nid: %b:%d:lost\n\n" % (data, name.encode(), number)
+
+
+def unstored_lost_frame(message: str) -> bytes:
+    """The terminal frame for viewers here of a log that nobody can read.
+
+    It is stored nowhere, and every process makes one of its own, so it has no id.
+    """
+    return frame(None, 1, encode_json(LostEvent(message=message)))
 
 
 class Log:

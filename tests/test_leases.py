@@ -254,11 +254,16 @@ NOT_KEPT = "The events of this execution are not kept any more"
 NOT_READ = "The events of this execution cannot be read any more"
 
 
-def lost(id: str, number: int, message: str = DIED) -> list[ServerSentEvent]:
+def lost(id: str, number: int) -> list[ServerSentEvent]:
     """The terminal event that another one than the writer writes, and ``end``."""
+    return unstored(DIED, id=f"{id}:{number}:lost")
+
+
+def unstored(message: str, *, id: str | None = None) -> list[ServerSentEvent]:
+    """The terminal event of a log that nobody can read, and ``end``."""
     text = f'{{"event_type":"lost","message":"{message}","address":"","timestamp":"…"}}'
     return [
-        ServerSentEvent(data=text, id=f"{id}:{number}:lost"),
+        ServerSentEvent(data=text, id=id),
         ServerSentEvent(event="end", data='{"status":"lost"}'),
     ]
 
@@ -460,7 +465,7 @@ async def test_says_reset_and_lost_when_the_store_is_emptied_and_the_writer_dead
         await seen(far, 3)
         link.cut = True
         store.empty()
-        assert await rest(far) == [reset(), *lost(execution.id, 1, NOT_KEPT)]
+        assert await rest(far) == [reset(), *unstored(NOT_KEPT)]
     answer = await call(
         EventsApp(executions=there), "GET", f"/executions/{execution.id}/events"
     )
@@ -477,7 +482,7 @@ async def test_says_lost_alone_to_who_has_seen_nothing(
         await far.until(b": stream-start")
         link.cut = True
         store.empty()
-        assert await rest(far) == lost(execution.id, 1, NOT_KEPT)
+        assert await rest(far) == unstored(NOT_KEPT)
 
 
 async def gone_back(
@@ -572,7 +577,7 @@ async def test_gives_way_after_a_pause_that_was_longer_than_its_log_was_kept(
         link.cut = True
         await asyncio.sleep(LEASE + 0.1 + 0.05)
         link.cut = False
-        assert await rest(near) == [reset(), *lost(execution.id, 1, NOT_KEPT)]
+        assert await rest(near) == [reset(), *unstored(NOT_KEPT)]
     assert dictation.ended == "cancelled"
     assert [key async for key in store.keys()] == []
 
@@ -591,7 +596,7 @@ async def test_tells_others_of_a_dead_writer_while_one_log_cannot_be_read(
         spy.faults["read", bad.id] = ValueError("this page is corrupt")
         link.cut = True
         assert await rest(one) == lost(good.id, 2)
-        assert await rest(other) == [reset(), *lost(bad.id, 1, NOT_READ)]
+        assert await rest(other) == [reset(), *unstored(NOT_READ)]
         del spy.faults["read", bad.id]
     # What can be read again is shown again; nobody was told more than is true.
     assert await watched(there, bad.id) == [*early, *lost(bad.id, 2)]
