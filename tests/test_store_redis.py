@@ -1108,29 +1108,11 @@ class TestDurability:
                     lambda: store.append("log", grant, 1, [b"2"])
                 ) == Ack(2)
 
-    @pytest.mark.parametrize("appendfsync", ["always", "everysec"])
-    async def test_waits_for_the_disk(self, appendfsync: str) -> None:
-        with Valkey(appendfsync=appendfsync) as server:
-            async with opened(f"{server.url}?durability=aof") as store:
-                grant = await begin(store)
-                frames = numbered(1, 3)
-                assert await store.append("log", grant, 0, frames) == Ack(3)
-                await asyncio.to_thread(server.restart)
-                page = await insist(lambda: store.read("log", 0, ALL))
-        assert page is not None
-        assert page.frames == frames
-
-    async def test_cannot_be_had_of_a_server_that_writes_no_file(
+    async def test_has_the_permissions_that_the_documentation_names(
         self, server: Valkey
     ) -> None:
-        await refuses(f"{server.url}?durability=aof", "append-only file.*disabled")
-
-    async def test_has_the_permissions_that_the_documentation_names(self) -> None:
-        with Valkey(appendfsync="always") as server:
-            url = f"{limited(server, '+waitaof')}?durability=aof"
-            async with opened(url) as store:
-                grant = await begin(store)
-                assert await store.append("log", grant, 0, [b"1"]) == Ack(1)
+        url = f"{limited(server, '+wait')}?durability=replica&timeout=0.2"
+        await refuses(url, "in vain for a replica|in time", for_now=True)
 
 
 @on_both
@@ -1214,7 +1196,7 @@ class TestWhatIsRefused:
             ("redis://u:secret@h?socket_read_size=x", "socket_read_size"),
             ("redis://u:secret@h?retry_on_error=x&retry_on_timeout=1", "append"),
             ("rediss://u:secret@h?ssl_min_version=x", "ssl_min_version"),
-            ("redis://u:secret@h?durability=maybe", "'replica' or 'aof'"),
+            ("redis://u:secret@h?durability=maybe", "'replica', or not given"),
         ],
     )
     def test_is_a_wrong_url(self, url: str, reason: str) -> None:

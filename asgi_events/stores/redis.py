@@ -17,11 +17,10 @@ this user will do::
         +sunsubscribe +ping +scan
 
 Add ``+select`` where the database is not 0, ``+cluster|info`` where the server is in
-cluster mode, ``+wait`` for ``durability=replica``, and ``+waitaof`` for
-``durability=aof``. Without ``+info`` the server is not checked for its version, its
-eviction policy, and the size of its cluster; and every new connection counts as one to
-a server that may have lost something. redis-py tells its name with ``client|setinfo``,
-and does not mind when it may not.
+cluster mode, and ``+wait`` for ``durability=replica``. Without ``+info`` the server is
+not checked for its version, its eviction policy, and the size of its cluster; and every
+new connection counts as one to a server that may have lost something. redis-py tells
+its name with ``client|setinfo``, and does not mind when it may not.
 """
 
 import json
@@ -72,10 +71,9 @@ class RedisStore:
         timeout: Seconds for which nothing may come from the server, nor go to it, while
             an answer is due; then it is ``Unavailable``. 2 by default; also an option
             of the URL.
-        durability: What ``open`` and ``append`` wait for before they return: "replica",
-            until one replica has it (WAIT), "aof", until the server has it on its disk
-            (WAITAOF), None for neither; also an option of the URL. Where that takes
-            longer than most of the timeout, they are ``Unavailable``.
+        durability: "replica" lets ``open`` and ``append`` return when a replica has
+            it, too (WAIT); where that takes longer than most of the timeout, they are
+            ``Unavailable``. Also an option of the URL.
 
     Raises:
         StoreError: The URL is not right.
