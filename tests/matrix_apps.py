@@ -202,7 +202,9 @@ async def respond(
     if kind == "own":
         actor = next(actor for actor in ACTORS if actor.name == name)
         bus = EventBus()
-        streamer = EventStreamer(heartbeat_interval=15.0)
+        streamer = EventStreamer(
+            heartbeat_interval=15.0, drain_grace=OPTIONS["drain_grace"]
+        )
         bus.subscribe(streamer)
         task = asyncio.create_task(actor.run(ExecutionState(bus), kwargs=given))
         return streamer.response(
