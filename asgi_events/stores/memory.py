@@ -40,7 +40,6 @@ class _Log:
     sign: float = 0.0  # when its writer was last heard of
     suspicion: Suspicion | None = None
     watched_until: float = 0.0
-    forgotten_at: float = 0.0
     frames: list[bytes] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)  # of each frame, since the first
     size: int = 0  # in bytes, since the first frame
@@ -70,10 +69,13 @@ class _Log:
         self.first += count
         return held - self.held
 
+    @property
+    def forgotten_at(self) -> float:
+        return self.sign + self.lease + self.ttl
+
     def touch(self, now: float) -> None:
         self.sign = now
         self.suspicion = None
-        self.forgotten_at = now + self.lease + self.ttl
 
     def finish(self, end: str) -> None:
         self.end = end
@@ -178,7 +180,7 @@ class MemoryStore:
         """``append``, which need not be waited for; None: there is nothing to heed."""
         now = monotonic()
         log = self._writable(key, grant, now)
-        known = log.last - after
+        known = log.first + len(log.frames) - 1 - after
         if log.end is not None:
             if end == log.end and known == len(frames):
                 return log.ack(now)
@@ -188,12 +190,14 @@ class MemoryStore:
         new = frames[known:] if known else frames
         size = log.size
         log.hold(new)
+        log.sign, log.suspicion = now, None
         if end is not None:
             log.finish(end)
-        log.touch(now)
-        if end is not None and not log.last:
-            self._mark(key, now)
-        self._grow(log.size - size + _FRAME * len(new))
+            if not log.last:
+                self._mark(key, now)
+        self.held_bytes += log.size - size + _FRAME * len(new)
+        if self.held_bytes > self._limit:
+            self._shrink()
         if len(log.frames) > self._max_events or log.held > self._max_bytes:
             self._trim(log)
         if key in self._watching:
@@ -299,7 +303,7 @@ class MemoryStore:
 
     def _writable(self, key: str, grant: Grant, now: float) -> _Log:
         log = self._logs.get(key)
-        if log is None or now >= log.forgotten_at:
+        if log is None or now >= log.sign + log.lease + log.ttl:
             raise Missing(
                 f"There is no log {key!r}: its time is over, or it was deleted."
             )
