@@ -73,7 +73,7 @@ class FaultyStore(MemoryStore):
     async def take_over(self, key: str) -> None:
         """Do as another process does that takes the writer for dead."""
         log, now = self._logs[key], monotonic()
-        log.sign = float("-inf")
+        log.sign = now - log.lease
         log.suspicion = Suspicion(now - log.lease, now)
         await self.reap(key, log.last, lost_frame(key, log.last + 1), end="lost")
 
