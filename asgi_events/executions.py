@@ -290,6 +290,7 @@ class Executions:
             writer=lambda: self._writer,
             lease=lease,
             ttl=retention + (max_duration or _LONGEST),
+            on_claimed=self._keeper.keep_mark,
         )
         self._retained: dict[str, float] = {}  # until when, the oldest first
         self._retaining: Timer | None = None

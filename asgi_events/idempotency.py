@@ -38,6 +38,7 @@ from asgi_events.exceptions import (
 )
 from asgi_events.execution import Execution
 from asgi_events.pauses import Pauses
+from asgi_events.recorder import Opening
 from asgi_events.stores import EventStore, Grant
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ class Starts:
             their ``meta``.
         lease: Seconds, as for executions.
         ttl: Seconds a marker is kept.
+        on_claimed: Called with the id of an execution that is about to run, how its
+            marker is opened, and the marker's end.
     """
 
     def __init__(
@@ -85,12 +88,14 @@ class Starts:
         writer: Callable[[], str],
         lease: float,
         ttl: float,
+        on_claimed: Callable[[str, Opening, str], None],
     ) -> None:
         self._store = store
         self._find = find
         self._writer = writer
         self._lease = lease
         self._ttl = ttl
+        self._on_claimed = on_claimed
         self._starting: dict[str, asyncio.Future[Execution]] = {}
 
     async def by_id(self, id: str, begin: Begin) -> Execution:
@@ -170,6 +175,7 @@ class Starts:
             # marker itself is. Nobody else can have opened the log that is here.
             await self._delete(id)
             raise
+        self._on_claimed(id, self._opening(marker, id), self._writer())
         return grant
 
     async def _settle(self, marker: str, id: str) -> bool:
@@ -192,9 +198,17 @@ class Starts:
         return starter if page.end is not None or starter != self._writer() else None
 
     async def _open_marker(self, marker: str, id: str) -> Grant:
+        return await self._opening(marker, id).open()
+
+    def _opening(self, marker: str, id: str) -> Opening:
         # The writer's name is the id's, so any process can go on with the marker.
-        return await self._store.open(
-            marker, writer=id, lease=self._lease, ttl=self._ttl, meta={"id": id}
+        return Opening(
+            store=self._store,
+            key=marker,
+            writer=id,
+            lease=self._lease,
+            ttl=self._ttl,
+            meta={"id": id},
         )
 
     async def _end(self, marker: str, mark: Grant, starter: str) -> None:

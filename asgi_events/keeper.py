@@ -5,6 +5,9 @@ has not heard of it, or a server restarts that had not written it to its disk. A
 that still runs notices and sends again. What has ended is kept here for
 ``settle_time``, and written again, with its terminal frame, should the store have gone
 back: so no execution ends twice.
+
+The same goes for the marker of an ``Idempotency-Key``, for as long as its execution
+runs or is kept: so no key starts a second one.
 """
 
 import asyncio
@@ -29,19 +32,20 @@ class Kept:
 
     Attributes:
         opening: How it is opened anew.
+        end: How the execution ended; of a marker, who was to start it.
         first: The number of the first of ``frames``.
-        frames: What is still held of it; the last one is the terminal frame.
-        end: How the execution ended.
+        frames: What is still held of it; the last one is the terminal frame. A marker
+            has none.
         size: Bytes of the frames.
         until: The loop's time at which the store has surely settled.
     """
 
     opening: Opening
-    first: int
-    frames: Sequence[bytes]
     end: str
-    size: int
-    until: float
+    first: int = 1
+    frames: Sequence[bytes] = ()
+    size: int = 0
+    until: float = float("inf")
 
     @property
     def last(self) -> int:
@@ -68,6 +72,7 @@ class Keeper:
         self._hints = hints
         self._interval = lease / 3
         self._kept: dict[str, Kept] = {}
+        self._marks: dict[str, Kept] = {}  # by the id of the execution
         self._generation = 0
         self._suspected = False
         self._woken = asyncio.Event()
@@ -80,23 +85,26 @@ class Keeper:
     def keep(self, opening: Opening, log: Log) -> None:
         """Keep a log whose terminal frame has just been stored."""
         if self._settle_time <= 0 or log.end is None:
+            self._marks.pop(opening.key, None)
             return
         frames = log.since(log.first - 1)
         size = sum(map(len, frames))
         time = min(self._settle_time, opening.ttl)  # the store forgets it then
         until = asyncio.get_running_loop().time() + time
-        kept = Kept(opening, log.first, frames, log.end, size, until)
-        if not self._kept:
-            self._generation = self._get_generation()
-        self._kept[opening.key] = kept
+        self._begin()
+        self._kept[opening.key] = Kept(opening, log.end, log.first, frames, size, until)
         self.held_bytes += size
         self._hints.add_writer(opening.key, self._verify_soon)
-        if self._task is None or self._task.done():
-            self._woken = asyncio.Event()
-            self._task = asyncio.ensure_future(self._watch())
+
+    def keep_mark(self, id: str, marker: Opening, end: str) -> None:
+        """Keep the marker of an execution that is about to run, as long as its log."""
+        if getattr(self._store, "durable", True):
+            self._begin()
+            self._marks[id] = Kept(marker, end)
 
     def discard(self, key: str) -> None:
-        """Keep a log no longer."""
+        """Keep a log no longer, nor its marker."""
+        self._marks.pop(key, None)
         kept = self._kept.pop(key, None)
         if kept is not None:
             self.held_bytes -= kept.size
@@ -110,10 +118,19 @@ class Keeper:
         """Keep nothing any more."""
         for key in list(self._kept):
             self.discard(key)
+        self._marks.clear()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+
+    def _begin(self) -> None:
+        """Look after what is kept from now on, unless that is so already."""
+        if not self._kept and not self._marks:
+            self._generation = self._get_generation()
+        if self._task is None or self._task.done():
+            self._woken = asyncio.Event()
+            self._task = asyncio.ensure_future(self._watch())
 
     def _get_generation(self) -> int:
         return getattr(self._store, "generation", 0)
@@ -123,7 +140,7 @@ class Keeper:
         self._woken.set()
 
     async def _watch(self) -> None:
-        while self._kept:
+        while self._kept or self._marks:
             self._woken.clear()
             try:
                 async with asyncio.timeout(self._interval):
@@ -143,16 +160,17 @@ class Keeper:
 
     async def _look(self) -> None:
         """Verify all that is kept if the store may have lost something."""
-        if not self._kept:
+        everything = [*self._marks.values(), *self._kept.values()]
+        if not everything:
             return
-        *_, newest = self._kept.values()
+        newest = everything[-1]
         # A store finds out that it is another one when it is asked for something.
         await self._store.read(newest.opening.key, newest.last, 0)
         generation = self._get_generation()
         if generation == self._generation and not self._suspected:
             return
-        for kept in list(self._kept.values()):
-            if kept.opening.key in self._kept:
+        for kept in everything:
+            if not kept.frames or kept.opening.key in self._kept:
                 await self._verify(kept)
         self._generation = generation
         self._suspected = False
@@ -175,7 +193,7 @@ class Keeper:
         if grant.last + 1 < kept.first:  # what is between is not held any more
             await self._store.delete(kept.opening.key)
             grant = await kept.opening.open(after=kept.first - 1)
-        after = grant.last
+        after = grant.last + await self._append(kept, grant, grant.last)
         while after < kept.last:
             after += await self._append(kept, grant, after)
 

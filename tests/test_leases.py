@@ -23,6 +23,7 @@ from asgi_events import EventsApp, Executions, current_state, tool
 from asgi_events.actors import Actor
 from asgi_events.exceptions import StoreError, Unavailable
 from asgi_events.execution import Execution
+from asgi_events.idempotency import marker_of
 from asgi_events.sse import ServerSentEvent
 from asgi_events.stores import Ack, Grant, Page, memory
 from asgi_events.stores.memory import MemoryStore
@@ -649,6 +650,23 @@ async def test_writes_an_execution_that_completed_again_when_the_store_lost(
 
     assert await watched(there, id) == events
     assert await watched(there, id, 2) == events[2:]
+
+
+async def test_remembers_a_key_when_the_store_lost_it_under_a_living_writer(
+    process: Process, dictation: Dictation, settling: Lossy
+) -> None:
+    settling.durable = True
+    (here, _), (there, _) = process(settling), process(settling)
+    execution = await here.start(dictation.actor, idempotency_key="key")
+    names = (execution.id, marker_of(None, "key"))
+    for _ in range(2):  # while it runs, and when it has ended
+        settling.empty()
+        settling.generation += 1
+        await until(lambda: all(settling.has(name, 0) for name in names))
+        found = await there.start(dictation.actor, idempotency_key="key")
+        assert found.id == execution.id
+        dictation.say(None)
+        assert await execution.wait() == "completed"
 
 
 async def test_writes_what_ended_again_when_somebody_takes_its_writer_for_dead(
