@@ -217,6 +217,9 @@ class Log:
         del self._frames[count:], self._ends[count:]
         self._end = self._ends[-1] if self._ends else self._start
         self.last = self.committed
+        for cursor in self._cursors:
+            if cursor.position > self.last:  # what it was shown elsewhere may be gone
+                cursor.begin_again()
         self.resend_after = None
         self.end = None
 

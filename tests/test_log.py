@@ -568,6 +568,19 @@ def test_is_never_full_again_once_released(bounds: dict[str, Any]) -> None:
     assert log.last == 105
 
 
+def test_begins_again_for_who_saw_elsewhere_what_is_let_go_of_here() -> None:
+    log = filled(Log("x", stored=True), 3)
+    log.commit(1)
+    cursor = Cursor(log, last_event_id="x:2")
+
+    log.rewind()
+    log.extend([b"data: lost\nid: x:2:lost\n\n"], end="lost")
+
+    body = cursor.take() or b""
+    assert body.startswith(b"event: reset\n")
+    assert body.endswith(b"id: x:2:lost\n\n")
+
+
 def test_shows_frames_to_later_cursors_once_released() -> None:
     log = filled(Log(max_events=10), 2)
     log.release()
@@ -587,8 +600,9 @@ class Viewer:
     def __init__(self, log: Log, at: int | None) -> None:
         self.cursor = Cursor(log, last_event_id=None if at is None else f"x:{at}")
         self.decoder = Decoder()
-        self.lost = at is not None and not 0 <= at <= log.committed
+        self.lost = at is not None and not 0 <= at <= log.last
         self.next = 1 if at is None or self.lost else at + 1
+        self.shown = self.next - 1  # elsewhere, maybe before the writer heard of it
         self.ends = 0
 
     def read(self) -> bool:
@@ -696,7 +710,8 @@ class LogMachine(RuleBasedStateMachine):
     @invariant()
     def gives_nothing_that_is_not_committed(self) -> None:
         for viewer in self.open:
-            assert viewer.next - 1 <= max(self.log.committed, self.log.first - 1)
+            shown = max(self.log.committed, self.log.first - 1, viewer.shown)
+            assert viewer.next - 1 <= shown
 
     @invariant()
     def lets_publishers_go_on_when_there_is_room(self) -> None:
