@@ -353,9 +353,15 @@ FRAMEWORKS: dict[str, Callable[[Mounts, bool], ASGIApp]] = {
 }
 
 
+ORIGIN = "https://example.org"  # whose pages may start executions
+
+
 def build(framework: str, way: str) -> ASGIApp:
     """The application of one framework in one way, or in all."""
-    served = {kind: EventsApp(executions=held) for kind, held in executions.items()}
+    served = {
+        kind: EventsApp(executions=held, allowed_origins=[ORIGIN])
+        for kind, held in executions.items()
+    }
     if framework == "bare":
         return _Bare(served)
     mounts: Mounts = {}
@@ -364,7 +370,12 @@ def build(framework: str, way: str) -> ASGIApp:
     app = FRAMEWORKS[framework](mounts, way in ("endpoint", "all"))
     if way in ("around", "all") or framework == "django":  # which has no lifespan
         for kind, held in executions.items():
-            app = EventsMiddleware(app, executions=held, prefix=f"/{kind}events")
+            app = EventsMiddleware(
+                app,
+                executions=held,
+                prefix=f"/{kind}events",
+                allowed_origins=[ORIGIN],
+            )
     return app
 
 
@@ -411,7 +422,7 @@ def _around(app: ASGIApp) -> ASGIApp:
         case "cors":
             from starlette.middleware.cors import CORSMiddleware
 
-            return CORSMiddleware(app, allow_origins=["https://example.org"])
+            return CORSMiddleware(app, allow_origins=[ORIGIN])
     return app
 
 
