@@ -356,6 +356,7 @@ class Executions:
 
         Raises:
             UnknownActor: There is no such actor.
+            ValueError: The owner is blank, or the id is none.
             InvalidInput: The input does not validate.
             IdempotencyConflict: The key or id was used with another actor or input.
             Gone: The key has started an execution that is no longer kept.
@@ -368,6 +369,11 @@ class Executions:
         name = actor.name if isinstance(actor, Actor) else actor
         if name not in self.actors:
             raise UnknownActor(name, list(self.actors))
+        if owner is not None and not owner.strip():
+            raise ValueError(
+                "owner must be None or a str that is not blank: executions of a blank "
+                f"owner would belong to everybody who has no name, got {owner!r}"
+            )
         takes = self.inputs[name]
         arguments = (
             takes.from_json(input)

@@ -521,6 +521,16 @@ async def test_gives_no_id_that_can_be_guessed_from_the_key(make: Make) -> None:
     assert len(ids) == 2
 
 
+@pytest.mark.parametrize("owner", ["", " ", "\n"])
+async def test_starts_nothing_for_a_blank_owner(make: Make, owner: str) -> None:
+    executions = make(idle)
+
+    with pytest.raises(ValueError, match="owner must be None or a str"):
+        await executions.start(idle, owner=owner)
+
+    assert list(executions) == []
+
+
 async def test_keeps_the_keys_of_owners_apart(make: Make) -> None:
     executions = make(idle)
     owners = ["ada", "bob", None]
