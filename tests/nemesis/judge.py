@@ -6,7 +6,9 @@ import json
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from asgi_events.sse import ServerSentEvent
 from tests.nemesis import LEASE, RETENTION
@@ -24,7 +26,7 @@ class Walk:
         key: Its ``Idempotency-Key``.
         ids: Every id that a worker gave for the key.
         runs: The process that ran it and the moment, for each time it ran.
-        ended: When the first client saw its terminal event.
+        ended: When it ended, as its terminal event says.
         ends: Each terminal event that a client was left with.
     """
 
@@ -126,7 +128,7 @@ class Judge:
             self.accuse(f"{sight.id}: reset {data} though the store lost nothing")
 
     def _saw_frame(
-        self, sight: Sight, event: ServerSentEvent, data: dict[str, object]
+        self, sight: Sight, event: ServerSentEvent, data: dict[str, Any]
     ) -> None:
         kind = str(data.get("event_type"))
         if sight.end is not None:
@@ -136,8 +138,10 @@ class Judge:
             sight.last_event_id = event.id
         if kind in TERMINAL:
             sight.end = (kind, event.data or "")
-            if sight.walk.ended is None:
-                sight.walk.ended = time.monotonic()
+            # It may be seen long after, and its retention begins here.
+            age = time.time() - datetime.fromisoformat(data["timestamp"]).timestamp()
+            ended = time.monotonic() - age
+            sight.walk.ended = min(sight.walk.ended or ended, ended)
             sight.walk.ends.add(sight.end)
 
     def _check_number(self, sight: Sight, event_id: str, data: str) -> None:
@@ -151,6 +155,8 @@ class Judge:
             return
         if event_id.endswith(":lost") and self._rolled_back:
             self.excused["ended again after the store lost its end"] += 1
+        elif not self._rewrites and self._may_be_gone(sight.walk):
+            self.excused["another event after the file was put back"] += 1
         else:
             was = self._bytes[event_id]
             self.accuse(f"{event_id}: {data[:99]!r} was {was[:99]!r}")
