@@ -185,7 +185,11 @@ class ValkeyServer:
     """
 
     def __init__(self) -> None:
-        self.server = Valkey(appendfsync="everysec", maxmemory_policy="noeviction")
+        self.server = Valkey(
+            appendfsync="everysec",
+            auto_aof_rewrite_percentage="0",  # so that its file can be cut short
+            maxmemory_policy="noeviction",
+        )
         self.links: list[Link] = []
         self._stack = AsyncExitStack()
 
