@@ -18,4 +18,4 @@ The schedule is the same for the same seed; what the processes make of it is not
 """
 
 LEASE = 3.0  # seconds, of every worker
-RETENTION = 20.0  # seconds
+RETENTION = 30.0  # seconds; longer than all outages that may follow one another

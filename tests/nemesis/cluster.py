@@ -25,7 +25,7 @@ from tests.valkey import Valkey, free_port
 
 WORKERS = 3
 _READY = 30.0  # seconds for a worker to answer
-_EXIT = 12.0  # seconds for a worker that was told to stop
+_EXIT = 20.0  # seconds for a worker that was told to stop while its store is away
 
 # Silence for which a writer may rightly be taken for dead: a lease, less what has
 # passed since its last sign of life.
