@@ -654,6 +654,8 @@ class Executions:
             on_end=self._retain,
         )
         if self._drained is not None:  # since then; others may have found it already
+            if self._grace is not None and self._grace.is_over:
+                await execution.cancel(SHUTTING_DOWN)
             await execution.wait()
         return execution
 
@@ -710,6 +712,7 @@ class Executions:
     def _retain(self, execution: Execution) -> None:
         """Keep what has ended until its retention is over; a store that lasts does."""
         self._running.leave(execution.owner)
+        self._keeper.discard_mark(execution.id)
         if execution.id not in self._executions:  # a drain has let go of it
             return
         if self._durable or execution.ended is None:

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 
 from asgi_events.events import ExecutionStatus
-from asgi_events.exceptions import StoreError, Unavailable
+from asgi_events.exceptions import Unavailable
 from asgi_events.log import Log, lost_frame, unstored_lost_frame
 from asgi_events.pauses import Patience, Pauses
 from asgi_events.stores import EventStore, Page, Watch
@@ -148,8 +148,8 @@ class Hints:
         while True:
             try:
                 await self._pass_on()
-            except StoreError as error:
-                logger.warning("Hints are late: %s", error)
+            except Exception as error:  # whatever it is, it may be mended
+                logger.warning("Hints are late: %r", error)
             await pauses.wait()
 
     async def _pass_on(self) -> None:

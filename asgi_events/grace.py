@@ -19,6 +19,11 @@ class Grace:
         self._timer: asyncio.TimerHandle | None = None
         self.shorten(seconds)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._over.done()
+
     def shorten(self, seconds: float) -> None:
         """Let it end in ``seconds``, unless it ends sooner."""
         ends = self._loop.time() + seconds

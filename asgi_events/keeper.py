@@ -15,7 +15,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from asgi_events.exceptions import Busy, Ended, StoreError
+from asgi_events.exceptions import Busy, Ended
 from asgi_events.follower import Hints
 from asgi_events.log import Log
 from asgi_events.recorder import Opening
@@ -102,6 +102,11 @@ class Keeper:
             self._begin()
             self._marks[id] = Kept(marker, end)
 
+    def discard_mark(self, id: str) -> None:
+        """Keep the marker of what runs no more no longer, unless its log is kept."""
+        if id not in self._kept:
+            self._marks.pop(id, None)
+
     def discard(self, key: str) -> None:
         """Keep a log no longer, nor its marker."""
         self._marks.pop(key, None)
@@ -150,8 +155,8 @@ class Keeper:
             self._drop_settled()
             try:
                 await self._look()
-            except StoreError as error:
-                logger.warning("What has ended cannot be looked after now: %s", error)
+            except Exception as error:  # whatever it is, it may be mended
+                logger.warning("What has ended cannot be looked after now: %r", error)
 
     def _drop_settled(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from asgi_events import EventsApp, Executions, current_state, tool
 from asgi_events.actors import Actor
-from asgi_events.exceptions import StoreError, Unavailable
+from asgi_events.exceptions import Draining, StoreError, Unavailable
 from asgi_events.execution import Execution
 from asgi_events.idempotency import marker_of
 from asgi_events.sse import ServerSentEvent
@@ -865,3 +865,110 @@ Writers.TestCase.settings = settings(
     max_examples=100, stateful_step_count=30, deadline=None, derandomize=True
 )
 TestWriters = Writers.TestCase
+
+
+# Where starts, ends and drains meet
+
+
+@pytest.mark.parametrize("durable", [False, True])
+@pytest.mark.parametrize("how", [{"id": "one"}, {"idempotency_key": "k"}, {}])
+async def test_cancels_what_a_drain_without_grace_finds_half_started(
+    process: Process, dictation: Dictation, store: Lossy, how: Any, durable: bool
+) -> None:
+    store.durable = durable
+    here, link = process(store, cancel_timeout=0.5)
+    opening, may_open = asyncio.Event(), asyncio.Event()
+    open_ = link.open
+
+    async def slow(key: str, **kw: Any) -> Any:
+        if not key.startswith("idempotency:"):
+            opening.set()
+            await may_open.wait()
+        return await open_(key, **kw)
+
+    link.open = slow  # type: ignore[method-assign]
+    starting = asyncio.create_task(here.start(dictation.actor, **how))
+    await opening.wait()
+    draining = asyncio.create_task(here.drain(0))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    may_open.set()
+    async with asyncio.timeout(5):
+        await draining
+    finished = asyncio.gather(starting, return_exceptions=True)
+    (outcome,) = await asyncio.wait_for(finished, 2)
+    if isinstance(outcome, Execution):
+        page = await store.read(outcome.id, 0, 10_000)
+        assert page is not None and page.end == "cancelled", (page.end, outcome.status)
+    else:
+        assert isinstance(outcome, Draining)
+
+
+@pytest.mark.parametrize("settle", [0.0, 60.0])
+async def test_forgets_the_mark_of_what_another_process_has_ended(
+    process: Process, dictation: Dictation, settle: float
+) -> None:
+    store = Lossy(settle_time=settle)
+    store.durable = True
+    here, _ = process(store)
+    execution = await here.start(dictation.actor, idempotency_key="k")
+    assert len(here._keeper._marks) == 1
+    log = store._logs[execution.id]
+    log.hold([b"data: x\n\n"])
+    log.finish("lost")
+    await asyncio.wait_for(execution.wait(), 5)
+    await until(lambda: not list(here))
+    assert here._keeper._marks == {}
+    await until(lambda: here._keeper._task is None or here._keeper._task.done())
+
+
+async def test_forgets_the_mark_when_done(
+    process: Process, dictation: Dictation, store: Lossy
+) -> None:
+    store.durable = True
+    here, _ = process(store)
+    execution = await here.start(dictation.actor, idempotency_key="k")
+    dictation.say(None)
+    await asyncio.wait_for(execution.wait(), 5)
+    await asyncio.sleep(0)
+    assert here._keeper._marks == {}
+    await until(lambda: here._keeper._task.done())
+
+
+async def test_looks_after_what_has_ended_whatever_the_store_raises(
+    process: Process, dictation: Dictation
+) -> None:
+    store = Lossy(settle_time=60.0)
+    here, link = process(store)
+    execution = await here.start(dictation.actor)
+    dictation.say(1, None)
+    await asyncio.wait_for(execution.wait(), 5)
+    last = execution.log.last
+    link.faults["read", None] = OSError("A driver's own error.")
+    begun = link.called.count("read")
+    await until(lambda: link.called.count("read") > begun)
+    link.faults.clear()
+    store.empty()
+    store.generation += 1
+    await until(lambda: store.has(execution.id, last))
+
+
+async def test_hears_of_cancels_after_the_store_could_not_be_watched(
+    process: Process, dictation: Dictation, store: Lossy
+) -> None:
+    (here, link), (there, _) = process(store, lease=3600), process(store, lease=3600)
+    watch = link.watch
+    calls = 0
+
+    async def fails_once() -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise OSError("A driver's own error.")
+        return await watch()
+
+    link.watch = fails_once  # type: ignore[method-assign]
+    execution = await here.start(dictation.actor)
+    await until(lambda: here._hints._watch is not None)
+    assert await (await there.get(execution.id)).cancel() is True
+    assert await asyncio.wait_for(execution.wait(), 5) == "cancelled"
