@@ -3,8 +3,8 @@
 An execution publishes events; its log numbers them; a stream is a cursor on that log.
 """
 
-from asgi_events.actors import agent, llm, tool
-from asgi_events.app import EventsApp
+from asgi_events.actors.actor import agent, llm, tool
+from asgi_events.actors.state import ExecutionState, current_state
 from asgi_events.bus import EventBus
 from asgi_events.events import (
     EventType,
@@ -13,13 +13,13 @@ from asgi_events.events import (
     ExecutionStatus,
     Message,
 )
-from asgi_events.executions import Executions
-from asgi_events.middleware import EventsMiddleware
+from asgi_events.executions.executions import Executions
+from asgi_events.http.app import EventsApp
+from asgi_events.http.middleware import EventsMiddleware
+from asgi_events.http.response import EventSourceResponse
+from asgi_events.http.streamer import EventStreamer
 from asgi_events.printer import EventPrinter
-from asgi_events.responses import EventSourceResponse
-from asgi_events.sse import ServerSentEvent
-from asgi_events.state import ExecutionState, current_state
-from asgi_events.streamer import EventStreamer
+from asgi_events.wire.sse import ServerSentEvent
 
 __version__ = "0.1.0"
 

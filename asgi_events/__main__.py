@@ -2,6 +2,6 @@
 
 import sys
 
-from asgi_events.cli import main
+from asgi_events.cli.command import main
 
 sys.exit(main())

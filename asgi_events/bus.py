@@ -18,8 +18,8 @@ from typing import Any, NoReturn, TypeAlias
 
 from pydantic import BaseModel
 
+from asgi_events.aio.threads import step_aside
 from asgi_events.exceptions import EventTooLarge
-from asgi_events.threads import step_aside
 
 logger = logging.getLogger(__name__)
 

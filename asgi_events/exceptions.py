@@ -24,7 +24,7 @@ AsgiEventsError
 
 from typing import Any
 
-from asgi_events.headers import check_value
+from asgi_events.checks import check_value
 
 
 class AsgiEventsError(Exception):

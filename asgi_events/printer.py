@@ -21,14 +21,9 @@ from typing import Any, TextIO
 from pydantic import BaseModel
 
 from asgi_events.bus import NOTHING
-from asgi_events.encoding import encode_json
-from asgi_events.events import (
-    ExecutionStatus,
-    LogEvent,
-    ProgressEvent,
-    TextDelta,
-)
+from asgi_events.events import ExecutionStatus, LogEvent, ProgressEvent, TextDelta
 from asgi_events.terminal import printable
+from asgi_events.wire.encoding import encode_json
 
 _BAR_WIDTH = 20
 

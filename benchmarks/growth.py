@@ -22,11 +22,12 @@ from time import thread_time
 from typing import Any, Self
 
 from asgi_events import EventBus, EventStreamer, Executions, current_state, tool
-from asgi_events.cursor import Cursor
-from asgi_events.frames import Sleeper
-from asgi_events.log import Log, frame
-from asgi_events.sse import MAX_CHUNK
+from asgi_events.aio.waiter import Waiter
+from asgi_events.log.cursor import Cursor
+from asgi_events.log.log import Log
 from asgi_events.stores import EventStore, open_store
+from asgi_events.wire.frames import frame
+from asgi_events.wire.sse import MAX_CHUNK
 from benchmarks.report import machine
 from benchmarks.rivals import Tick
 
@@ -164,7 +165,7 @@ class Opened:
 
 async def view(cursor: Cursor) -> None:
     """Take all there is, sleep, and again, up to the end."""
-    sleeper = Sleeper(cursor)
+    sleeper = Waiter(cursor.on_ready)
     while (chunk := cursor.take()) is not None:
         if not chunk:
             await sleeper.sleep()

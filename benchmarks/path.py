@@ -21,10 +21,10 @@ from typing import Any
 
 import uvloop
 
-from asgi_events import streamer
-from asgi_events.frames import Sleeper
-from asgi_events.log import Log
-from asgi_events.rounds import Rounds
+from asgi_events.aio.waiter import Waiter
+from asgi_events.aio.wakeups import Rounds
+from asgi_events.http import streamer
+from asgi_events.log.log import Log
 from benchmarks.report import machine
 from benchmarks.rivals import RIVALS, Tick
 
@@ -34,7 +34,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("  encode_json", streamer, "encode_json"),
     ("  Log.append", Log, "append"),
     ("    Rounds.wake", Rounds, "wake"),
-    ("      Sleeper.wake", Sleeper, "wake"),
+    ("      Waiter.wake", Waiter, "wake"),
 )
 
 

@@ -242,7 +242,7 @@ class Uncoalesced(Bare):
     """Ours, with a round of wake-ups for each event."""
 
     def __init__(self) -> None:
-        from asgi_events import rounds
+        from asgi_events.aio import wakeups as rounds
 
         rounds._FEW = 1_000_000_000
         super().__init__()

@@ -22,7 +22,7 @@ import redis.asyncio
 from pydantic import BaseModel
 
 from asgi_events import Executions, current_state, tool
-from asgi_events.cursor import Cursor
+from asgi_events.log.cursor import Cursor
 from benchmarks.report import machine, milliseconds
 from tests.valkey import Valkey
 

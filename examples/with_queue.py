@@ -23,7 +23,7 @@ from taskiq_redis import RedisStreamBroker
 from asgi_events import Executions
 from asgi_events.adapters.starlette import ASGIResponse
 from asgi_events.exceptions import UnknownExecution
-from asgi_events.execution import Execution
+from asgi_events.executions import Execution
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://localhost:6379")
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from asgi_events.sse import Decoder, ServerSentEvent
 from asgi_events.types import ASGIApp
+from asgi_events.wire.sse import Decoder, ServerSentEvent
 
 TIMEOUT = 10.0  # of every wait: a test that waits this long has failed
 

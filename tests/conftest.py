@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 import pytest
 
 from asgi_events import events
-from asgi_events.stores.sqlite_file import warn_of_the_wal_reset_bug
+from asgi_events.stores.sqlite.file import warn_of_the_wal_reset_bug
 
 
 def pytest_collection_finish() -> None:

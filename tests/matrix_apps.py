@@ -32,8 +32,8 @@ from asgi_events import (
     current_state,
     tool,
 )
-from asgi_events.answers import send_json
 from asgi_events.exceptions import UnknownExecution
+from asgi_events.http.problems import send_json
 from asgi_events.stores import Ack, Grant
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.types import ASGIApp, Receive, Scope, Send

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from asgi_events import EventsApp, agent, current_state, tool
 from asgi_events.actors import Actor
-from asgi_events.app import Action
 from asgi_events.exceptions import Forbidden, Unauthorized, Unavailable
-from asgi_events.execution import Execution
+from asgi_events.executions import Execution
+from asgi_events.http.authorize import Action
 from asgi_events.stores import Grant
 from asgi_events.stores.memory import MemoryStore
 from tests.asgi import PLACE, TIMEOUT, Connection, call, data, kinds

@@ -17,7 +17,8 @@ from asgi_events import (
     current_state,
     tool,
 )
-from asgi_events.cache import cache_key, resolved
+from asgi_events.actors.cache import cache_key
+from asgi_events.aio.waiter import resolved
 from asgi_events.memory_cache import MemoryCache
 
 
@@ -213,7 +214,7 @@ def test_separates_functions_and_names_in_one_backend() -> None:
 
 def test_finds_the_same_key_in_every_process() -> None:
     program = (
-        "from asgi_events.cache import cache_key;"
+        "from asgi_events.actors.cache import cache_key;"
         "print(cache_key('a', len, {'x': [1, {'k': 'v'}]}))"
     )
     keys = {

@@ -27,7 +27,7 @@ from asgi_events import (
     agent,
     tool,
 )
-from asgi_events.sse import Decoder
+from asgi_events.wire.sse import Decoder
 from tests.asgi import TIMEOUT, Connection, data
 
 T = TypeVar("T")

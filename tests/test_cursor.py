@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from asgi_events.cursor import Cursor, EventId, parse_event_id
+from asgi_events.aio.waiter import Waiter
 from asgi_events.exceptions import Unavailable
-from asgi_events.frames import FrameSource, Sleeper, goodbye
-from asgi_events.log import Log, lost_frame
-from asgi_events.sse import MAX_CHUNK, Decoder, ServerSentEvent
+from asgi_events.log.cursor import Cursor
+from asgi_events.log.log import Log
+from asgi_events.log.source import FrameSource
 from asgi_events.stores import Grant, Page
 from asgi_events.stores.memory import MemoryStore
+from asgi_events.wire.frames import EventId, goodbye, lost_frame, parse_event_id
+from asgi_events.wire.sse import MAX_CHUNK, Decoder, ServerSentEvent
 from tests.asgi import TIMEOUT
 
 END = b'event: end\ndata: {"status":"completed"}\n\n'
@@ -63,7 +65,7 @@ def drain(cursor: Cursor) -> bytes:
 
 async def read(cursor: Cursor, *, until: bytes | None = None) -> bytes:
     """What a response would send, to the end or to ``until``."""
-    sleeper = Sleeper(cursor)
+    sleeper = Waiter(cursor.on_ready)
     body = b""
     async with asyncio.timeout(TIMEOUT):
         while until is None or until not in body:
@@ -343,7 +345,7 @@ async def test_reads_pages_that_are_no_larger_than_a_chunk() -> None:
         return await store.read("x", after, limit)
 
     cursor = Cursor(log, read_page=read_page)
-    sleeper = Sleeper(cursor)
+    sleeper = Waiter(cursor.on_ready)
     chunks: list[bytes] = []
     while cursor.position < 30:
         chunk = cursor.take()

@@ -16,9 +16,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
-from asgi_events.cli import _default_store, main
-from asgi_events.demo import Demo
-from asgi_events.sse import Decoder
+from asgi_events.cli import main
+from asgi_events.cli.command import _default_store
+from asgi_events.cli.demo import Demo
+from asgi_events.wire.sse import Decoder
 from tests.asgi import Connection, call, data
 from tests.browsers import chromium
 from tests.servers import TIMEOUT, Server

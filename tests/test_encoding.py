@@ -13,8 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_serializer
 
-from asgi_events import encoding
-from asgi_events.encoding import encode_json
 from asgi_events.events import (
     CompleteEvent,
     ErrorEvent,
@@ -23,7 +21,10 @@ from asgi_events.events import (
     LogEvent,
     ProgressEvent,
 )
-from asgi_events.sse import Decoder, json_block
+from asgi_events.wire import encoding
+from asgi_events.wire.encoding import encode_json
+from asgi_events.wire.frames import json_block
+from asgi_events.wire.sse import Decoder
 from tests.asgi import without_place
 
 
@@ -56,7 +57,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
         record.getMessage()
         for record in caplog.records
-        if record.name == "asgi_events.encoding"
+        if record.name == "asgi_events.wire.encoding"
     ]
 
 

@@ -18,7 +18,6 @@ from asgi_events import (
     llm,
     tool,
 )
-from asgi_events.encoding import encode_json
 from asgi_events.events import (
     AuthorType,
     CancelledEvent,
@@ -29,6 +28,7 @@ from asgi_events.events import (
     ProgressEvent,
     TextDelta,
 )
+from asgi_events.wire.encoding import encode_json
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 

@@ -18,9 +18,10 @@ from weakref import ref
 import pytest
 from pydantic import BaseModel, Field
 
-from asgi_events import Executions, agent, current_state, signals, tool
+from asgi_events import Executions, agent, current_state, tool
 from asgi_events.actors import Actor
-from asgi_events.cursor import Cursor
+from asgi_events.aio import signals
+from asgi_events.aio.waiter import Waiter
 from asgi_events.exceptions import (
     Draining,
     EventTooLarge,
@@ -32,9 +33,9 @@ from asgi_events.exceptions import (
     UnknownActor,
     UnknownExecution,
 )
-from asgi_events.execution import Execution
-from asgi_events.follower import Follower
-from asgi_events.frames import Sleeper
+from asgi_events.executions import Execution
+from asgi_events.executions.follower import Follower
+from asgi_events.log.cursor import Cursor
 from asgi_events.stores import EventStore, Grant
 from asgi_events.stores.memory import MemoryStore
 from tests.asgi import TIMEOUT, Connection, data, kinds
@@ -1200,7 +1201,7 @@ async def test_does_not_disturb_the_viewers_of_what_it_forgets(
 
 async def next_of(cursor: Cursor) -> bytes:
     """What a viewer that takes its time is given next; nothing at the end."""
-    sleeper = Sleeper(cursor)
+    sleeper = Waiter(cursor.on_ready)
     while (chunk := cursor.take(limit=100)) == b"":
         await soon(sleeper.sleep())
     return chunk or b""
@@ -1856,7 +1857,9 @@ async def test_closes_the_store_that_it_has_made(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = SpyStore()
-    monkeypatch.setattr("asgi_events.executions.open_store", lambda url: store)
+    monkeypatch.setattr(
+        "asgi_events.executions.executions.open_store", lambda url: store
+    )
     executions = make(idle, store="memory://")
     for _ in range(2):
         await end_of(await executions.start(idle))

@@ -9,15 +9,12 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from asgi_events import frames
-from asgi_events.frames import (
-    FrameSource,
-    IteratorSource,
-    Sleeper,
-    encode_item,
-    goodbye,
-)
-from asgi_events.sse import MAX_CHUNK, Decoder, ServerSentEvent
+from asgi_events.aio.waiter import Waiter
+from asgi_events.http import iterator as frames
+from asgi_events.http.iterator import IteratorSource, encode_item
+from asgi_events.log.source import FrameSource
+from asgi_events.wire.frames import goodbye
+from asgi_events.wire.sse import MAX_CHUNK, Decoder, ServerSentEvent
 from tests.asgi import PLACE, TIMEOUT, without_place
 
 pytestmark = pytest.mark.usefixtures("fixed_time")
@@ -30,7 +27,7 @@ class Point(BaseModel):
 
 async def read(source: FrameSource) -> list[bytes]:
     """All chunks, as a response would send them."""
-    sleeper = Sleeper(source)
+    sleeper = Waiter(source.on_ready)
     chunks = []
     async with asyncio.timeout(TIMEOUT):
         while (chunk := source.take()) is not None:
@@ -76,7 +73,7 @@ class Producer:
             self.life.append("cleaned up")
 
 
-# Sleeper
+# Waiter
 
 
 class Silent:
@@ -104,10 +101,10 @@ class Silent:
     ids=["by its source", "by anybody"],
 )
 async def test_sleeps_until_it_is_woken(
-    wakes: Callable[[Silent, Sleeper], None],
+    wakes: Callable[[Silent, Waiter], None],
 ) -> None:
     source = Silent()
-    sleeper = Sleeper(source)
+    sleeper = Waiter(source.on_ready)
     sleeping = sleeper.sleep()
     await settle()
     assert not sleeping.done()
@@ -119,7 +116,7 @@ async def test_sleeps_until_it_is_woken(
 
 
 async def test_keeps_no_wake_up_for_the_next_sleep() -> None:
-    sleeper = Sleeper(Silent())
+    sleeper = Waiter(Silent().on_ready)
     sleeper.wake()
 
     sleeping = sleeper.sleep()
@@ -132,7 +129,7 @@ async def test_keeps_no_wake_up_for_the_next_sleep() -> None:
 
 async def test_may_be_woken_after_its_sleep_was_cancelled() -> None:
     source = Silent()
-    sleeper = Sleeper(source)
+    sleeper = Waiter(source.on_ready)
     sleeping = sleeper.sleep()
     await settle()
     sleeping.cancel()
@@ -291,7 +288,7 @@ async def test_gives_items_as_they_come() -> None:
             yield await queue.get()
 
     source = IteratorSource(produce())
-    sleeper = Sleeper(source)
+    sleeper = Waiter(source.on_ready)
     for number in range(3):
         assert source.take() == b""
         queue.put_nowait(str(number))

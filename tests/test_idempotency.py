@@ -22,7 +22,7 @@ from asgi_events.exceptions import (
     StoreError,
     Unavailable,
 )
-from asgi_events.execution import Execution
+from asgi_events.executions import Execution
 from asgi_events.stores.memory import MemoryStore
 from tests.asgi import TIMEOUT
 

@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from asgi_events import ExecutionState, Message, tool
+from asgi_events.actors.inputs import ActorInput
 from asgi_events.exceptions import InvalidInput
-from asgi_events.inputs import ActorInput
 
 
 class Topic(BaseModel):

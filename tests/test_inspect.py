@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from asgi_events.events import ExecutionStatus
-from asgi_events.exceptions import StoreError, Unavailable, UnknownExecution
-from asgi_events.executions import Executions
-from asgi_events.inspect import (
+from asgi_events.cli.inspect import (
     Held,
     events,
     find,
@@ -24,9 +21,12 @@ from asgi_events.inspect import (
     table,
     table_json,
 )
-from asgi_events.sse import ServerSentEvent
+from asgi_events.events import ExecutionStatus
+from asgi_events.exceptions import StoreError, Unavailable, UnknownExecution
+from asgi_events.executions import Executions
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.sqlite import SQLiteStore
+from asgi_events.wire.sse import ServerSentEvent
 from tests.apps import count, quiet
 from tests.valkey import free_port
 

@@ -22,12 +22,12 @@ from hypothesis.stateful import (
 from asgi_events import EventsApp, Executions, current_state, tool
 from asgi_events.actors import Actor
 from asgi_events.exceptions import Draining, StoreError, Unavailable
-from asgi_events.execution import Execution
-from asgi_events.idempotency import marker_of
-from asgi_events.sse import ServerSentEvent
+from asgi_events.executions import Execution
+from asgi_events.executions.idempotency import marker_of
 from asgi_events.stores import Ack, Grant, Page, memory
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.rules import Suspicion, is_alive, suspect
+from asgi_events.wire.sse import ServerSentEvent
 from tests.apps import Numbered
 from tests.asgi import TIMEOUT, Connection, call, data
 

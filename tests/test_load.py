@@ -6,8 +6,8 @@ import random
 import tracemalloc
 
 from asgi_events import EventsApp, current_state, tool
-from asgi_events.cursor import Cursor
-from asgi_events.log import Log
+from asgi_events.log.cursor import Cursor
+from asgi_events.log.log import Log
 from tests.asgi import Connection, call
 
 VIEWERS = 200

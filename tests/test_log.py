@@ -19,9 +19,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from asgi_events.cursor import Cursor
-from asgi_events.log import Log
-from asgi_events.sse import MAX_CHUNK, Decoder, ServerSentEvent
+from asgi_events.log.cursor import Cursor
+from asgi_events.log.log import Log
+from asgi_events.wire.sse import MAX_CHUNK, Decoder, ServerSentEvent
 
 
 def data(number: int, size: int = 0) -> bytes:

@@ -41,13 +41,13 @@ from asgi_events.exceptions import (
     Unavailable,
     UnknownExecution,
 )
-from asgi_events.execution import Execution
-from asgi_events.idempotency import marker_of
-from asgi_events.sse import Decoder, ServerSentEvent
+from asgi_events.executions import Execution
+from asgi_events.executions.idempotency import marker_of
 from asgi_events.stores import EventStore, Page, open_store
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.redis import RedisStore
 from asgi_events.stores.sqlite import SQLiteStore
+from asgi_events.wire.sse import Decoder, ServerSentEvent
 from tests.apps import Numbered, quiet
 from tests.asgi import TIMEOUT, Connection, call, data
 from tests.nemesis.link import Link

@@ -9,23 +9,18 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
-from asgi_events import Executions, agent, current_state, pauses
+from asgi_events import Executions, agent, current_state
 from asgi_events.actors import Actor
-from asgi_events.cursor import Cursor
-from asgi_events.exceptions import (
-    Ended,
-    Fenced,
-    Gap,
-    Missing,
-    StoreError,
-    Unavailable,
-)
-from asgi_events.execution import Execution
-from asgi_events.log import Log, lost_frame
-from asgi_events.recorder import Opening, Recorder
+from asgi_events.aio import backoff as pauses
+from asgi_events.exceptions import Ended, Fenced, Gap, Missing, StoreError, Unavailable
+from asgi_events.executions import Execution
+from asgi_events.executions.recorder import Opening, Recorder
+from asgi_events.log.cursor import Cursor
+from asgi_events.log.log import Log
 from asgi_events.stores import Ack, Grant, Page
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.rules import Suspicion
+from asgi_events.wire.frames import lost_frame
 from tests.asgi import TIMEOUT, Connection, data, kinds
 
 KEY = "a" * 32

@@ -12,8 +12,8 @@ from starlette.routing import Mount
 
 from asgi_events import EventsApp, tool
 from asgi_events.actors import Actor
-from asgi_events.answers import Problem
-from asgi_events.request import ClientGone, Request, accepts, below, route_path
+from asgi_events.http.problems import Problem
+from asgi_events.http.request import ClientGone, Request, accepts, below, route_path
 from tests.asgi import TIMEOUT, Connection, call
 
 Make = Callable[..., EventsApp]

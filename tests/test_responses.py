@@ -11,12 +11,14 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from asgi_events import EventSourceResponse, ServerSentEvent, responses, signals
-from asgi_events.cursor import Cursor
-from asgi_events.frames import FrameSource
-from asgi_events.log import Log
-from asgi_events.sse import KEEP_ALIVE, MAX_CHUNK, STREAM_START
+from asgi_events import EventSourceResponse, ServerSentEvent
+from asgi_events.aio import signals
+from asgi_events.http import response as responses
+from asgi_events.log.cursor import Cursor
+from asgi_events.log.log import Log
+from asgi_events.log.source import FrameSource
 from asgi_events.types import ASGIApp, Receive, Scope, Send
+from asgi_events.wire.sse import KEEP_ALIVE, MAX_CHUNK, STREAM_START
 from tests.asgi import PLACE, TIMEOUT, Connection, call
 
 pytestmark = pytest.mark.usefixtures("fixed_time")

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from asgi_events import EventSourceResponse, Executions, agent, signals
-from asgi_events.signals import HURRIED
+from asgi_events import EventSourceResponse, Executions, agent
+from asgi_events.aio import signals
+from asgi_events.aio.signals import HURRIED
 from tests.asgi import TIMEOUT, Connection
 from tests.servers import ROOT
 

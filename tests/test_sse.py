@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgi_events.sse import (
+from asgi_events.wire.sse import (
     KEEP_ALIVE,
     STREAM_START,
     Decoder,

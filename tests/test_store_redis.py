@@ -28,11 +28,13 @@ from asgi_events.exceptions import (
     StoreError,
     Unavailable,
 )
-from asgi_events.execution import Execution
-from asgi_events.stores import Ack, Grant, Page, redis_hints, redis_server
+from asgi_events.executions import Execution
+from asgi_events.stores import Ack, Grant, Page
 from asgi_events.stores import redis as module
 from asgi_events.stores.redis import RedisStore
-from asgi_events.stores.redis_hints import RedisWatch
+from asgi_events.stores.redis import server as redis_server
+from asgi_events.stores.redis import subscriber as redis_hints
+from asgi_events.stores.redis.subscriber import RedisWatch
 from tests.servers import TIMEOUT, require
 from tests.valkey import Valkey, free_port
 

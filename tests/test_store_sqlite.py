@@ -17,28 +17,15 @@ from typing import Any
 
 import pytest
 
-from asgi_events.exceptions import (
-    Busy,
-    Ended,
-    Fenced,
-    Missing,
-    StoreError,
-    Unavailable,
-)
-from asgi_events.stores import (
-    Ack,
-    EventStore,
-    Grant,
-    Page,
-    open_store,
-    sqlite,
-    sqlite_file,
-    sqlite_housekeeping,
-    sqlite_watches,
-)
+from asgi_events.exceptions import Busy, Ended, Fenced, Missing, StoreError, Unavailable
+from asgi_events.stores import Ack, EventStore, Grant, Page, open_store
 from asgi_events.stores.sqlite import SQLiteStore
-from asgi_events.stores.sqlite_file import File, has_wal_reset_bug
-from asgi_events.stores.sqlite_housekeeping import Housekeeper
+from asgi_events.stores.sqlite import file as sqlite_file
+from asgi_events.stores.sqlite import housekeeping as sqlite_housekeeping
+from asgi_events.stores.sqlite import store as sqlite
+from asgi_events.stores.sqlite import watches as sqlite_watches
+from asgi_events.stores.sqlite.file import File, has_wal_reset_bug
+from asgi_events.stores.sqlite.housekeeping import Housekeeper
 from tests.asgi import TIMEOUT
 
 ROOT = Path(__file__).parents[1]

@@ -20,11 +20,11 @@ from asgi_events.stores import (
     Watch,
     memory,
     open_store,
-    sqlite,
 )
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.redis import RedisStore
 from asgi_events.stores.sqlite import SQLiteStore
+from asgi_events.stores.sqlite import store as sqlite
 from tests.asgi import TIMEOUT
 from tests.valkey import Valkey
 

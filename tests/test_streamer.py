@@ -23,20 +23,18 @@ from asgi_events import (
     ExecutionState,
     Message,
     agent,
-    signals,
 )
-from asgi_events import (
-    streamer as streamer_module,
-)
+from asgi_events.aio import signals
+from asgi_events.aio.timers import Tick, Timer, Wheel
 from asgi_events.bus import NOTHING
-from asgi_events.cursor import Cursor
 from asgi_events.events import CompleteEvent, ExecutionStatus, TextDelta
-from asgi_events.frames import FrameSource
-from asgi_events.log import Log
-from asgi_events.sse import KEEP_ALIVE, STREAM_START, Decoder
-from asgi_events.streamer import EventStream
+from asgi_events.http import streamer as streamer_module
+from asgi_events.http.streamer import EventStream
+from asgi_events.log.cursor import Cursor
+from asgi_events.log.log import Log
+from asgi_events.log.source import FrameSource
 from asgi_events.types import ASGIApp, Receive, Scope, Send
-from asgi_events.wheel import Tick, Timer, Wheel
+from asgi_events.wire.sse import KEEP_ALIVE, STREAM_START, Decoder
 from tests.asgi import PLACE, TIMEOUT, Connection, call, data, without_place
 
 
@@ -1413,7 +1411,7 @@ async def test_lets_publishers_go_when_the_end_comes_in_a_full_log() -> None:
 async def test_ends_although_its_cache_statistics_never_come(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asgi_events.streamer._STATS_TIMEOUT", 0.01)
+    monkeypatch.setattr("asgi_events.http.streamer._STATS_TIMEOUT", 0.01)
 
     class Cache:
         async def get_stats(self) -> None:

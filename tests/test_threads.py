@@ -12,16 +12,9 @@ from asgiref.sync import async_to_sync
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgi_events import (
-    EventStreamer,
-    Executions,
-    ExecutionState,
-    agent,
-    bus,
-    threads,
-    tool,
-)
-from asgi_events.threads import MAX_THREADS, Threads
+from asgi_events import EventStreamer, Executions, ExecutionState, agent, bus, tool
+from asgi_events.aio import threads
+from asgi_events.aio.threads import MAX_THREADS, Threads
 from tests.asgi import TIMEOUT
 
 

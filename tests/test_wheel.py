@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from asgi_events.wheel import Wheel, wheel
+from asgi_events.aio.timers import Wheel, wheel
 
 SLOT = 0.025  # seconds: how late a callback may come
 START = 1000.0

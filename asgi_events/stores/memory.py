@@ -11,9 +11,9 @@ from time import monotonic, time
 from typing import TypeAlias
 
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing
-from asgi_events.stores import Ack, Grant, Page
-from asgi_events.stores.hints import HintSet
+from asgi_events.stores.contract import Ack, Grant, Page
 from asgi_events.stores.rules import Suspicion, is_alive, suspect
+from asgi_events.stores.watching import HintSet
 
 # Bytes of memory, measured with tracemalloc (Python 3.11): what a log takes without its
 # frames, together with the execution that it is of, and what a frame takes beside its

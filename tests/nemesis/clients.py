@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Sequence
 
-from asgi_events.sse import Decoder
+from asgi_events.wire.sse import Decoder
 from tests.nemesis import RETENTION
 from tests.nemesis.judge import Judge, Sight, Walk
 from tests.nemesis.web import Body, asked

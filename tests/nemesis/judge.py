@@ -10,9 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from asgi_events.sse import ServerSentEvent
+from asgi_events.events import SHUTTING_DOWN
+from asgi_events.wire.sse import ServerSentEvent
 from tests.nemesis import LEASE, RETENTION
 
+_EXIT = 12.0  # seconds a process may take that was told to stop
 _NOTICED = 3.0  # seconds until all workers know that their file is not the file
 
 TERMINAL = ("complete", "error", "cancelled", "lost")
@@ -82,7 +84,7 @@ class Judge:
         self.connections = 0
         self._bytes: dict[str, str] = {}  # by event id
         self._hurt: dict[int, float] = {}  # when a process was hurt, by pid
-        self._told: set[int] = set()  # processes that were told to stop
+        self._told: dict[int, float] = {}  # when a process was told to stop, by pid
         self._rolled_back: list[tuple[float, float]] = []
         self.clock_spread = 0.0  # seconds between the clocks that a store was given
 
@@ -92,7 +94,7 @@ class Judge:
 
     def told_to_stop(self, pid: int) -> None:
         """A process may cancel what it runs."""
-        self._told.add(pid)
+        self._told[pid] = time.monotonic()
         self.hurt(pid)
 
     def rolled_back(self, since: float) -> None:
@@ -212,8 +214,11 @@ class Judge:
             return
         kinds = sorted({kind for kind, _ in walk.ends})
         if not walk.runs:
-            if any(kind != "lost" for kind in kinds):
-                self.accuse(f"{walk.key} never ran and ended {kinds}")
+            for kind in kinds:
+                if kind == "cancelled" and self._was_stopped_early(walk):
+                    self.excused["cancelled before its first step"] += 1
+                elif kind != "lost":
+                    self.accuse(f"{walk.key} never ran and ended {kind}")
             return
         pid = walk.runs[0][0]
         if len(walk.ends) > 1:
@@ -233,7 +238,24 @@ class Judge:
                 continue
             if kind == "lost" and pid in self._hurt:
                 continue
+            if kind == "cancelled" and self._was_stopped_early(walk):
+                # It was started a second time, after the store had lost the first.
+                if any(at > walk.started for _, at in self._rolled_back):
+                    self.excused["cancelled, lost, and started again"] += 1
+                    continue
             self.accuse(f"{walk.key} of the healthy process {pid} ended {kind}")
+
+    def _was_stopped_early(self, walk: Walk) -> bool:
+        """Whether a process was told to stop between its start and its end.
+
+        A start that waits for the store while its process drains is cancelled before
+        the actor takes a step, so no process has noted that it ran.
+        """
+        if walk.ended is None or any(SHUTTING_DOWN not in end for _, end in walk.ends):
+            return False
+        return any(
+            walk.started - _EXIT <= at <= walk.ended for at in self._told.values()
+        )
 
     def summary(self) -> str:
         """What was looked at, in a line."""

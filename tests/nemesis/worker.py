@@ -8,7 +8,7 @@ import os
 import time
 
 from asgi_events import EventsApp, agent, current_state
-from asgi_events.stores import sqlite
+from asgi_events.stores.sqlite import store as sqlite
 from asgi_events.types import Receive, Scope, Send
 from tests.nemesis import LEASE, RETENTION
 

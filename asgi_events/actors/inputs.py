@@ -1,0 +1,126 @@
+"""What an actor takes, as JSON: its schema, and its validation."""
+
+import inspect
+import warnings
+from functools import partial
+from typing import Any, TypeGuard, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticUserError,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import PydanticUndefined
+
+from asgi_events.actors.actor import Actor
+from asgi_events.exceptions import InvalidInput
+
+
+class ActorInput:
+    """The input of an actor: the one pydantic model it takes, or an object with a
+    member for each parameter.
+
+    Raises:
+        TypeError: The actor takes something that JSON can not name.
+    """
+
+    def __init__(self, actor: Actor[..., Any]) -> None:
+        self._actor = actor
+        parameters = actor.signature.parameters.values()
+        for parameter in parameters:
+            if parameter.kind in (
+                parameter.POSITIONAL_ONLY,
+                parameter.VAR_POSITIONAL,
+                parameter.VAR_KEYWORD,
+            ) or parameter.name.startswith("_"):
+                raise TypeError(
+                    f"{actor!r} can not be started over HTTP: its parameter "
+                    f"{parameter} has no name to be given by."
+                )
+        hints = get_type_hints(_annotated(actor.function), include_extras=True)
+        self._model: type[BaseModel]
+        self._whole: str | None = None
+        self._default: Any = inspect.Parameter.empty  # of that one model
+        only = next(iter(parameters)) if len(parameters) == 1 else None
+        annotation = None if only is None else hints.get(only.name)
+        if only is not None and _is_model(annotation):
+            self._whole = only.name
+            self._default = only.default
+            self._model = annotation
+        else:
+            fields: dict[str, Any] = {
+                parameter.name: (
+                    hints.get(parameter.name, Any),
+                    PydanticUndefined
+                    if parameter.default is inspect.Parameter.empty
+                    else parameter.default,
+                )
+                for parameter in parameters
+            }
+            self._model = _object(actor, fields)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the input."""
+        return self._model.model_json_schema()
+
+    def from_json(self, body: bytes) -> dict[str, Any]:
+        """The arguments that ``body`` stands for.
+
+        Raises:
+            InvalidInput: It does not validate.
+        """
+        try:
+            return self._arguments(self._model.model_validate_json(body))
+        except ValidationError as error:
+            raise self._invalid(error) from None
+
+    def from_python(self, value: Any) -> dict[str, Any]:
+        """The arguments that a model, a dict, or None for nothing stands for.
+
+        Raises:
+            InvalidInput: It does not validate.
+        """
+        if value is None and self._default is not inspect.Parameter.empty:
+            return {str(self._whole): self._default}
+        try:
+            return self._arguments(
+                self._model.model_validate({} if value is None else value)
+            )
+        except ValidationError as error:
+            raise self._invalid(error) from None
+
+    def _arguments(self, model: BaseModel) -> dict[str, Any]:
+        if self._whole is not None:
+            return {self._whole: model}
+        return {name: getattr(model, name) for name in type(model).model_fields}
+
+    def _invalid(self, error: ValidationError) -> InvalidInput:
+        # Without the input, which no log should repeat.
+        errors = error.errors(
+            include_url=False, include_input=False, include_context=False
+        )
+        return InvalidInput(self._actor.name, list(errors))
+
+
+def _annotated(function: Any) -> Any:
+    """Where the annotations of ``function`` are."""
+    while isinstance(function, partial):
+        function = function.func
+    return function if inspect.isroutine(function) else type(function).__call__
+
+
+def _object(actor: Actor[..., Any], fields: dict[str, Any]) -> type[BaseModel]:
+    config = ConfigDict(extra="forbid", protected_namespaces=())
+    try:
+        with warnings.catch_warnings():
+            # A parameter may be called "schema" or "copy": nobody calls these here.
+            warnings.filterwarnings("ignore", "Field name .* shadows", UserWarning)
+            return create_model(actor.name, __config__=config, **fields)
+    except PydanticUserError as error:
+        raise TypeError(f"{actor!r} can not be started over HTTP: {error}") from error
+
+
+def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,0 +1,1 @@
+"""What asyncio lacks; nothing here knows this package."""

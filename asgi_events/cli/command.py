@@ -1,0 +1,146 @@
+"""The command line: ``asgi-events demo`` and ``asgi-events inspect``."""
+
+import argparse
+import asyncio
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from asgi_events import __version__
+from asgi_events.cli.inspect import report
+from asgi_events.exceptions import AsgiEventsError
+
+_DEMO_LEASE = 3.0  # seconds; whoever has killed it does not want to wait for long
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="asgi-events", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo",
+        help="survey a source tree, and watch it in the browser",
+        description="Serve a page on which a survey of the files below PATH is seen "
+        "live. Nothing outside PATH is read. Started again, it still shows what it "
+        "has kept.",
+    )
+    demo.add_argument("path", nargs="?", type=_folder, default=".", metavar="PATH")
+    demo.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
+    demo.add_argument("--port", default=8000, type=_port, help="default: %(default)s")
+    demo.add_argument(
+        "--store",
+        metavar="URL",
+        help="where executions are kept; default: a SQLite file of yours in the "
+        "directory of temporary files",
+    )
+    demo.set_defaults(run=_demo)
+    inspect = commands.add_parser(
+        "inspect",
+        help="list the executions that a store holds, or print the events of one",
+    )
+    inspect.add_argument("store", metavar="STORE_URL", help="sqlite:///events.db, say")
+    inspect.add_argument("id", nargs="?", metavar="ID")
+    inspect.add_argument("--json", action="store_true", help="for programs")
+    inspect.set_defaults(run=_inspect)
+    options = parser.parse_args(argv)
+    status: int = options.run(options)
+    return status
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
+    return path
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        from asgi_events.cli.demo import Demo
+        from asgi_events.cli.server import serve
+    except ImportError as error:
+        print(
+            f'{error}\nThe demo needs pip install "asgi-events[demo]"', file=sys.stderr
+        )
+        return 1
+    host, port = options.host, options.port
+
+    async def run() -> None:
+        store = options.store or _default_store()
+        demo = Demo(
+            options.path,
+            host=host,
+            store=store,
+            lease=_DEMO_LEASE,
+            drain_grace=2.0,
+        )
+        name = f"[{host}]" if ":" in host else host
+        print(
+            f"Surveys {options.path.resolve()}: open http://{name}:{port}/\n"
+            f"Keeps executions in {store}",
+            flush=True,
+        )
+        await serve(demo, demo.events.executions, host=host, port=port)
+
+    try:
+        asyncio.run(run())
+    except OSError as error:
+        print(f"Cannot serve on {host}:{port}: {error.strerror}", file=sys.stderr)
+        return 1
+    except (AsgiEventsError, ImportError, ValueError) as error:
+        print(f"--store: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _default_store() -> str:
+    """The URL of a SQLite file in a directory that only this user may enter.
+
+    Anybody may have made a directory of that name among the temporary files; one that
+    is not ours alone is not used, and what is kept then ends with this run.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "demo"
+    folder = Path(tempfile.gettempdir(), f"asgi-events-{user}")
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if not _is_private(folder):
+        folder = Path(tempfile.mkdtemp(prefix="asgi-events-"))
+    return f"sqlite:///{quote(str(folder / f'demo-{__version__}.db'))}"
+
+
+def _is_private(folder: Path) -> bool:
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    if not hasattr(os, "getuid"):  # Windows: the directory above is the user's own
+        return True
+    return found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    async def run() -> None:
+        pieces = report(options.store, options.id, as_json=options.json)
+        async with aclosing(pieces):
+            async for text in pieces:
+                print(text, end="", flush=True)
+
+    try:
+        asyncio.run(run())
+    except BrokenPipeError:  # head, say; Python would complain once more at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (AsgiEventsError, ImportError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,208 @@
+"""The demo's execution: a survey of a real source tree.
+
+Tools list and measure real files, several at a time, and a report of what they found
+is streamed word by word. Nothing outside the root is read, whatever links say.
+"""
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from asgi_events.actors.actor import Actor, agent, llm, tool
+from asgi_events.actors.state import current_state
+from asgi_events.memory_cache import MemoryCache
+
+MAX_FILES = 1000
+AT_ONCE = 4
+
+_MEASURING = 0.8  # of the time; the rest is for the report
+_LONGEST = 1.0  # seconds for a file, so that a few files take no longer than they need
+_LONGEST_WORD = 0.25  # seconds
+
+_SKIPPED = {"__pycache__", "build", "dist", "node_modules"}
+_BLOCK = 64 * 1024
+
+
+class Wanted(BaseModel):
+    """What to survey.
+
+    Attributes:
+        pattern: Names of files, ``*.py`` say.
+        seconds: About how long it is to take, so that one can watch; less for a few
+            files.
+    """
+
+    pattern: Annotated[str, Field(min_length=1, max_length=100)] = "*"
+    seconds: Annotated[float, Field(ge=0, le=120)] = 25.0
+
+
+class Found(BaseModel):
+    """A file, and when it was last modified."""
+
+    path: Path
+    modified: float
+
+
+class Measured(BaseModel):
+    """One file; ``lines`` is None where it is not text."""
+
+    path: str
+    bytes: int
+    lines: int | None
+
+
+class Language(BaseModel):
+    """All text files of one suffix."""
+
+    files: int = 0
+    lines: int = 0
+
+
+class Totals(BaseModel):
+    """All files."""
+
+    files: int
+    lines: int
+    bytes: int
+    languages: dict[str, Language]
+
+
+def make_survey(root: Path) -> Actor[[Wanted], Totals]:
+    """The ``survey`` actor for the tree below ``root``."""
+    root = root.resolve(strict=True)
+
+    @tool(detail=lambda pattern: pattern)
+    def list_files(pattern: str) -> list[Found]:
+        """Find the files whose names match."""
+        found: list[Found] = []
+        for folder, folders, names in os.walk(root):
+            folders[:] = sorted(f for f in folders if not _is_skipped(f))
+            for name in sorted(names):
+                path = Path(folder, name)
+                if fnmatch(name, pattern) and _is_below(path, root):
+                    found.append(Found(path=path, modified=path.stat().st_mtime))
+        return found
+
+    # What was measured stays measured until the file changes: its time is in the key.
+    @tool(
+        detail=lambda found: found.path.relative_to(root).as_posix(),
+        cache_backend=MemoryCache(maxsize=10 * MAX_FILES),
+    )
+    def measure(found: Found) -> Measured:
+        """Count the bytes and lines of a file."""
+        size = lines = 0
+        is_text = True
+        last = b"\n"
+        with found.path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                size += len(block)
+                lines += block.count(b"\n")
+                is_text = is_text and b"\0" not in block
+                last = block[-1:]
+        lines += last != b"\n"
+        return Measured(
+            path=found.path.relative_to(root).as_posix(),
+            bytes=size,
+            lines=lines if is_text else None,
+        )
+
+    @llm
+    async def report(measured: list[Measured], seconds: float) -> AsyncIterator[str]:
+        """Write up what was found."""
+        words = _words(root.name, measured)
+        for word in words:
+            yield word
+            await asyncio.sleep(min(seconds / len(words), _LONGEST_WORD))
+
+    @agent
+    async def survey(wanted: Wanted) -> Totals:
+        """Survey a source tree: list its files, measure each, and report."""
+        state = current_state()
+        files = await list_files(wanted.pattern)
+        await state.log(f"{len(files)} files match {wanted.pattern!r}")
+        if len(files) > MAX_FILES:
+            await state.log(f"Only the first {MAX_FILES} are read", level="warning")
+            files = files[:MAX_FILES]
+        steps = len(files) + 1  # the report is one
+        await state.progress(0, steps, "Measuring files")
+        pace = min(_MEASURING * wanted.seconds * AT_ONCE / steps, _LONGEST)
+        free = asyncio.Semaphore(AT_ONCE)
+        done = 0
+        measured: list[Measured] = []
+
+        async def measure_one(found: Found) -> None:
+            nonlocal done
+            async with free:
+                await asyncio.sleep(pace * random.uniform(0.5, 1.5))
+                try:
+                    measured.append(await measure(found))
+                except OSError as error:
+                    await state.log(
+                        f"{found.path.name} is left out: {error.strerror}",
+                        level="warning",
+                    )
+                done += 1
+                await state.progress(done, steps, "Measuring files")
+
+        async with asyncio.TaskGroup() as group:
+            for found in files:
+                group.create_task(measure_one(found))
+        await state.progress(done, steps, "Writing the report")
+        await report(measured, (1 - _MEASURING) * wanted.seconds)
+        await state.progress(steps, steps, "Done")
+        return _totals(measured)
+
+    return survey
+
+
+def _is_skipped(folder: str) -> bool:
+    return folder.startswith(".") or folder in _SKIPPED
+
+
+def _is_below(path: Path, root: Path) -> bool:
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # a dangling link, or a loop of them
+        return False
+    return real.is_relative_to(root) and real.is_file()
+
+
+def _totals(measured: Iterable[Measured]) -> Totals:
+    files = list(measured)
+    count: Counter[str] = Counter()
+    lines: Counter[str] = Counter()
+    for file in files:
+        if file.lines is not None:
+            suffix = Path(file.path).suffix or "(none)"
+            count[suffix] += 1
+            lines[suffix] += file.lines
+    return Totals(
+        files=len(files),
+        lines=sum(lines.values()),
+        bytes=sum(file.bytes for file in files),
+        languages={
+            suffix: Language(files=count[suffix], lines=number)
+            for suffix, number in lines.most_common()
+        },
+    )
+
+
+def _words(name: str, measured: list[Measured]) -> list[str]:
+    totals = _totals(measured)
+    text = [f"In {name} there are {totals.files} files of {totals.bytes:,} bytes."]
+    for suffix, language in list(totals.languages.items())[:3]:
+        text.append(
+            f"{language.files} {suffix} files have {language.lines:,} lines, "
+            f"{language.lines / language.files:.0f} each."
+        )
+    longest = max(measured, key=lambda file: file.lines or 0, default=None)
+    if longest is not None and longest.lines:
+        text.append(f"The longest is {longest.path} with {longest.lines:,} lines.")
+    return [f"{word} " for word in "\n".join(text).split(" ")]

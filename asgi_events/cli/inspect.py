@@ -1,0 +1,190 @@
+"""What a store holds, for the command ``asgi-events inspect``: all logs, or one.
+
+Only what ``EventStore`` promises is asked for, so every store is read in the same way,
+and no execution is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic_core import from_json, to_json
+
+from asgi_events.events import ExecutionStatus
+from asgi_events.exceptions import StoreError, UnknownExecution
+from asgi_events.stores.contract import EventStore, Page
+from asgi_events.stores.urls import open_store
+from asgi_events.terminal import printable
+from asgi_events.wire.frames import parse_event_id
+from asgi_events.wire.sse import Decoder, ServerSentEvent
+
+_PAGE = 256 * 1024  # bytes read at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """An execution whose log is in the store.
+
+    Attributes:
+        id: The execution's id.
+        actor: The actor's name.
+        owner: Who started it; None without ``authorize``.
+        status: ``started`` while it runs, ``lost`` as soon as its writer has given no
+            sign of life for half its lease, though nobody may have ended the log yet,
+            else how it ended.
+        frames: How many frames it has had; the oldest may be gone.
+        created: When it was started.
+    """
+
+    id: str
+    actor: str
+    owner: str | None
+    status: ExecutionStatus
+    frames: int
+    created: datetime
+
+    def age(self, now: datetime) -> timedelta:
+        """How long ago it was started."""
+        return now - self.created
+
+
+def open_existing(url: str) -> EventStore:
+    """The store that ``url`` names, if it can hold anything.
+
+    Raises:
+        ValueError: There is no store of that scheme, or only its own process sees it.
+        StoreError: The URL is not one of its store's, or there is no such file.
+        ImportError: The store needs an extra that is not installed.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "memory":
+        raise ValueError("What is in memory:// is only seen by the process that has it")
+    if parts.scheme == "sqlite" and parts.path[1:]:
+        path = Path(unquote(parts.path[1:]))
+        if not path.is_file():  # the store would make it
+            raise StoreError(f"There is no file {path}")
+    return open_store(url)
+
+
+async def report(
+    url: str, id: str | None, *, as_json: bool
+) -> AsyncGenerator[str, None]:
+    """What is printed, in pieces: all executions, or the events of the one of ``id``.
+
+    Raises:
+        UnknownExecution: The store has none of that id.
+        ValueError, StoreError, ImportError: As ``open_existing`` does, and when the
+            store does not answer.
+    """
+    store = open_existing(url)
+    try:
+        if id is None:
+            listed = await held(store)
+            yield table_json(listed) if as_json else table(listed, datetime.now(UTC))
+            return
+        async for event in events(store, id):
+            yield line_json(event) if as_json else line(event)
+    finally:
+        await store.aclose()
+
+
+async def held(store: EventStore) -> list[Held]:
+    """All executions, the newest first."""
+    # A key with a colon is no execution's: it marks an Idempotency-Key.
+    keys = [key async for key in store.keys() if ":" not in key]
+    pages = [(key, await store.read(key, 0, 0)) for key in keys]
+    found = [_held(key, page) for key, page in pages if page is not None]
+    return sorted(found, key=lambda each: (each.created, each.id), reverse=True)
+
+
+async def find(store: EventStore, id: str) -> Held:
+    """One execution.
+
+    Raises:
+        UnknownExecution: The store has none of that id.
+    """
+    page = None if ":" in id else await store.read(id, 0, 0)
+    if page is None:
+        raise UnknownExecution(id)
+    return _held(id, page)
+
+
+async def events(store: EventStore, id: str) -> AsyncIterator[ServerSentEvent]:
+    """The events of one execution that are stored by now, the oldest first.
+
+    Raises:
+        UnknownExecution: The store has none of that id.
+    """
+    last = (await find(store, id)).frames
+    decoder, after = Decoder(), 0
+    while after < last:
+        page = await store.read(id, after, _PAGE)
+        if page is None or not page.frames:  # its retention is over meanwhile
+            return
+        for event in decoder.feed(b"".join(page.frames)):
+            yield event
+        after = page.first + len(page.frames) - 1
+
+
+def table(listed: Sequence[Held], now: datetime) -> str:
+    """The executions as lines for a terminal."""
+    if not listed:
+        return "No executions.\n"
+    rows = [("ID", "ACTOR", "STATUS", "FRAMES", "AGE")]
+    rows += [
+        (each.id, each.actor, each.status, str(each.frames), _short(each.age(now)))
+        for each in listed
+    ]
+    *widths, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return "".join(_line(row, widths) + "\n" for row in rows)
+
+
+def line(event: ServerSentEvent) -> str:
+    """An event as a line for a terminal: its number, and its data."""
+    return printable(f"{_number(event):>6}  {event.data or ''}") + "\n"
+
+
+def table_json(listed: Sequence[Held]) -> str:
+    """The executions as a JSON array."""
+    return to_json([asdict(each) for each in listed], indent=2).decode() + "\n"
+
+
+def line_json(event: ServerSentEvent) -> str:
+    """An event as a line of JSON, with its number and its data."""
+    data = from_json(event.data or "null")
+    return to_json({"number": _number(event), "data": data}).decode() + "\n"
+
+
+def _number(event: ServerSentEvent) -> int:
+    event_id = parse_event_id(event.id or "")
+    return 0 if event_id is None else event_id.number
+
+
+def _held(id: str, page: Page) -> Held:
+    status = ExecutionStatus.STARTED if page.alive else ExecutionStatus.LOST
+    return Held(
+        id=id,
+        actor=page.meta["actor"],
+        owner=page.meta.get("owner"),
+        status=status if page.end is None else ExecutionStatus(page.end),
+        frames=page.last,
+        created=datetime.fromisoformat(page.meta["created"]).astimezone(UTC),
+    )
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    id, actor, status, frames, age = row
+    cells = [c.ljust(w) for c, w in zip((id, actor, status), widths, strict=False)]
+    return printable("  ".join([*cells, frames.rjust(widths[3]), age]))
+
+
+def _short(age: timedelta) -> str:
+    seconds = max(0, round(age.total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,298 @@
+"""Follows, into a log of this process, what another process writes to the store.
+
+Its viewers run the very same code as those of an execution that runs here. However
+many they are, one follower reads for all, and one ``Watch`` hints for all followers.
+
+Nobody looks for orphans: a follower that finds a writer silent hands its log to the
+``Reaper``, and so does whoever asks how an execution stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from asgi_events.aio.backoff import Patience, Pauses
+from asgi_events.events import ExecutionStatus
+from asgi_events.exceptions import Unavailable
+from asgi_events.log.log import Log
+from asgi_events.stores.contract import EventStore, Page, Watch
+from asgi_events.wire.frames import lost_frame, unstored_lost_frame
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 256 * 1024  # bytes read at once
+_FLOOR = 1.0  # seconds; hints may be lost, and a writer dies without one
+
+
+class Reaper:
+    """Ends the logs of one store whose writers have died; one for all of a process.
+
+    A log under suspicion is asked for again and again, as ``EventStore.reap`` wants it,
+    until its writer has given a sign of life or it has ended.
+
+    Args:
+        store: Where the logs are.
+        lease: Seconds of a lease, where a log does not say.
+    """
+
+    def __init__(self, store: EventStore, *, lease: float) -> None:
+        self._store = store
+        self._lease = lease
+        self._reaping: dict[str, asyncio.Task[None]] = {}
+
+    def suspect(self, key: str) -> None:
+        """Find out whether the writer of a log is dead, and end the log if it is."""
+        if key in self._reaping:
+            return
+        task = asyncio.ensure_future(self._reap(key))
+        if not task.done():  # an eager task may be
+            self._reaping[key] = task
+            task.add_done_callback(lambda _: self._reaping.pop(key, None))
+
+    async def aclose(self) -> None:
+        """Suspect nobody any more."""
+        reaping = list(self._reaping.values())
+        for task in reaping:
+            task.cancel()
+        if reaping:
+            await asyncio.wait(reaping)
+
+    async def _reap(self, key: str) -> None:
+        try:
+            pause = await self._ask(key)
+            while pause is not None:
+                await asyncio.sleep(pause)
+                pause = await self._ask(key)
+        except Exception as error:  # of this log, and of no other
+            logger.warning("The log %s cannot be ended: %r", key, error)
+
+    async def _ask(self, key: str) -> float | None:
+        """Ask once; the seconds until it is to be asked again, None for never."""
+        try:
+            page = await self._store.read(key, 0, 0)
+            if page is None or page.alive or page.end is not None:
+                return None
+            if await self._is_reaped(key, page.last):
+                return None
+        except Unavailable:
+            return min(self._lease / 16, _FLOOR)
+        # A suspicion bears no longer gap than a quarter of the writer's lease.
+        return min(float(page.meta.get("lease", self._lease)) / 16, _FLOOR)
+
+    async def _is_reaped(self, key: str, last: int) -> bool:
+        terminal = lost_frame(key, last + 1)
+        if not await self._store.reap(key, last, terminal, end=ExecutionStatus.LOST):
+            return False
+        logger.warning("The writer of %s has died; its log is ended.", key)
+        return True
+
+
+class Hints:
+    """The hints of one store, handed to those who follow and to those who write.
+
+    One ``Watch`` for all of them.
+
+    Args:
+        store: Who hints.
+        writer: Says as whom this process writes; one that is forked is another.
+    """
+
+    def __init__(self, store: EventStore, writer: Callable[[], str]) -> None:
+        self._store = store
+        self._writer = writer
+        self._wakes: dict[str, Callable[[], None]] = {}
+        self._writers: dict[str, Callable[[], None]] = {}
+        self._watch: Watch | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, key: str, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when ``key`` may have changed."""
+        self._wakes[key] = wake
+        if self._watch is not None:
+            self._watch.add(key)
+        self._begin()
+
+    def discard(self, key: str) -> None:
+        """Forget ``key``."""
+        self._wakes.pop(key, None)
+        if self._watch is not None:
+            self._watch.discard(key)
+        self._end()
+
+    def add_writer(self, key: str, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when ``key``, written here, has to be renewed at once."""
+        if not self._writers and self._watch is not None:
+            self._watch.add_writer(self._writer())
+        self._writers[key] = wake
+        self._begin()
+
+    def discard_writer(self, key: str) -> None:
+        """Forget that ``key`` is written here."""
+        self._writers.pop(key, None)
+        self._end()
+
+    def _begin(self) -> None:
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._listen())
+
+    def _end(self) -> None:
+        if not self._wakes and not self._writers and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _listen(self) -> None:
+        # Followers poll at a low rate in any case, and writers renew; so a lost watch
+        # costs time only.
+        pauses = Pauses()
+        while True:
+            try:
+                await self._pass_on()
+            except Exception as error:  # whatever it is, it may be mended
+                logger.warning("Hints are late: %r", error)
+            await pauses.wait()
+
+    async def _pass_on(self) -> None:
+        watch = await self._store.watch()
+        try:
+            self._watch = watch
+            if self._writers:
+                watch.add_writer(self._writer())
+            for key in self._wakes:
+                watch.add(key)
+            while True:
+                for key in await watch.get():
+                    for wakes in (self._wakes, self._writers):
+                        if key in wakes:
+                            wakes[key]()
+        finally:
+            self._watch = None
+            await watch.aclose()
+
+
+class Follower:
+    """Follows one log to its end.
+
+    Args:
+        log: Where the frames go; it begins where the store's log stood.
+        store: Where they come from.
+        hints: Who says when to look.
+        reaper: Who ends the log should its writer have died.
+        attend: Seconds for which the writer is told, again and again, that somebody
+            watches here; None where the writer does not ask.
+        patience: Seconds until a log that is gone, or cannot be read, is given up; a
+            store that is away is waited for.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        store: EventStore,
+        hints: Hints,
+        reaper: Reaper,
+        *,
+        attend: float | None,
+        patience: float,
+    ) -> None:
+        assert log.name is not None
+        self._log = log
+        self._key = log.name
+        self._store = store
+        self._hints = hints
+        self._reaper = reaper
+        # It is said when the floor is reached, if not before.
+        self._attend = None if attend is None else max(attend, 3 * _FLOOR)
+        self._attended = float("-inf")
+        self._counts = True
+        self._patience = Patience(patience)
+        self._floor = min(_FLOOR, patience / 6)
+        self._changed = asyncio.Event()
+
+    def count(self, counts: bool) -> None:
+        """Say whether anybody counts, of those who watch or wait here."""
+        if counts and not self._counts:
+            self._changed.set()
+        self._counts = counts
+
+    async def run(self) -> None:
+        """Return when the log has ended."""
+        self._hints.add(self._key, self._changed.set)
+        self._attended = float("-inf")
+        self._patience.reset()
+        pauses = Pauses()
+        try:
+            while self._log.end is None:
+                self._changed.clear()
+                if await self._has_looked():
+                    pauses.reset()
+                else:
+                    await pauses.wait()
+        finally:
+            self._hints.discard(self._key)
+
+    async def _has_looked(self) -> bool:
+        """Take what is new, or wait for it; False when that failed."""
+        try:
+            await self._say_that_somebody_watches()
+            page = await self._store.read(self._key, self._log.last, _PAGE)
+            await self._catch_up(page)
+        except Unavailable as error:
+            logger.warning("Viewers of %s wait: %s", self._key, error)
+            self._patience.reset()
+        except Exception as error:  # whatever it is, it may be mended
+            logger.warning("Viewers of %s wait: %r", self._key, error)
+            self._give_up("The events of this execution cannot be read any more")
+        else:
+            return True
+        return False
+
+    async def _catch_up(self, page: Page | None) -> None:
+        if self._log.end is not None:  # somebody has seen its end meanwhile
+            return
+        if page is None:  # its writer writes it again if it lives
+            self._give_up("The events of this execution are not kept any more")
+            await self._wait_for_change()
+            return
+        self._patience.reset()
+        if page.end is not None and page.last <= self._log.last:
+            self._log.fork(page.last, end=page.end)
+        elif page.frames or page.end is not None:
+            self._take(page)
+        else:
+            if not page.alive:
+                self._reaper.suspect(self._key)
+            await self._wait_for_change()
+
+    async def _wait_for_change(self) -> None:
+        if self._log.end is not None:
+            return
+        try:
+            async with asyncio.timeout(self._floor):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def _take(self, page: Page) -> None:
+        log = self._log
+        if page.first > log.last + 1:
+            log.skip_to(page.first)
+        last = page.first + len(page.frames) - 1
+        # The log may have been set further ahead while the page was read.
+        new = page.frames[log.last + 1 - page.first :]
+        log.extend(new, end=page.end if last >= page.last else None)
+
+    def _give_up(self, message: str) -> None:
+        """Tell the viewers, after a while, that there is nothing to wait for."""
+        if self._patience.is_over():
+            logger.error("Viewers of %s are sent away: %s.", self._key, message)
+            lost = unstored_lost_frame(message)
+            self._log.fork(1, end=ExecutionStatus.LOST, frames=[lost])
+
+    async def _say_that_somebody_watches(self) -> None:
+        if not self._counts:
+            return
+        now = asyncio.get_running_loop().time()
+        if self._attend is not None and now - self._attended >= self._attend / 3:
+            await self._store.attend(self._key, self._attend)
+            self._attended = now

@@ -1,0 +1,238 @@
+"""One start for each key, however often it is asked for, and in whichever process.
+
+A key has a log of its own in the store, its marker, which names the execution's id. It
+has no frames; its ``end`` names the process that may start.
+
+| marker | log of the execution | then |
+|---|---|---|
+| none | none | nobody has asked: make a marker, and go on below |
+| no end | none | nothing ran: whoever asks opens the log, and ends the marker |
+| no end | open | its writer is about to end the marker; who finds that does it too |
+| ended | open, or ended | this is the key's execution |
+| ended | none | it is over, and no longer kept: nothing starts again |
+
+Two things are decided by compare-and-set, so it does not matter who is slow, dies or
+asks at the same time: whoever opens the log of that id is its writer, and the actor is
+only run by the writer whose name ends the marker. Markers are never deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+from asgi_events.aio.backoff import Pauses
+from asgi_events.exceptions import (
+    Busy,
+    Ended,
+    Fenced,
+    Refused,
+    StoreError,
+    Unavailable,
+    UnknownExecution,
+)
+from asgi_events.executions.execution import Execution
+from asgi_events.executions.recorder import Opening
+from asgi_events.stores.contract import EventStore, Grant
+from asgi_events.wire.encoding import encode_json
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+OpenLog: TypeAlias = Callable[[], Awaitable[Grant]]
+"""Opens the log of an execution that is about to start."""
+
+Claim: TypeAlias = Callable[[OpenLog], Awaitable[Grant]]
+"""Opens that log, and returns only if the actor may then be run."""
+
+Begin: TypeAlias = Callable[[str, Claim], Coroutine[Any, Any, Execution]]
+"""Starts an execution of a given id; raises ``Busy`` or ``Ended`` if there is one."""
+
+Find: TypeAlias = Callable[[str], Awaitable[Execution]]
+"""Finds the execution of an id, wherever it runs; raises ``UnknownExecution``."""
+
+_ROUNDS = 10  # each one sees a change that another process has made meanwhile
+
+
+def marker_of(owner: str | None, idempotency_key: str) -> str:
+    """The store's key for an owner's ``Idempotency-Key``; no id is like it."""
+    asked = encode_json([owner, idempotency_key])
+    return f"idempotency:{hashlib.sha256(asked).hexdigest()}"
+
+
+class Starts:
+    """The starts of one process that may be asked for more than once.
+
+    Args:
+        store: Where the markers and the logs are.
+        find: Finds what another process has started.
+        writer: The name under which this process opens logs, which is the ``writer`` in
+            their ``meta``.
+        lease: Seconds, as for executions.
+        ttl: Seconds a marker is kept.
+        on_claimed: Called with the id of an execution that is about to run, how its
+            marker is opened, and the marker's end.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        find: Find,
+        *,
+        writer: Callable[[], str],
+        lease: float,
+        ttl: float,
+        on_claimed: Callable[[str, Opening, str], None],
+    ) -> None:
+        self._store = store
+        self._find = find
+        self._writer = writer
+        self._lease = lease
+        self._ttl = ttl
+        self._on_claimed = on_claimed
+        self._starting: dict[str, asyncio.Future[Execution]] = {}
+
+    async def by_id(self, id: str, begin: Begin) -> Execution:
+        """The execution of an id that another process may have started."""
+        return await self._once(id, partial(self._by_id, id, begin))
+
+    async def by_marker(self, marker: str, begin: Begin) -> Execution:
+        """The execution of a marker, under an id that nobody can guess.
+
+        Raises:
+            UnknownExecution: It was started, is over, and no longer kept.
+        """
+        return await self._once(marker, partial(self._by_marker, marker, begin))
+
+    async def wait(self) -> None:
+        """Wait until nothing is being started."""
+        if self._starting:
+            await asyncio.wait(self._starting.values())
+
+    def clear(self) -> None:
+        """Forget what is being started, for another event loop."""
+        self._starting.clear()
+
+    async def _once(
+        self, key: str, start: Callable[[], Coroutine[Any, Any, Execution]]
+    ) -> Execution:
+        if key not in self._starting:
+            starting = self._starting[key] = asyncio.ensure_future(start())
+            starting.add_done_callback(partial(self._done, key))
+        # Whoever asks for the same waits for the same; one that leaves stops neither.
+        return await asyncio.shield(self._starting[key])
+
+    def _done(self, key: str, starting: asyncio.Future[Execution]) -> None:
+        if self._starting.get(key) is starting:
+            del self._starting[key]
+        if not starting.cancelled():
+            starting.exception()  # is looked at, though all who asked may have left
+
+    async def _by_id(self, id: str, begin: Begin) -> Execution:
+        try:
+            return await begin(id, _open)
+        except (Busy, Ended):
+            return await self._find(id)
+        except Refused as refusal:
+            if await self._starter(id) is None:
+                raise
+            try:
+                return await self._find(id)
+            except UnknownExecution:
+                raise refusal from None
+
+    async def _by_marker(self, marker: str, begin: Begin) -> Execution:
+        for _ in range(_ROUNDS):
+            page = await self._store.read(marker, 0, 0)
+            if page is not None and page.end is not None:
+                return await self._find(page.meta["id"])
+            id = secrets.token_hex(16) if page is None else page.meta["id"]
+            try:
+                return await begin(id, partial(self._claim, marker, id))
+            except (Busy, Ended, Fenced):
+                await self._settle(marker, id)
+            except Refused:
+                if page is None or not await self._settle(marker, id):
+                    raise
+        raise Unavailable(f"What {marker} stands for changes all the time; ask again.")
+
+    async def _claim(self, marker: str, id: str, open_log: OpenLog) -> Grant:
+        """Open the log under a marker, and end the marker in this process's name."""
+        mark = await self._open_marker(marker, id)
+        # Nobody can take this process for dead before half its lease is over.
+        until = asyncio.get_running_loop().time() + self._lease / 2
+        grant = await _insist(open_log, until)
+        try:
+            await _insist(partial(self._end, marker, mark, self._writer()), until)
+        except (Ended, Fenced):
+            # Another process has started it, so long ago that its log is gone; or the
+            # marker itself is. Nobody else can have opened the log that is here.
+            await self._delete(id)
+            raise
+        self._on_claimed(id, self._opening(marker, id), self._writer())
+        return grant
+
+    async def _settle(self, marker: str, id: str) -> bool:
+        """End a marker for the process that has opened the log; False if none has."""
+        starter = await self._starter(id)
+        if starter is None:
+            return False
+        try:
+            await self._end(marker, await self._open_marker(marker, id), starter)
+        except (Busy, Ended, Fenced):  # it is ended, or gone
+            pass
+        return True
+
+    async def _starter(self, id: str) -> str | None:
+        """Who has started an execution, or is about to; None if this process may."""
+        page = await self._store.read(id, 0, 0)
+        if page is None:
+            return None
+        starter = page.meta["writer"]
+        return starter if page.end is not None or starter != self._writer() else None
+
+    async def _open_marker(self, marker: str, id: str) -> Grant:
+        return await self._opening(marker, id).open()
+
+    def _opening(self, marker: str, id: str) -> Opening:
+        # The writer's name is the id's, so any process can go on with the marker.
+        return Opening(
+            store=self._store,
+            key=marker,
+            writer=id,
+            lease=self._lease,
+            ttl=self._ttl,
+            meta={"id": id},
+        )
+
+    async def _end(self, marker: str, mark: Grant, starter: str) -> None:
+        # Of two starters one is told ``Ended``, however often the other one repeats it.
+        await self._store.append(marker, mark, 0, [], end=starter)
+
+    async def _delete(self, id: str) -> None:
+        try:
+            await self._store.delete(id)
+        except StoreError:  # it has a time to live as well
+            logger.warning("The log %s could not be deleted.", id, exc_info=True)
+
+
+async def _open(open_log: OpenLog) -> Grant:
+    return await open_log()
+
+
+async def _insist(call: Callable[[], Awaitable[T]], until: float) -> T:
+    """Repeat a call whose outcome is unknown, as long as that makes sense."""
+    pauses = Pauses()
+    while True:
+        try:
+            return await call()
+        except Unavailable:
+            if asyncio.get_running_loop().time() >= until:
+                raise
+        await pauses.wait()

@@ -1,0 +1,231 @@
+"""Keeps logs that have ended for as long as their store may still lose them.
+
+A store may acknowledge a frame and lose it a moment later: a replica takes over that
+has not heard of it, or a server restarts that had not written it to its disk. A writer
+that still runs notices and sends again. What has ended is kept here for
+``settle_time``, and written again, with its terminal frame, should the store have gone
+back: so no execution ends twice.
+
+The same goes for the marker of an ``Idempotency-Key``, for as long as its execution
+runs or is kept: so no key starts a second one.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asgi_events.exceptions import Busy, Ended
+from asgi_events.executions.follower import Hints
+from asgi_events.executions.recorder import Opening
+from asgi_events.log.log import Log
+from asgi_events.stores.contract import EventStore, Grant
+
+logger = logging.getLogger(__name__)
+
+_CHUNK = 256 * 1024  # bytes written at once
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A log that has ended.
+
+    Attributes:
+        opening: How it is opened anew.
+        end: How the execution ended; of a marker, who was to start it.
+        first: The number of the first of ``frames``.
+        frames: What is still held of it; the last one is the terminal frame. A marker
+            has none.
+        size: Bytes of the frames.
+        until: The loop's time at which the store has surely settled.
+    """
+
+    opening: Opening
+    end: str
+    first: int = 1
+    frames: Sequence[bytes] = ()
+    size: int = 0
+    until: float = float("inf")
+
+    @property
+    def last(self) -> int:
+        """The number of the terminal frame."""
+        return self.first + len(self.frames) - 1
+
+
+class Keeper:
+    """Keeps the ended logs of one store, and writes them again should it go back.
+
+    Args:
+        store: Which may lose something. One whose ``settle_time`` is 0 never does, and
+            nothing is kept for it.
+        hints: Who says that the store suspects the writer of something kept here.
+        lease: Seconds; three times in a lease the store is asked whether it went back.
+
+    Attributes:
+        held_bytes: Bytes of all frames that are kept.
+    """
+
+    def __init__(self, store: EventStore, hints: Hints, *, lease: float) -> None:
+        self._store = store
+        self._settle_time: float = getattr(store, "settle_time", 0.0)
+        self._hints = hints
+        self._interval = lease / 3
+        self._kept: dict[str, Kept] = {}
+        self._marks: dict[str, Kept] = {}  # by the id of the execution
+        self._generation = 0
+        self._suspected = False
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.held_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, opening: Opening, log: Log) -> None:
+        """Keep a log whose terminal frame has just been stored."""
+        if self._settle_time <= 0 or log.end is None:
+            self._marks.pop(opening.key, None)
+            return
+        frames = log.since(log.first - 1)
+        size = sum(map(len, frames))
+        time = min(self._settle_time, opening.ttl)  # the store forgets it then
+        until = asyncio.get_running_loop().time() + time
+        self._begin()
+        self._kept[opening.key] = Kept(opening, log.end, log.first, frames, size, until)
+        self.held_bytes += size
+        self._hints.add_writer(opening.key, self._verify_soon)
+
+    def keep_mark(self, id: str, marker: Opening, end: str) -> None:
+        """Keep the marker of an execution that is about to run, as long as its log."""
+        if getattr(self._store, "durable", True):
+            self._begin()
+            self._marks[id] = Kept(marker, end)
+
+    def discard_mark(self, id: str) -> None:
+        """Keep the marker of what runs no more no longer, unless its log is kept."""
+        if id not in self._kept:
+            self._marks.pop(id, None)
+
+    def discard(self, key: str) -> None:
+        """Keep a log no longer, nor its marker."""
+        self._marks.pop(key, None)
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self.held_bytes -= kept.size
+            self._hints.discard_writer(key)
+
+    def drop_oldest(self) -> None:
+        """Keep the log no longer that ended first; there has to be one."""
+        self.discard(next(iter(self._kept)))
+
+    async def aclose(self) -> None:
+        """Keep nothing any more."""
+        for key in list(self._kept):
+            self.discard(key)
+        self._marks.clear()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _begin(self) -> None:
+        """Look after what is kept from now on, unless that is so already."""
+        if not self._kept and not self._marks:
+            self._generation = self._get_generation()
+        if self._task is None or self._task.done():
+            self._woken = asyncio.Event()
+            self._task = asyncio.ensure_future(self._watch())
+
+    def _get_generation(self) -> int:
+        return getattr(self._store, "generation", 0)
+
+    def _verify_soon(self) -> None:
+        self._suspected = True
+        self._woken.set()
+
+    async def _watch(self) -> None:
+        while self._kept or self._marks:
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            self._drop_settled()
+            try:
+                await self._look()
+            except Exception as error:  # whatever it is, it may be mended
+                logger.warning("What has ended cannot be looked after now: %r", error)
+
+    def _drop_settled(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._kept and next(iter(self._kept.values())).until <= now:
+            self.drop_oldest()
+
+    async def _look(self) -> None:
+        """Verify all that is kept if the store may have lost something."""
+        everything = [*self._marks.values(), *self._kept.values()]
+        if not everything:
+            return
+        newest = everything[-1]
+        # A store finds out that it is another one when it is asked for something.
+        await self._store.read(newest.opening.key, newest.last, 0)
+        generation = self._get_generation()
+        if generation == self._generation and not self._suspected:
+            return
+        for kept in everything:
+            if not kept.frames or kept.opening.key in self._kept:
+                await self._verify(kept)
+        self._generation = generation
+        self._suspected = False
+
+    async def _verify(self, kept: Kept) -> None:
+        key = kept.opening.key
+        page = await self._store.read(key, kept.last, 0)
+        if page is not None and page.end is not None:
+            if (page.last, page.end) != (kept.last, kept.end):
+                self._give_up(kept, page.end)
+            return
+        logger.warning("The store has lost the end of %s; sending it again.", key)
+        try:
+            await self._write_again(kept)
+        except (Busy, Ended) as error:
+            self._give_up(kept, str(error))
+
+    async def _write_again(self, kept: Kept) -> None:
+        grant = await kept.opening.open(after=kept.first - 1)
+        if grant.last + 1 < kept.first:  # what is between is not held any more
+            await self._store.delete(kept.opening.key)
+            grant = await kept.opening.open(after=kept.first - 1)
+        after = grant.last + await self._append(kept, grant, grant.last)
+        while after < kept.last:
+            after += await self._append(kept, grant, after)
+
+    async def _append(self, kept: Kept, grant: Grant, after: int) -> int:
+        """Write some of the frames; how many."""
+        frames = kept.frames[after + 1 - kept.first :]
+        frames = frames[: _count_of(frames)]
+        end = kept.end if after + len(frames) == kept.last else None
+        key = kept.opening.key
+        await self._store.append(key, grant, after, frames, end=end)
+        return len(frames)
+
+    def _give_up(self, kept: Kept, end: str) -> None:
+        logger.error(
+            "The execution %s has ended here as %s, but in the store as: %s",
+            kept.opening.key,
+            kept.end,
+            end,
+        )
+        self.discard(kept.opening.key)
+
+
+def _count_of(frames: Sequence[bytes]) -> int:
+    """How many of ``frames`` are written at once: one at least."""
+    size = 0
+    for count, frame in enumerate(frames):
+        size += len(frame)
+        if count and size > _CHUNK:
+            return count
+    return len(frames)

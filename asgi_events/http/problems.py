@@ -1,0 +1,89 @@
+"""Whole HTTP answers: JSON, nothing, and problems (RFC 9457)."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from asgi_events.types import Headers, Receive, Scope, Send
+from asgi_events.wire.encoding import encode_json
+
+
+class Problem(Exception):
+    """An error as its client is told it.
+
+    Args:
+        status: The HTTP status.
+        detail: What was wrong and what to do.
+        headers: More response headers.
+        extensions: Further members of the problem.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        headers: Headers | None = None,
+        **extensions: Any,
+    ) -> None:
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+        self.extensions = extensions
+        super().__init__(detail)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the problem."""
+        body = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            **self.extensions,
+        }
+        await send_json(
+            send,
+            self.status,
+            body,
+            headers=self.headers,
+            media_type="application/problem+json",
+            head=scope["method"] == "HEAD",
+        )
+
+
+async def send_json(
+    send: Send,
+    status: int,
+    body: Mapping[str, Any],
+    *,
+    headers: Headers | None = None,
+    media_type: str = "application/json",
+    head: bool = False,
+) -> None:
+    """Answer with JSON; a HEAD request has its headers only."""
+    ours = {
+        "content-type": media_type,
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+    }
+    content = encode_json(dict(body))
+    await send_bytes(send, status, content, ours | dict(headers or {}), head=head)
+
+
+async def send_bytes(
+    send: Send, status: int, body: bytes, headers: Headers, *, head: bool = False
+) -> None:
+    """Answer with ``body``; a HEAD request has its headers only."""
+    fields = [
+        (name.encode("latin-1"), value.encode("latin-1"))
+        for name, value in headers.items()
+    ]
+    if status != HTTPStatus.NO_CONTENT:
+        fields.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+async def send_nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 204: to an ``EventSource``, do not come back."""
+    await send_bytes(send, HTTPStatus.NO_CONTENT, b"", {"cache-control": "no-store"})

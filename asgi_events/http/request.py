@@ -1,0 +1,238 @@
+"""What the routes need to know of an HTTP request."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote
+
+from asgi_events.http.problems import Problem
+from asgi_events.types import Receive, Scope
+from asgi_events.wire.sse import MEDIA_TYPE
+
+_MAX_DISCARDED = 16 * 1024 * 1024  # bytes of a body that is refused
+_DISCARD_TIMEOUT = 5.0  # seconds for them
+
+# RFC 3986, section 3.3: what a path may have unquoted. Browsers take "\\" for "/" and
+# leave tabs and newlines out, so of "/\\evil.com" they would make another host.
+_PATH = "/!$&'()*+,;=:@"
+
+
+class ClientGone(Exception):
+    """The client left before its request was read; there is nobody to answer."""
+
+
+class Request:
+    """An HTTP request, below the path it is mounted at.
+
+    Args:
+        scope: The ASGI scope.
+        prefix: A path below which the routes are, besides the scope's ``root_path``.
+
+    Attributes:
+        segments: The decoded parts of the path below the mount; none for its root.
+        base: The quoted path of the mount as the client knows it, without a trailing
+            slash; it begins with exactly one, or is empty.
+    """
+
+    def __init__(self, scope: Scope, *, prefix: str = "") -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self._stripped, path = _split(scope)
+        path = below(path, prefix) or ""
+        self.segments = [segment for segment in path.split("/") if segment]
+        self.base = self._base()
+
+    def _base(self) -> str:
+        # NOTE: not every framework says where it has mounted us (Litestar strips the
+        # path and leaves root_path empty), but raw_path is whole everywhere.
+        raw: bytes | None = self.scope.get("raw_path")
+        full = (
+            quote(raw, safe=f"{_PATH}%?")
+            if raw
+            else quote(self.scope["path"], safe=_PATH, errors="surrogatepass")
+        )
+        parts = full.partition("?")[0].rstrip("/").split("/")
+        left = len(self.segments)
+        while left and parts:
+            left -= bool(parts.pop())  # an empty part is no segment
+        base = "".join(f"/{part}" for part in parts if part)
+        stripped = "".join(f"/{part}" for part in self._stripped.split("/") if part)
+        if below(unquote(base), stripped) is None:
+            base = quote(stripped, safe=_PATH, errors="surrogatepass") + base
+        return base
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The headers by their names in lower case.
+
+        Of a repeated one the last, but of ``Accept`` all, as RFC 9110 joins lists.
+        """
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self.scope["headers"]:
+            name = bytes(raw_name).decode("latin-1").lower()
+            value = bytes(raw_value).decode("latin-1")
+            if name == "accept" and name in headers:
+                value = f"{headers[name]}, {value}"
+            headers[name] = value
+        return headers
+
+    @property
+    def wants_stream(self) -> bool:
+        """Whether ``Accept`` names an event stream; ``*/*`` does not."""
+        return accepts(self.headers.get("accept", ""), MEDIA_TYPE)
+
+    @property
+    def last_event_id(self) -> str | None:
+        """The cursor, from the header, else the query ``last_event_id``.
+
+        A new ``EventSource`` can only set the query. When it reconnects by itself the
+        query still has that old one, and the header the latest.
+        """
+        header = self.headers.get("last-event-id")
+        if header:
+            # Clients send it in UTF-8; the bytes are what counts.
+            return header
+        query = self.scope.get("query_string", b"").decode("latin-1")
+        values = parse_qs(query).get("last_event_id")
+        return values[-1] if values else None
+
+    async def read_json(
+        self, receive: Receive, *, limit: int, timeout: float | None = None
+    ) -> bytes:
+        """The body, which has to be JSON; ``{}`` when there is none.
+
+        Args:
+            receive: The channel to read it from.
+            limit: Bytes it may have.
+            timeout: Seconds all of it may take; None for ever.
+
+        Raises:
+            Problem: 408, 413 or 415.
+            ClientGone: The client left meanwhile.
+        """
+        length = self.headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+            raise _too_large(limit)
+        media_type = (
+            self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        )
+        if media_type and not _is_json(media_type):
+            raise _not_json(f"not {media_type!r}")
+        try:
+            async with asyncio.timeout(timeout):
+                body = await _read(receive, limit)
+        except TimeoutError:
+            raise self._too_late(timeout) from None
+        if body and not media_type:
+            raise _not_json("and this request does not say what it has")
+        return body or b"{}"
+
+    def _too_late(self, timeout: float | None) -> Problem:
+        # RFC 9110, section 15.5.9; HTTP/2 has no such header, it resets the stream.
+        is_http1 = self.scope.get("http_version", "1.1").startswith("1")
+        return Problem(
+            408,
+            f"The body did not come within {timeout} s (body_timeout).",
+            headers={"connection": "close"} if is_http1 else None,
+        )
+
+
+class Body:
+    """The body of a request that may be refused before it has been read.
+
+    Over HTTP/2 what is not read eats the window of the whole connection, and
+    hypercorn 0.18 drops one on which DATA arrives for a stream that has its answer.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._more = True
+
+    async def receive(self) -> Any:
+        """The next message."""
+        message = await self._receive()
+        self._more = message.get("more_body", False)
+        return message
+
+    async def discard(self) -> None:
+        """Read away what is left, within bounds."""
+        left = _MAX_DISCARDED
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_TIMEOUT):
+                while self._more and left > 0:
+                    left -= len((await self.receive()).get("body", b"")) or 1
+
+
+def route_path(scope: Scope) -> str:
+    """The path below ``root_path``, where servers and frameworks include it."""
+    return _split(scope)[1]
+
+
+def _split(scope: Scope) -> tuple[str, str]:
+    """What a proxy has stripped of the path, as ``root_path`` says, and the route."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path") or ""
+    # In a mount of Starlette, the part of root_path that the proxy has stripped.
+    outer: str = scope.get("app_root_path") or ""
+    for stripped, prefix in (("", root), (outer, root.removeprefix(outer))):
+        route = below(path, prefix)
+        if route is not None:
+            return stripped, route
+    return root, path
+
+
+def below(path: str, prefix: str) -> str | None:
+    """``path`` without ``prefix``; None when it is not below it."""
+    prefix = prefix.rstrip("/")
+    if path == prefix:
+        return "/"
+    if path.startswith(f"{prefix}/"):
+        return path[len(prefix) :]
+    return None
+
+
+def accepts(header: str, media_type: str) -> bool:
+    """Whether an ``Accept`` header names ``media_type`` with a weight above zero."""
+    for item in header.lower().split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        if name == media_type:
+            weights = [p[2:] for p in parameters if p.startswith("q=")]
+            return not weights or weights[0].strip("0.") != ""
+    return False
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    body = bytearray()
+    empty = 0
+    more = True
+    while more:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        more = message.get("more_body", False)
+        body += chunk
+        # HTTP/2 has empty DATA frames; they cost time, so there is an end to them.
+        empty += more and not chunk
+        if len(body) > limit or empty > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, f"The body may have {limit} bytes at most (max_body).")
+
+
+def _not_json(what: str) -> Problem:
+    return Problem(
+        415,
+        f"The body must be JSON, {what}: send Content-Type: application/json.",
+        headers={"accept-post": "application/json"},
+    )

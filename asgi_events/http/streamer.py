@@ -1,0 +1,506 @@
+"""The bus handler that makes an execution a stream of Server-Sent Events.
+
+It is plugged into a bus exactly as ``EventPrinter`` is. Each event is encoded once, as
+it is published, and appended to a log; every reader is a cursor on that log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+from weakref import ref
+
+from asgiref.sync import markcoroutinefunction
+from pydantic import BaseModel
+
+from asgi_events.actors.cache import HasStats
+from asgi_events.aio import signals
+from asgi_events.aio.grace import Grace
+from asgi_events.aio.timers import Timer, wheel
+from asgi_events.aio.waiter import Waiter, resolved
+from asgi_events.bus import NOTHING
+from asgi_events.checks import (
+    check_callables,
+    check_counts,
+    check_headers,
+    check_seconds,
+)
+from asgi_events.error_messages import ErrorMessage, told
+from asgi_events.events import (
+    CANCELLED,
+    SHUTTING_DOWN,
+    CancelledEvent,
+    CompleteEvent,
+    ErrorEvent,
+    ExecutionEvent,
+    ExecutionResult,
+    ExecutionStatus,
+    TerminalEvent,
+    has_failed,
+)
+from asgi_events.exceptions import EventTooLarge
+from asgi_events.http.response import EventSourceResponse
+from asgi_events.log.cursor import Cursor
+from asgi_events.log.log import Log
+from asgi_events.types import ASGIApp, Headers
+from asgi_events.wire.encoding import encode_json
+from asgi_events.wire.sse import KEEP_ALIVE, STREAM_START
+
+logger = logging.getLogger(__name__)
+
+OnDisconnect = Literal["cancel", "continue"]
+
+_CLEANUP_TIMEOUT = 10.0  # seconds a response waits for the task it has cancelled
+
+_STATS_TIMEOUT = 1.0  # seconds; the end must not wait for a figure
+
+_FAILED = "Execution failed"
+
+_STATUS: dict[type[TerminalEvent], ExecutionStatus] = {
+    CompleteEvent: ExecutionStatus.COMPLETED,
+    ErrorEvent: ExecutionStatus.FAILED,
+    CancelledEvent: ExecutionStatus.CANCELLED,
+}
+
+
+class EventStreamer:
+    """Streams the events of one execution.
+
+    Subscribe it to the execution's bus, ours or any other that calls its subscribers
+    with pydantic models. Then ``stream`` or ``response`` it, as often as there are
+    readers: each is given every event. The end of the execution ends the
+    stream at once, with exactly one terminal event.
+
+    Nothing is stored and frames have no id: such a stream can not be resumed. A reader
+    that does not read holds the execution back once ``max_events`` or ``max_bytes`` of
+    frames wait for it, and so does having no reader at all.
+
+    Args:
+        include_cache_stats: The ``complete`` event has ``cache_stats`` when a
+            ``cache_backend`` is given.
+        heartbeat_interval: Seconds without an event until a comment is sent; None for
+            never. The default shows within a quarter of a second that a client has
+            gone, also to code that notices it only as it writes. Where thousands of
+            streams wait most of the time, 15 costs a sixtieth of it.
+        include_result: The ``complete`` event has the ``result``.
+        on_disconnect: What the last reader's leaving does to the execution, as nobody
+            can come back: ``"cancel"`` it, or let it ``"continue"``.
+        error_message: What readers are told of the exception of a failed execution; by
+            default ``str`` of it, which may say more than readers should know.
+        max_events: How many frames are held.
+        max_bytes: How many bytes of frames are held.
+        max_event_bytes: How many bytes of JSON an event may have; None for any number.
+        log: The log to append to, instead of one of its own.
+        drain_grace: Seconds an execution with readers may run on once the process is
+            told to stop.
+        handle_signals: Cancel such an execution after that, at SIGTERM and SIGINT, so
+            that its streams end. Most servers wait for open streams before they stop.
+
+    Attributes:
+        cancel_message: What readers are told when the execution is cancelled.
+
+    Raises:
+        ValueError: An interval or a bound is not positive.
+    """
+
+    def __init__(
+        self,
+        include_cache_stats: bool = True,
+        heartbeat_interval: float | None = 0.25,
+        *,
+        include_result: bool = False,
+        on_disconnect: OnDisconnect = "cancel",
+        error_message: ErrorMessage = str,
+        max_events: int = 10_000,
+        max_bytes: int = 16 * 1024 * 1024,
+        max_event_bytes: int | None = None,
+        log: Log | None = None,
+        drain_grace: float = 5.0,
+        handle_signals: bool = True,
+    ) -> None:
+        check_seconds(heartbeat_interval=heartbeat_interval)
+        check_counts(max_event_bytes=max_event_bytes)
+        check_seconds(required=True, zero=True, drain_grace=drain_grace)
+        check_callables(error_message=error_message)
+        if on_disconnect not in ("cancel", "continue"):
+            raise ValueError(
+                f'on_disconnect must be "cancel" or "continue", got {on_disconnect!r}'
+            )
+        self.log = log or Log(max_events=max_events, max_bytes=max_bytes)
+        self.heartbeat_interval = heartbeat_interval
+        self._include_cache_stats = include_cache_stats
+        self._include_result = include_result
+        self._on_disconnect = on_disconnect
+        self._error_message = error_message
+        self._max_event_bytes = sys.maxsize
+        if max_event_bytes is not None:
+            self._max_event_bytes = max_event_bytes
+        self.cancel_message = CANCELLED
+        self._task: asyncio.Future[Any] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._readers = 0
+        self._drain_grace = drain_grace
+        self._handle_signals = handle_signals
+        self._grace: Grace | None = None
+        self._draining: asyncio.Task[None] | None = None
+        _mark_coroutine_function(self)
+
+    def __call__(self, event: BaseModel) -> Coroutine[Any, Any, None]:
+        """Take an event, before this returns.
+
+        The answer is to be awaited: that is how a full log holds its publisher back.
+
+        Raises:
+            EventTooLarge: It has more bytes than ``max_event_bytes``.
+        """
+        data = encode_json(event)
+        if len(data) > self._max_event_bytes:
+            raise EventTooLarge(_name(event), len(data), self._max_event_bytes)
+        full = self.log.append(data, urgent=isinstance(event, ExecutionEvent))
+        return _wait_for(self.log.room()) if full else NOTHING
+
+    def stream(
+        self,
+        execution_task: asyncio.Future[Any],
+        cache_backend: HasStats | None = None,
+    ) -> EventStream:
+        """The stream as an async iterator of str, for a framework's own response.
+
+        Raises:
+            TypeError: ``execution_task`` is not a task or future.
+            ValueError: This streamer serves another task already.
+        """
+        self.follow(execution_task, cache_backend=cache_backend)
+        stream = EventStream(self)
+        self._readers += 1
+        if self._handle_signals:
+            signals.listen(self, EventStreamer._told)
+        return stream
+
+    def response(
+        self,
+        execution_task: asyncio.Future[Any],
+        cache_backend: HasStats | None = None,
+        *,
+        headers: Headers | None = None,
+        send_timeout: float | None = 30.0,
+    ) -> ASGIApp:
+        """The stream as an ASGI application, which notices that the client has gone."""
+        check_headers(headers or {})
+        response = EventSourceResponse(
+            self.stream(execution_task=execution_task, cache_backend=cache_backend),
+            headers=headers,
+            heartbeat_interval=self.heartbeat_interval,
+            send_timeout=send_timeout,
+            handle_signals=self._handle_signals,
+        )
+        response.source_hears = True
+        return response
+
+    def follow(
+        self, task: asyncio.Future[Any], *, cache_backend: HasStats | None = None
+    ) -> None:
+        """End the stream when ``task`` is done, as it was done."""
+        if not asyncio.isfuture(task):
+            raise TypeError(
+                "execution_task must be a task: wrap the coroutine in "
+                f"asyncio.create_task(…), got {type(task).__name__}"
+            )
+        if self._task is task:
+            return
+        if self._task is not None:
+            raise ValueError(
+                "This EventStreamer streams another execution already: make one each."
+            )
+        self._task = task
+
+        def end(_: asyncio.Future[Any]) -> None:
+            event = self._terminal(task)
+            if self.log.last == 0 and isinstance(event, CompleteEvent):
+                logger.warning(
+                    "An EventStreamer heard no event of %r: was it subscribed to the "
+                    "bus of the execution?",
+                    task,
+                )
+            wants_stats = isinstance(event, CompleteEvent) and self._include_cache_stats
+            if wants_stats and cache_backend is not None:
+                self._ending = asyncio.ensure_future(
+                    self._end_with_stats(event, cache_backend)
+                )
+            else:
+                self.end(event, _STATUS[type(event)])
+
+        task.add_done_callback(end)
+
+    def end(self, event: TerminalEvent, status: ExecutionStatus) -> None:
+        """Append the terminal event, unless there is one already.
+
+        What is too large for viewers is an error that they are told, without an id:
+        it says nothing but how large it is.
+        """
+        data = encode_json(event)
+        if len(data) > self._max_event_bytes:
+            too_large = EventTooLarge(_name(event), len(data), self._max_event_bytes)
+            logger.error("An execution cannot say how it ended: %s", too_large)
+            if isinstance(event, CompleteEvent):
+                event, status = ErrorEvent(message=""), ExecutionStatus.FAILED
+            data = encode_json(event.model_copy(update={"message": str(too_large)}))
+        self.log.append(data, end=status)
+
+    def silence(self) -> None:
+        """Append nothing more: the log is another process's now."""
+        self.log = Log()
+        self.log.release()
+
+    def leave(self, *, finished: bool) -> asyncio.Future[Any] | None:
+        """A reader has gone; the task, when that has cancelled it.
+
+        After the last reader nobody will see the rest, so nothing is held for one.
+        """
+        self._readers -= 1
+        if not self._readers and self._draining is None:
+            signals.forget(self)
+        if finished or self._readers or self._task is None or self._task.done():
+            return None
+        self.log.release()
+        if self._on_disconnect == "continue":
+            return None
+        self._task.cancel()
+        return self._task
+
+    def _told(self, longest: float) -> asyncio.Future[None] | None:
+        """The process is told to stop: so must the execution, for its readers' sake."""
+        if self._task is None or self._task.done():
+            return None
+        grace = min(self._drain_grace, longest)
+        if self._grace is None or self._draining is None:
+            self._grace = Grace(grace)
+            self._draining = asyncio.ensure_future(self._drain(self._task, self._grace))
+        self._grace.shorten(grace)
+        return self._draining
+
+    async def _drain(self, task: asyncio.Future[Any], grace: Grace) -> None:
+        try:
+            await grace.wait_for([_done(task)])
+            if task.done():
+                return
+            self.cancel_message = SHUTTING_DOWN
+            task.cancel()
+            await asyncio.wait({task}, timeout=_CLEANUP_TIMEOUT)
+            if not task.done():
+                message = (
+                    f"{SHUTTING_DOWN}; its cleanup was not done after "
+                    f"{_CLEANUP_TIMEOUT} s"
+                )
+                self.end(CancelledEvent(message=message), ExecutionStatus.CANCELLED)
+        finally:
+            signals.forget(self)
+
+    async def _end_with_stats(
+        self, event: TerminalEvent, cache_backend: HasStats
+    ) -> None:
+        stats = await _stats(cache_backend)
+        event = event.model_copy(update={"cache_stats": stats})
+        self.end(event, _STATUS[type(event)])
+
+    def _terminal(self, task: asyncio.Future[Any]) -> TerminalEvent:
+        if task.cancelled():
+            return CancelledEvent(message=self.cancel_message)
+        error = task.exception()
+        if error is not None:
+            return ErrorEvent(message=told(error, self._error_message, _FAILED))
+        result = task.result()
+        if isinstance(result, ExecutionResult) and result.ok:
+            result = result.result
+        if has_failed(result):
+            return ErrorEvent(message=self._message_of(result))
+        return CompleteEvent(result=result if self._include_result else None)
+
+    def _message_of(self, result: Any) -> str:
+        """What a result that is not ok says of its error."""
+        for name in ("error_message", "error", "message"):
+            said = _look(result, name)
+            if isinstance(said, BaseException):
+                return told(said, self._error_message, _FAILED)
+            if isinstance(said, str) and said:
+                return said
+        return _FAILED if isinstance(result, ExecutionResult) else _text(result)
+
+
+def _look(result: Any, name: str) -> Any:
+    try:
+        return getattr(result, name, None)
+    except Exception:  # a property of somebody else's
+        logger.exception("The %s of a result is not known.", name)
+        return None
+
+
+def _text(result: Any) -> str:
+    try:
+        return str(result) or _FAILED
+    except Exception:
+        logger.exception("A result that is not ok has no text.")
+        return _FAILED
+
+
+async def _wait_for(room: asyncio.Future[None]) -> None:
+    """A coroutine, since the buses of some libraries await nothing else."""
+    await room
+
+
+def _mark_coroutine_function(handler: Callable[[BaseModel], Any]) -> None:
+    """Let ``iscoroutinefunction`` be true of an object: some buses ask it."""
+    markcoroutinefunction(handler)
+    if sys.version_info < (3, 12):
+        # There inspect believes functions only, and what has all that they have.
+
+        async def take(event: BaseModel) -> None: ...
+
+        for name in ("__name__", "__code__", "__defaults__", "__kwdefaults__"):
+            setattr(handler, name, getattr(take, name))
+
+
+def _name(event: BaseModel) -> str:
+    if isinstance(event, CompleteEvent):
+        return "result"
+    return f"event {getattr(event, 'event_type', type(event).__name__)!s}"
+
+
+async def _done(task: asyncio.Future[Any]) -> None:
+    await asyncio.wait({task})
+
+
+async def _stats(cache_backend: HasStats) -> Any:
+    try:
+        async with asyncio.timeout(_STATS_TIMEOUT):
+            return await resolved(cache_backend.get_stats())
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        logger.exception("get_stats() of %r was cancelled.", cache_backend)
+    except Exception:
+        logger.exception("get_stats() of %r failed.", cache_backend)
+    return None
+
+
+class EventStream:
+    """One reader of an ``EventStreamer``: an async iterator of str.
+
+    It counts as a reader from the moment it is made, and leaves when it is closed, when
+    the task that waits for it is cancelled, or when it is dropped. It is a
+    ``FrameSource`` too, so a response of ours sends its frames as they are.
+    """
+
+    _closed = True  # until it is made: __del__ comes for what failed to be, too
+
+    def __init__(self, streamer: EventStreamer) -> None:
+        self._streamer = streamer
+        self._loop = asyncio.get_running_loop()
+        self._cursor = Cursor(streamer.log)
+        self.take = self._cursor.take  # they are called for each frame
+        self.on_ready = self._cursor.on_ready
+        self._waiter = Waiter(self._cursor.on_ready)
+        self._timer: Timer | None = None
+        self._last_given = 0.0
+        self._beat = False
+        self._slept = True
+        self._closed = False
+
+    def dismiss(self, farewell: bytes) -> None:
+        """Give ``farewell`` next, and then nothing any more."""
+        self._cursor.dismiss(farewell)
+
+    async def aclose(self) -> None:
+        """Leave; wait a while for the cleanup of what that has cancelled."""
+        cancelled = self._leave()
+        if cancelled is None:
+            return
+        _, pending = await asyncio.wait({cancelled}, timeout=_CLEANUP_TIMEOUT)
+        if pending:
+            logger.warning(
+                "The execution %r is still cleaning up %s s after it was cancelled.",
+                cancelled,
+                _CLEANUP_TIMEOUT,
+            )
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> str:
+        if self._timer is None and not self._closed:
+            self._start_heartbeat()
+            return STREAM_START.decode()
+        try:
+            chunk = await self._next()
+        except BaseException:
+            await self.aclose()
+            raise
+        if chunk is None:
+            await self.aclose()
+            raise StopAsyncIteration
+        self._last_given = self._loop.time()
+        return chunk.decode()
+
+    def __del__(self) -> None:
+        # A framework drops its iterator unread, or half read, when the client goes
+        # before the body has begun or while it is blocked in send().
+        if not self._closed and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(
+                _depart, self._streamer, self._cursor, self._timer
+            )
+
+    async def _next(self) -> bytes | None:
+        while not self._closed:
+            chunk = self.take()
+            if chunk is None:
+                return None
+            if chunk:
+                if not self._slept:  # whoever sends it may never suspend
+                    await asyncio.sleep(0)
+                self._slept = self._beat = False
+                return chunk
+            if self._beat:
+                self._beat = False
+                return KEEP_ALIVE
+            await self._waiter.sleep()
+            self._slept = True
+        return None
+
+    def _leave(self) -> asyncio.Future[Any] | None:
+        if self._closed:
+            return None
+        self._closed = True
+        return _depart(self._streamer, self._cursor, self._timer)
+
+    def _start_heartbeat(self) -> None:
+        self._last_given = self._loop.time()
+        interval = self._streamer.heartbeat_interval
+        # The wheel must not hold this stream, or __del__ would never come.
+        this = ref(self)
+
+        def tick(now: float) -> float | None:
+            stream = this()
+            if stream is None or interval is None:
+                return None
+            due = stream._last_given + interval
+            if now < due:
+                return due
+            stream._beat = True
+            stream._waiter.wake()
+            return now + interval
+
+        self._timer = wheel().start(tick, self._last_given + (interval or 0.0))
+
+
+def _depart(
+    streamer: EventStreamer, cursor: Cursor, timer: Timer | None
+) -> asyncio.Future[Any] | None:
+    if timer is not None:
+        timer.stop()
+    finished = cursor.finished
+    cursor.close()
+    return streamer.leave(finished=finished)

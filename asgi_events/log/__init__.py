@@ -1,0 +1,1 @@
+"""The numbered frames of one execution, in this process."""

@@ -1,0 +1,232 @@
+"""A viewer's place in a log: the number of the last frame it was given.
+
+What is older than the frames the log holds in this process comes in pages from the
+store, then the log takes over; the numbers are the same, so there is no seam. What
+not even the store holds any more is announced with a ``reset`` event, never skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from asgi_events.aio.backoff import Patience, Pauses
+from asgi_events.events import ExecutionStatus
+from asgi_events.exceptions import Unavailable
+from asgi_events.log.log import Log
+from asgi_events.stores.contract import Page
+from asgi_events.wire import frames
+from asgi_events.wire.frames import parse_event_id, unstored_lost_frame
+from asgi_events.wire.sse import MAX_CHUNK
+
+logger = logging.getLogger(__name__)
+
+ReadPage: TypeAlias = Callable[[int, int], Awaitable[Page | None]]
+"""Reads the frames after a number, up to a number of bytes, from the store."""
+
+
+class Cursor:
+    """One viewer of one log, a ``FrameSource``.
+
+    Args:
+        log: What it reads.
+        last_event_id: Where it stands, as the client says; None is the beginning. An id
+            that the log cannot continue from gives a ``reset`` event and everything.
+        read_page: How it reads what the log has let go of.
+        retry: Milliseconds the client is told to wait before it reconnects.
+        on_close: Called once, when the viewer has left.
+        patience: Seconds until what cannot be read any more is given up, with a
+            ``reset`` and a ``lost`` event; a store that is away is waited for.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        last_event_id: str | None = None,
+        read_page: ReadPage | None = None,
+        retry: int | None = None,
+        on_close: Callable[[Cursor], None] | None = None,
+        patience: float = 15.0,
+    ) -> None:
+        self.log = log
+        self.position = 0
+        self._reset: str | None = None
+        if last_event_id:
+            self.position, self._reset = _resume(log, last_event_id)
+        self._read_page = read_page
+        self._preamble = b"" if retry is None else b"retry: %d\n" % retry
+        self._news = True
+        self._page: Page | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._wake: Callable[[], None] | None = None
+        self._farewell: bytes | None = None
+        self.dismissed = False  # sent away, to come back
+        self._over = False
+        self._on_close = on_close
+        self._patience = Patience(patience)
+        log.attach(self)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has been given the terminal frame."""
+        return self.log.end is not None and self.position == self.log.last
+
+    def take(self, limit: int = MAX_CHUNK) -> bytes | None:
+        """Committed frames not given yet; see ``FrameSource``."""
+        if self._over:
+            return None
+        if self._farewell is not None:
+            self._over = True
+            return self._introduce(self._farewell)
+        log, position = self.log, self.position
+        if position < log.first - 1:
+            return self._take_old(limit)
+        if position < log.committed:
+            chunk, self.position = log.join(position, limit)
+            return self._introduce(chunk, position + 1) if self._news else chunk
+        if log.end is not None and self.finished:
+            self._over = True
+            return self._introduce(self._end()) or None
+        return b""
+
+    def on_ready(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` at the next commit, page, or farewell."""
+        self._wake = wake
+        if self.position < self.log.first - 1 and self._read_page is not None:
+            if self._loading is None or self._loading.done():
+                self._loading = asyncio.ensure_future(self._load(self._read_page))
+        else:
+            self.log.sleep(self, wake)
+
+    def dismiss(self, farewell: bytes) -> None:
+        """Give ``farewell`` next, and then nothing any more."""
+        if self._farewell is None:
+            self.dismissed = True
+            self._farewell = farewell
+            if self._wake is not None:
+                self._wake()
+
+    def begin_again(self) -> None:
+        """Go back to the beginning: what was given is not what the store has."""
+        self.position = 0
+        self._reset = "future"
+        self._news = True
+        self._page = None
+        self._patience.reset()
+        if self._loading is not None:
+            self._loading.cancel()
+
+    async def aclose(self) -> None:
+        """Leave the log."""
+        self.close()
+
+    def close(self) -> None:
+        """Leave the log; there is nothing to wait for."""
+        self._over = True
+        self.log.detach(self)
+        if self._loading is not None:
+            self._loading.cancel()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close(self)
+
+    def _take_old(self, limit: int) -> bytes | None:
+        if self._read_page is None:
+            self._skip_to(self.log.first)
+            return self.take(limit)
+        page, self._page = self._page, None
+        if page is None:
+            return b""
+        if page.first > self.position + 1:
+            self._skip_to(page.first)
+        first = self.position + 1
+        self.position += len(page.frames)
+        return self._introduce(b"".join(page.frames), first)
+
+    def _skip_to(self, first: int) -> None:
+        self.position = first - 1
+        self._reset = "trimmed"
+        self._news = True
+
+    async def _load(self, read_page: ReadPage) -> None:
+        pauses = Pauses()
+        try:
+            while not await self._is_read(read_page):
+                await pauses.wait()
+        finally:
+            self._loading = None
+            if self._wake is not None:
+                self._wake()
+
+    async def _is_read(self, read_page: ReadPage) -> bool:
+        """Whether there is a page now, or no hope of one."""
+        try:
+            page = await read_page(self.position, MAX_CHUNK)
+        except Unavailable as error:
+            logger.warning("A viewer of %s waits: %s", self.log.name, error)
+            self._patience.reset()
+            return False
+        except Exception as error:  # whatever it is, it may be mended
+            logger.warning("A viewer of %s waits: %r", self.log.name, error)
+            return self._is_hopeless("The events of this execution cannot be read")
+        if page is not None:
+            self._follow_fork(page)
+            if page.frames:
+                self._patience.reset()
+                self._page = page
+                return True
+        if page is None or self.log.end is not None:
+            return self._is_hopeless("The events of this execution are not kept")
+        return False  # its writer lives, and writes again what the store has lost
+
+    def _follow_fork(self, page: Page) -> None:
+        log = self.log
+        is_settled = log.end is not None and log.committed == log.last
+        if is_settled and page.end is not None and page.last != log.last:
+            log.fork(page.last, end=page.end)
+
+    def _is_hopeless(self, message: str) -> bool:
+        """Whether to give up what cannot be read; the viewer is then told why."""
+        if not self._patience.is_over():
+            return False
+        if self._farewell is None:
+            logger.error("A viewer of %s is sent away: %s.", self.log.name, message)
+            lost = unstored_lost_frame(f"{message} any more")
+            self._farewell = lost + frames.end(ExecutionStatus.LOST)
+            if self.position or self._reset:
+                self._farewell = frames.reset("future", 1) + self._farewell
+        return True
+
+    def _introduce(self, chunk: bytes, first: int | None = None) -> bytes:
+        """Put before the first block what belongs there: ``retry``, and a reset."""
+        if self._reset is not None and first is not None:
+            chunk = frames.reset(self._reset, first) + chunk
+            self._reset = None
+        if chunk:
+            chunk, self._preamble = self._preamble + chunk, b""
+        self._news = False
+        return chunk
+
+    def _end(self) -> bytes:
+        """The named event at which an ``EventSource`` closes; retained logs only."""
+        return b"" if self.log.name is None else frames.end(self.log.end)
+
+
+def _resume(log: Log, last_event_id: str) -> tuple[int, str | None]:
+    """Where to continue, and why not where the client wanted to."""
+    event_id = parse_event_id(last_event_id)
+    if event_id is None:
+        return 0, "malformed"
+    name, number, lost = event_id
+    if name != log.name:
+        return 0, "foreign"
+    # Another frame of the number of the one that says ``lost`` is not in this log.
+    is_lost = log.end == ExecutionStatus.LOST and number == log.last
+    # NOTE: another process may show what the store has taken before the writer, whose
+    # log this may be, hears that it has; so what counts is what was appended.
+    if number > max(log.last, log.known) or lost is not is_lost:
+        return 0, "future"
+    return number, None

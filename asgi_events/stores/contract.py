@@ -1,0 +1,256 @@
+"""Where frames are kept: what was seen is stored.
+
+What every store promises:
+
+1. A log's frames are numbered 1 … n without holes; an append is atomic, and visible
+   whole and in order.
+2. An append is a compare-and-set at ``after``: the same call again has the same result.
+   ``Unavailable`` means that the outcome is unknown: repeat the call.
+3. A log has one writer at a time, who holds a lease, and one terminal frame, its last.
+4. ``read`` is one consistent snapshot and never blocks.
+5. Hints carry no data; they may be spurious, merged or lost.
+6. ``cancel`` is sticky. It is hinted to the writer, and reaches it with the answer to
+   its next call.
+7. Leases are judged by the store's clock, and no step of that clock, no outage of the
+   store and no pause of it ends the log of a writer that lives: see ``reap``.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The right to write a log.
+
+    Attributes:
+        epoch: Which writer this is; a newer one fences the older.
+        last: The number of the newest frame stored.
+    """
+
+    epoch: int
+    last: int
+
+
+class Ack(NamedTuple):
+    """The answer to a writer.
+
+    Attributes:
+        last: The number of the newest frame stored.
+        cancel: Whether somebody wants the execution cancelled.
+        watched: Whether another process has said that somebody watches.
+    """
+
+    last: int
+    cancel: bool = False
+    watched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A consistent snapshot of part of a log.
+
+    Attributes:
+        first: The number of the first of ``frames``; later than asked for when older
+            ones are gone.
+        last: The number of the newest frame stored.
+        end: How the execution ended; None while it runs.
+        alive: Whether the log has ended, or its writer gave a sign of life within half
+            its lease. False is a suspicion, no more: ``reap`` finds out.
+        cancel: Whether somebody wants the execution cancelled.
+        frames: The frames, as they go on the wire.
+        meta: What ``open`` was given.
+        ended: When the log ended, in seconds since 1970 by the store's clock; None
+            while it has not.
+    """
+
+    first: int
+    last: int
+    end: str | None
+    alive: bool
+    cancel: bool
+    frames: Sequence[bytes] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+    ended: float | None = None
+
+
+class Watch(Protocol):
+    """Hints that logs have changed."""
+
+    def add(self, key: str) -> None:
+        """Give hints for ``key``; add before the first read."""
+
+    def discard(self, key: str) -> None:
+        """Give no more hints for ``key``."""
+
+    def add_writer(self, writer: str) -> None:
+        """Give hints, too, for logs of ``writer`` when it is asked for something.
+
+        That is when the log is cancelled, and when the writer is suspected to be dead.
+        The writer then calls ``renew``, and hears what it is in the answer. The hint
+        names the log's key. What the writer itself appends is not hinted here.
+        """
+
+    async def get(self) -> set[str]:
+        """Wait for hints; the keys that may have changed."""
+
+    async def aclose(self) -> None:
+        """Give up the watch."""
+
+
+class EventStore(Protocol):
+    """Keeps the logs of executions.
+
+    Every method may raise ``Unavailable``.
+
+    Attributes:
+        durable: Whether logs outlive this process. Where they do, the process need not
+            keep what has ended.
+        settle_time: Seconds during which the store may still lose what it has
+            acknowledged: when a replica takes over, or a server restarts that had not
+            written everything to its disk. For that long the writer keeps logs that
+            have ended, and writes them again should they be gone. 0 for never.
+        generation: Grows when the store finds that it may have lost something: its
+            server is another one, or was restarted; its file was replaced.
+    """
+
+    durable: bool
+    settle_time: float
+
+    @property
+    def generation(self) -> int: ...
+
+    async def open(
+        self,
+        key: str,
+        *,
+        writer: str,
+        lease: float,
+        ttl: float,
+        meta: Mapping[str, str],
+        after: int = 0,
+    ) -> Grant:
+        """Become the writer of a new log, or again of one's own.
+
+        Args:
+            key: The execution's id.
+            writer: Who writes; the same writer opens again without harm.
+            lease: Seconds until the writer is taken for dead, unless it is heard of.
+            ttl: Seconds the log is kept after the last lease is over.
+            meta: What readers in other processes have to know of the execution.
+            after: A new log begins after the frame of this number: what is before it is
+                gone, as if trimmed. It says nothing where the log exists.
+
+        Raises:
+            Busy: There is another writer, alive or not: nobody goes on where it has
+                stopped, the log of a dead one is reaped.
+            Ended: The log has its terminal frame.
+        """
+
+    async def append(
+        self,
+        key: str,
+        grant: Grant,
+        after: int,
+        frames: Sequence[bytes],
+        *,
+        end: str | None = None,
+    ) -> Ack:
+        """Store ``frames`` as number ``after`` + 1 and following, and renew the lease.
+
+        Frames that are stored already are not stored again. ``end`` makes the last one
+        the terminal one. A log that has no frames may end without one.
+
+        Raises:
+            Gap: The log ends before ``after``.
+            Fenced: There is another writer.
+            Missing: There is no such log: it has expired, was deleted, or was lost.
+            Ended: The log has its terminal frame, and this is not that call again.
+        """
+
+    async def renew(self, key: str, grant: Grant) -> Ack:
+        """Renew the lease without writing; raises what ``append`` raises."""
+
+    async def cancel(self, key: str) -> bool:
+        """Ask the writer to cancel; False when there is nothing left to cancel."""
+
+    async def attend(self, key: str, seconds: float) -> None:
+        """Say to the writer, wherever it is, that somebody watches for ``seconds``.
+
+        Of several who say so, the one that says longest counts. Harmless when there is
+        no such log, or it has ended.
+        """
+
+    async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
+        """End a log whose writer is dead: ``frame`` is number ``after`` + 1.
+
+        No single call does this. The first one that finds no sign of life for half a
+        lease begins a suspicion, and hints it to the writer (``Watch.add_writer``). The
+        log is ended by the first call that finds half a lease of suspicion, during
+        which calls came at most a quarter of a lease apart, and no sign of life. A
+        longer gap, or a clock that steps, begins the suspicion again. ``rules`` has it
+        as code.
+
+        So a living writer that can reach the store has half a lease to say so, counted
+        only while the store answers.
+
+        The writer is fenced. False when the log has not been ended by this call: the
+        writer lives, the log has ended, its newest frame is not ``after``, or it is too
+        early. Of several who try, one is told True.
+        """
+
+    async def read(self, key: str, after: int, limit: int) -> Page | None:
+        """The frames after number ``after``, at least one if there is one, about
+        ``limit`` bytes; None when there is no such log."""
+
+    async def delete(self, key: str) -> None:
+        """Forget a log; harmless when there is none."""
+
+    def keys(self) -> AsyncIterator[str]:
+        """The keys of all logs, in any order."""
+
+    async def watch(self) -> Watch:
+        """Hints of changes."""
+
+    async def aclose(self) -> None:
+        """Let go of files and connections."""
+
+
+class AppendNow(Protocol):
+    """``append`` of a store that has nothing to wait for."""
+
+    def __call__(
+        self,
+        key: str,
+        grant: Grant,
+        after: int,
+        frames: Sequence[bytes],
+        end: str | None = None,
+    ) -> Ack | None:
+        """Store ``frames`` before this returns; None: there is nothing to heed."""
+
+
+@runtime_checkable
+class InMemory(Protocol):
+    """A store that holds its logs in this process, and no more than may be."""
+
+    def limit(self, max_bytes: int, make_room: Callable[[], bool]) -> None:
+        """Hold no more than ``max_bytes``; ``make_room`` discards what has ended."""
+
+    def discard(self, key: str) -> None:
+        """``delete`` a log before this returns."""
+
+
+def append_now(store: EventStore) -> AppendNow | None:
+    """The method ``append_now`` of a store that has one.
+
+    None when ``append`` was overridden below it: what that does must not be gone round.
+    """
+    for namespace in (getattr(store, "__dict__", {}), *map(vars, type(store).__mro__)):
+        if "append_now" in namespace:
+            found: AppendNow = store.append_now  # type: ignore[attr-defined]
+            return found
+        if "append" in namespace:
+            break
+    return None
