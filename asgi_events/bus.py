@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from pydantic import BaseModel
 
-from asgi_events.aio.threads import step_aside
+from asgi_events.aio.threads import release_slot
 from asgi_events.exceptions import EventTooLarge
 
 logger = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class EventBus:
                 published.result(timeout=_PATIENCE)
                 return NOTHING
             except TimeoutError:  # a full log may take long; a stopped loop is for ever
-                step_aside()
+                release_slot()
                 if not self._loop.is_running():
                     published.cancel()
                     raise RuntimeError(

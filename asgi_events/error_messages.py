@@ -1,4 +1,4 @@
-"""What viewers are told of an exception, by a hook that may itself fail."""
+"""Turns an exception into the message that viewers see."""
 
 import logging
 import secrets
@@ -9,31 +9,33 @@ from typing import TypeAlias
 logger = logging.getLogger(__name__)
 
 ErrorMessage: TypeAlias = Callable[[BaseException], str]
-"""Says what viewers are told of an exception; ``str`` is one."""
+"""Returns the message that viewers see for an exception; ``str`` is one."""
 
 
-def told(error: BaseException, hook: ErrorMessage, default: str) -> str:
-    """What ``hook`` says of ``error``; ``default`` where it fails.
+def describe(error: BaseException, hook: ErrorMessage, default: str) -> str:
+    """Return what ``hook`` makes of ``error``, or ``default`` if the hook fails.
 
-    An exception that can not be described must not keep its stream from ending.
+    A hook that fails must not keep a stream from ending: the failure is logged.
     """
     try:
         message = hook(error)
         if not isinstance(message, str):
             raise TypeError(f"error_message must return a str, got {message!r}")
     except Exception:
-        logger.exception("What viewers are told of an error is not known.")
+        logger.exception(
+            "The error_message hook failed; viewers are shown %r.", default
+        )
         return default
     return message
 
 
-def neutral(error: BaseException, where: str) -> str:
-    """A sentence that says nothing, and the id under which the log says everything.
+def redacted(error: BaseException, where: str) -> str:
+    """Log ``error`` under an id, and return a message that has only the id.
 
     Args:
-        where: Where it was raised, for the log.
+        where: Where the error was raised; only the log has it.
     """
-    # One error passes through several actors; it is one entry of the log.
+    # Several actors may pass one error on; it is logged once.
     error_id: str | None = getattr(error, "asgi_events_error_id", None)
     if error_id is None:
         error_id = secrets.token_hex(4)
@@ -42,6 +44,6 @@ def neutral(error: BaseException, where: str) -> str:
     return f"The execution failed. Error id: {error_id}"
 
 
-def whole(error: BaseException) -> str:
-    """The exception with its traceback."""
+def with_traceback(error: BaseException) -> str:
+    """Return the exception with its traceback."""
     return "".join(traceback.format_exception(error)).rstrip()

@@ -24,8 +24,8 @@ from pydantic import BaseModel
 
 from asgi_events.actors.cache import CacheBackend, Recall, cache_key
 from asgi_events.actors.state import ExecutionState, current
-from asgi_events.aio.threads import executor, place, shared
-from asgi_events.error_messages import told
+from asgi_events.aio.threads import executor, shared, slot
+from asgi_events.error_messages import describe
 from asgi_events.events import (
     EventType,
     ExecutionEvent,
@@ -150,7 +150,7 @@ class Actor(Generic[P, R]):
         except Exception as error:
             return ExecutionResult(
                 ok=False,
-                error_message=told(error, state.error_message, "Execution failed"),
+                error_message=describe(error, state.error_message, "Execution failed"),
                 execution_time=perf_counter() - started,
             )
 
@@ -183,7 +183,7 @@ class Actor(Generic[P, R]):
             )
 
         async def fail(error: BaseException) -> None:
-            message = told(error, state.error_message, "The call failed")
+            message = describe(error, state.error_message, "The call failed")
             try:
                 await state.publish(event(ExecutionStatus.FAILED, message=message))
             except EventTooLarge as large:
@@ -293,15 +293,12 @@ def _runner(function: Callable[..., Any]) -> _Run:
         return run_async_generator
 
     if _is(inspect.isgeneratorfunction, function):
-        # Not thread-sensitive: sync actors are to run side by side.
-        stream_in_thread = sync_to_async(
-            _stream_sync, thread_sensitive=False, executor=executor
-        )
+        stream_in_thread = _in_thread(_stream_sync)
 
         async def run_generator(
             state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
         ) -> Any:
-            with place(shared if state is None else state.threads):
+            with slot(shared if state is None else state.threads):
                 return await stream_in_thread(function(*args, **kwargs), state)
 
         return run_generator
@@ -315,15 +312,22 @@ def _runner(function: Callable[..., Any]) -> _Run:
 
         return run_coroutine
 
-    in_thread = sync_to_async(function, thread_sensitive=False, executor=executor)
+    in_thread = _in_thread(function)
 
     async def run_sync(
         state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        with place(shared if state is None else state.threads):
+        with slot(shared if state is None else state.threads):
             return await in_thread(*args, **kwargs)
 
     return run_sync
+
+
+def _in_thread(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:
+    called: Callable[P, Awaitable[R]] = sync_to_async(  # type: ignore[call-overload]  # any Executor works
+        function, thread_sensitive=False, executor=executor
+    )
+    return called
 
 
 def _is(kind: Callable[[Any], bool], function: Callable[..., Any]) -> bool:

@@ -1,12 +1,12 @@
-"""Where sync actors run: a daemon thread for each call, so many at a time.
+"""Runs sync actors: each call in a daemon thread, a limited number at a time.
 
-Not the event loop's pool: the process waits for that when it ends, though what runs
-there may have been cancelled long ago.
+They do not run in the event loop's own pool, because the interpreter waits at exit for
+every thread of that pool, even for calls that were cancelled long ago.
 
-A call needs a place to run. There are ``limit`` of them, and one more below each call
-that runs: what a call waits for may take that call's own place. So nested calls never
-wait for one another in a circle, however deep they are: of all calls that run, one
-waits for no other, or the place below it is free.
+A call needs a slot to run. There are ``limit`` slots, and each running call adds one
+slot that only the calls it makes may take. So nested calls never wait for one another
+in a circle, however deep they are: the innermost call always finds the slot of its
+caller free.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock, Thread
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_THREADS = 40
-"""Sync actors that run at a time; as many as AnyIO, and so Starlette, lets run."""
+"""How many sync actors run at a time by default; AnyIO, and so Starlette, has the same
+limit."""
 
-_lock = Lock()  # of all that is counted here; held for no longer than that takes
+_lock = Lock()  # guards all counters and queues below, and is only held for moments
 
 
 class Threads:
-    """Places for the threads of sync actors; ``limit`` None is any number of them."""
+    """Slots for the threads of sync actors; ``limit`` None means no limit."""
 
     def __init__(self, limit: int | None) -> None:
         self.free = float("inf") if limit is None else float(limit)
@@ -38,11 +39,11 @@ class Threads:
 
 
 class _Call(Threads):
-    """One call, and the place below it, which is free while it runs.
+    """One call, and the slot for its nested calls, which is free while the call runs.
 
     Args:
-        threads: Whose places it may take, beside the one of the call it is made in.
-        parent: The call it is made in, None in none.
+        threads: The slots that any call may take.
+        parent: The call that makes this one; this one may take its slot too.
     """
 
     def __init__(self, threads: Threads, parent: _Call | None) -> None:
@@ -53,14 +54,14 @@ class _Call(Threads):
 
 
 shared = Threads(MAX_THREADS)
-"""The places of all calls that no ``Executions`` has started."""
+"""The slots for calls outside of any ``Executions``."""
 
 _call: ContextVar[_Call | None] = ContextVar("asgi_events_call", default=None)
 
 
 @contextmanager
-def place(threads: Threads) -> Iterator[None]:
-    """The call that ``executor`` is given in the block needs a place of ``threads``."""
+def slot(threads: Threads) -> Iterator[None]:
+    """In this block, what ``executor`` is given waits for one of these slots."""
     token = _call.set(_Call(threads, _call.get()))
     try:
         yield
@@ -68,25 +69,25 @@ def place(threads: Threads) -> Iterator[None]:
         _call.reset(token)
 
 
-def step_aside() -> None:
-    """Let others have the place of the call that runs here, since it waits for long.
+def release_slot() -> None:
+    """Give the slot of the current call to the next one; the current call runs on.
 
-    It runs on without one.
+    Call this before a long wait.
     """
     call = _call.get()
     if call is not None:
-        _leave(call)
+        _release(call)
 
 
 class DaemonThreads(Executor):
-    """An executor that the end of the process does not wait for."""
+    """An executor whose threads do not delay the end of the process."""
 
     def submit(
         self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]:
-        """Call ``fn`` in a thread of its own, as soon as there is a place."""
+        """Call ``fn`` in a thread of its own, as soon as there is a slot."""
         call = _call.get()
-        assert call is not None, "actors run in the block of place()"
+        assert call is not None, "actors run inside a block of slot()"
         future: Future[T] = Future()
 
         def work() -> None:
@@ -123,7 +124,7 @@ class DaemonThreads(Executor):
         return future
 
 
-executor: Any = DaemonThreads()
+executor = DaemonThreads()
 
 
 def _enter(call: _Call) -> None:
@@ -138,7 +139,7 @@ def _enter(call: _Call) -> None:
 
 
 def _take(call: _Call, source: Threads) -> Callable[[], None]:
-    """What starts the call, which has its place now."""
+    """Give the call a slot of ``source``; return the function that starts the call."""
     assert call.run is not None
     source.free -= 1
     call.taken = source
@@ -154,12 +155,12 @@ def _stop_waiting(call: _Call) -> None:
 
 def _end(call: _Call) -> None:
     with _lock:
-        call.free -= 1  # whoever has the place below gives it back to nobody
-    _leave(call)
+        call.free -= 1  # the slot for nested calls ends with the call
+    _release(call)
 
 
-def _leave(call: _Call) -> None:
-    """Give the place back, once; whoever waits longest for it starts."""
+def _release(call: _Call) -> None:
+    """Return the slot, once, and start the call that has waited longest for it."""
     with _lock:
         source, call.taken = call.taken, None
         if source is None:
@@ -172,7 +173,10 @@ def _leave(call: _Call) -> None:
 
 
 def _close_connections() -> None:
-    """Close what Django has opened in this thread, which nobody comes back to."""
+    """Close the database connections that Django opened in this thread.
+
+    The thread ends here, so nobody could use them again.
+    """
     if "django.db" in sys.modules:
         from django.conf import settings
         from django.db import connections

@@ -45,7 +45,7 @@ from asgi_events.checks import (
     check_methods,
     check_seconds,
 )
-from asgi_events.error_messages import ErrorMessage, neutral, whole
+from asgi_events.error_messages import ErrorMessage, redacted, with_traceback
 from asgi_events.events import SHUTTING_DOWN
 from asgi_events.exceptions import (
     Draining,
@@ -263,7 +263,7 @@ class Executions:
         self._max_bytes = max_bytes
         self._max_retained_bytes = max_retained_bytes
         self._max_event_bytes = max_event_bytes
-        self._error_message = error_message or (whole if debug else None)
+        self._error_message = error_message or (with_traceback if debug else None)
         self._terms = Terms(
             cancel_after=cancel_after,
             cancel_timeout=cancel_timeout,
@@ -625,7 +625,7 @@ class Executions:
         execution = self._make(id, meta, start=grant.last)
         self._executions[id] = execution
         self._share()
-        error_message = self._error_message or partial(_log_neutrally, id, owner)
+        error_message = self._error_message or partial(_log_redacted, id, owner)
         bus = EventBus()
         streamer = EventStreamer(
             log=execution.log,
@@ -799,11 +799,11 @@ def _check_store(store: Any) -> None:
         check_methods(*_STORE_METHODS, store=store)
 
 
-def _log_neutrally(id: str, owner: str | None, error: BaseException) -> str:
-    """What ``neutral`` says; the log says in which call and for whom."""
+def _log_redacted(id: str, owner: str | None, error: BaseException) -> str:
+    """The message of ``redacted``; the server's log says in which call and for whom."""
     state = current.get()
     call = f"actor {state.address!r}, " if state is not None else ""
-    return neutral(error, f"{call}execution {id!r}, owner {owner!r}")
+    return redacted(error, f"{call}execution {id!r}, owner {owner!r}")
 
 
 def _by_name(actors: Sequence[Actor[..., Any]]) -> dict[str, Actor[..., Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from asgi_events.error_messages import ErrorMessage, told
+from asgi_events.error_messages import ErrorMessage, describe
 from asgi_events.events import ErrorEvent
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.frames import json_block
@@ -158,7 +158,7 @@ class IteratorSource:
         logger.error("The iterable of an event stream failed.", exc_info=error)
         message = "The stream failed."
         if self._error_message is not None:
-            message = told(error, self._error_message, message)
+            message = describe(error, self._error_message, message)
         return json_block(encode_json(ErrorEvent(message=message)))
 
     def _end(self, last: bytes) -> None:

@@ -28,7 +28,7 @@ from asgi_events.checks import (
     check_headers,
     check_seconds,
 )
-from asgi_events.error_messages import ErrorMessage, told
+from asgi_events.error_messages import ErrorMessage, describe
 from asgi_events.events import (
     CANCELLED,
     SHUTTING_DOWN,
@@ -311,7 +311,7 @@ class EventStreamer:
             return CancelledEvent(message=self.cancel_message)
         error = task.exception()
         if error is not None:
-            return ErrorEvent(message=told(error, self._error_message, _FAILED))
+            return ErrorEvent(message=describe(error, self._error_message, _FAILED))
         result = task.result()
         if isinstance(result, ExecutionResult) and result.ok:
             result = result.result
@@ -324,7 +324,7 @@ class EventStreamer:
         for name in ("error_message", "error", "message"):
             said = _look(result, name)
             if isinstance(said, BaseException):
-                return told(said, self._error_message, _FAILED)
+                return describe(said, self._error_message, _FAILED)
             if isinstance(said, str) and said:
                 return said
         return _FAILED if isinstance(result, ExecutionResult) else _text(result)
