@@ -22,7 +22,7 @@ from typing import Any
 import uvloop
 
 from asgi_events.aio.waiter import Waiter
-from asgi_events.aio.wakeups import Rounds
+from asgi_events.aio.wakeups import Wakeups
 from asgi_events.http import streamer
 from asgi_events.log.log import Log
 from benchmarks.report import machine
@@ -33,7 +33,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("EventStreamer.__call__", streamer.EventStreamer, "__call__"),
     ("  encode_json", streamer, "encode_json"),
     ("  Log.append", Log, "append"),
-    ("    Rounds.wake", Rounds, "wake"),
+    ("    Wakeups.wake", Wakeups, "wake"),
     ("      Waiter.wake", Waiter, "wake"),
 )
 

@@ -242,9 +242,9 @@ class Uncoalesced(Bare):
     """Ours, with a round of wake-ups for each event."""
 
     def __init__(self) -> None:
-        from asgi_events.aio import wakeups as rounds
+        from asgi_events.aio import wakeups
 
-        rounds._FEW = 1_000_000_000
+        wakeups._FEW = 1_000_000_000
         super().__init__()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from asgi_events import Executions, agent, current_state
 from asgi_events.actors import Actor
-from asgi_events.aio import backoff as pauses
+from asgi_events.aio import backoff
 from asgi_events.exceptions import Ended, Fenced, Gap, Missing, StoreError, Unavailable
 from asgi_events.executions import Execution
 from asgi_events.executions.recorder import Opening, Recorder
@@ -525,7 +525,7 @@ async def test_answers_a_suspicion_between_two_tries(
         slept.append(seconds)
         await turn()
 
-    monkeypatch.setattr(pauses, "sleep", sleep)
+    monkeypatch.setattr(backoff, "sleep", sleep)
     async with recording(lease=0.6) as this:
         this.store.up.clear()
         this.append("a")

@@ -25,7 +25,7 @@ from asgi_events import (
     agent,
 )
 from asgi_events.aio import signals
-from asgi_events.aio.timers import Tick, Timer, Wheel
+from asgi_events.aio.timers import Tick, Timer, TimerWheel
 from asgi_events.bus import NOTHING
 from asgi_events.events import CompleteEvent, ExecutionStatus, TextDelta
 from asgi_events.http import streamer as streamer_module
@@ -1007,13 +1007,13 @@ async def test_stops_its_heartbeat_when_its_reader_leaves(
             running.discard(self)
             super().stop()
 
-    class Watch(Wheel):
+    class Watch(TimerWheel):
         def start(self, tick: Tick, at: float) -> Timer:
             timer = Watched(tick)
             running.add(timer)
             return timer
 
-    monkeypatch.setattr(streamer_module, "wheel", Watch)
+    monkeypatch.setattr(streamer_module, "timers", Watch)
     streamer = EventStreamer(on_disconnect="continue")
     job = Job(streamer, 1)
     stream = streamer.stream(execution_task=job.task)

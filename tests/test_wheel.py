@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from asgi_events.aio.timers import Wheel, wheel
+from asgi_events.aio.timers import TimerWheel, timers
 
 SLOT = 0.025  # seconds: how late a callback may come
 START = 1000.0
@@ -55,7 +55,7 @@ def test_calls_back_at_most_a_slot_late(run: Run, clock: Clock) -> None:
     late: list[float] = []
 
     async def main() -> None:
-        timers = Wheel()
+        timers = TimerWheel()
         for n in range(200):
             at = START + n * 0.0037
 
@@ -78,7 +78,7 @@ def test_tells_the_tick_the_loop_s_time(run: Run, clock: Clock) -> None:
         told.append(now == clock.now)
 
     async def main() -> None:
-        Wheel().start(tick, START + 1)
+        TimerWheel().start(tick, START + 1)
         await asyncio.sleep(2)
 
     run(main())
@@ -93,7 +93,7 @@ def test_calls_back_whenever_the_tick_says(run: Run) -> None:
         return START + 2 * len(times) + 1 if len(times) < 4 else None
 
     async def main() -> None:
-        Wheel().start(tick, START + 1)
+        TimerWheel().start(tick, START + 1)
         await asyncio.sleep(60)
 
     run(main())
@@ -104,7 +104,7 @@ def test_calls_back_in_the_next_slot_when_the_time_is_over(run: Run) -> None:
     times: list[float] = []
 
     async def main() -> None:
-        Wheel().start(times.append, START - 500)
+        TimerWheel().start(times.append, START - 500)
         assert times == []  # never within start
         await asyncio.sleep(1)
 
@@ -122,7 +122,7 @@ def test_lets_the_loop_run_between_ticks_that_are_always_late(run: Run) -> None:
         return now - 1 if count < 1000 else None
 
     async def main() -> None:
-        Wheel().start(tick, START)
+        TimerWheel().start(tick, START)
         await asyncio.sleep(1)
 
     run(main())
@@ -134,7 +134,7 @@ def test_shares_one_timer_of_the_loop_by_slot(run: Run) -> None:
 
     async def main() -> int:
         loop: Any = asyncio.get_running_loop()
-        timers = Wheel()
+        timers = TimerWheel()
         before = len(loop._scheduled)
         for _ in range(5000):
             timers.start(called.append, START + 0.51)
@@ -150,7 +150,7 @@ def test_does_not_call_a_timer_that_was_stopped(run: Run) -> None:
     called: list[str] = []
 
     async def main() -> None:
-        timers = Wheel()
+        timers = TimerWheel()
         gone = timers.start(lambda now: called.append("gone"), START + 1)
         timers.start(lambda now: called.append("kept"), START + 1)
         gone.stop()
@@ -164,7 +164,7 @@ def test_does_not_call_a_timer_that_was_stopped(run: Run) -> None:
 def test_leaves_nothing_on_the_loop_when_all_timers_are_stopped(run: Run) -> None:
     async def main() -> list[Any]:
         loop: Any = asyncio.get_running_loop()
-        timers = Wheel()
+        timers = TimerWheel()
         for started in [timers.start(print, START + n) for n in range(1, 9)]:
             started.stop()
         return [h for h in loop._scheduled if not h.cancelled()]
@@ -176,7 +176,7 @@ def test_places_a_timer_again_where_another_was_stopped(run: Run) -> None:
     called: list[str] = []
 
     async def main() -> None:
-        timers = Wheel()
+        timers = TimerWheel()
         timers.start(lambda now: called.append("first"), START + 1).stop()
         timers.start(lambda now: called.append("second"), START + 1)
         await asyncio.sleep(2)
@@ -189,7 +189,7 @@ def test_may_be_stopped_by_a_tick_of_the_same_slot(run: Run) -> None:
     called: list[int] = []
 
     async def main() -> None:
-        timers = Wheel()
+        timers = TimerWheel()
 
         def tick(me: int, other: int) -> None:
             called.append(me)
@@ -214,7 +214,7 @@ def test_may_stop_itself_while_it_asks_for_more(run: Run) -> None:
             timer.stop()
             return now + 1
 
-        timer = Wheel().start(tick, START + 1)
+        timer = TimerWheel().start(tick, START + 1)
         await asyncio.sleep(10)
 
     run(main())
@@ -225,7 +225,7 @@ def test_may_be_stopped_after_it_was_called(run: Run) -> None:
     called: list[str] = []
 
     async def main() -> None:
-        timers = Wheel()
+        timers = TimerWheel()
         done = timers.start(lambda now: called.append("done"), START + 1)
         await asyncio.sleep(2)
         timers.start(lambda now: called.append("next"), START + 3)
@@ -245,7 +245,7 @@ def test_logs_a_failing_tick_and_goes_on(
         raise ValueError("bad tick")
 
     async def main() -> None:
-        timers = Wheel()
+        timers = TimerWheel()
         timers.start(fail, START + 1)
         timers.start(called.append, START + 1)
         timers.start(called.append, START + 2)
@@ -260,7 +260,7 @@ def test_logs_a_failing_tick_and_goes_on(
 
 def test_does_not_wake_the_loop_without_need(run: Run, clock: Clock) -> None:
     async def main() -> None:
-        Wheel().start(lambda now: None, START + 3600)
+        TimerWheel().start(lambda now: None, START + 3600)
         await asyncio.sleep(3000)
 
     run(main())
@@ -268,8 +268,8 @@ def test_does_not_wake_the_loop_without_need(run: Run, clock: Clock) -> None:
 
 
 def test_is_one_for_each_event_loop() -> None:
-    async def same() -> tuple[Wheel, bool]:
-        return wheel(), wheel() is wheel()
+    async def same() -> tuple[TimerWheel, bool]:
+        return timers(), timers() is timers()
 
     loops = [asyncio.new_event_loop() for _ in range(2)]
     (one, same_one), (other, same_other) = (
@@ -284,7 +284,7 @@ def test_is_one_for_each_event_loop() -> None:
 def test_lets_an_event_loop_be_freed(pending: bool) -> None:
     async def use() -> weakref.ref[asyncio.AbstractEventLoop]:
         loop = asyncio.get_running_loop()
-        timer = wheel().start(lambda now: None, loop.time() + 1000)
+        timer = timers().start(lambda now: None, loop.time() + 1000)
         if not pending:
             timer.stop()
         return weakref.ref(loop)
@@ -297,11 +297,11 @@ def test_lets_an_event_loop_be_freed(pending: bool) -> None:
 async def test_calls_back_on_a_real_loop() -> None:
     loop = asyncio.get_running_loop()
     called = loop.create_future()
-    wheel().start(called.set_result, loop.time() + 0.03)
+    timers().start(called.set_result, loop.time() + 0.03)
     now = await asyncio.wait_for(called, 10)
     assert now <= loop.time()
 
 
 def test_needs_a_running_loop() -> None:
     with pytest.raises(RuntimeError, match="no running event loop"):
-        wheel()
+        timers()

@@ -1,1 +1,1 @@
-"""What asyncio lacks; nothing here knows this package."""
+"""What asyncio lacks. Nothing here knows this package."""

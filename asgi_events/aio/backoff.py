@@ -1,14 +1,14 @@
-"""The pauses between tries to reach a store, and for how long to try."""
+"""How long to wait before the next try to reach a store, and when to give up."""
 
 import asyncio
 from asyncio import sleep
 
 FIRST, LONGEST = 0.05, 2.0  # seconds
-_TRIES = 4  # at least: a process that was stopped has tried once, however long it was
+_TRIES = 4  # A process that was suspended for long has tried only once meanwhile.
 
 
-class Pauses:
-    """How long to wait before the next try: each time twice as long, up to a longest.
+class Backoff:
+    """A pause that doubles with each try, up to a longest one.
 
     Args:
         longest: Seconds.
@@ -24,15 +24,15 @@ class Pauses:
         self._next = min(self._next * 2, self._longest)
 
     def reset(self) -> None:
-        """Begin again with the shortest: a try has succeeded."""
+        """Start again with the shortest pause: a try has succeeded."""
         self._next = min(FIRST, self._longest)
 
 
 class Patience:
-    """How long something may go wrong until it is taken to be wrong for good.
+    """Decides when something has failed for so long that it will not recover.
 
     Args:
-        seconds: Since it first went wrong.
+        seconds: How long it may fail, from the first failure on.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -41,7 +41,7 @@ class Patience:
         self._since = 0.0
 
     def is_over(self) -> bool:
-        """Whether it has gone wrong, now once more, for too long."""
+        """Count one more failure, and return whether it has failed for too long."""
         now = asyncio.get_running_loop().time()
         if not self._tries:
             self._since = now
@@ -49,5 +49,5 @@ class Patience:
         return self._tries >= _TRIES and now - self._since >= self._seconds
 
     def reset(self) -> None:
-        """It went right."""
+        """Forget the failures: a try has succeeded."""
         self._tries = 0

@@ -1,4 +1,4 @@
-"""The time that what runs may still take once the process is told to stop."""
+"""How long running work may still take after the process is told to stop."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -6,10 +6,10 @@ from typing import Any
 
 
 class Grace:
-    """A deadline that can come closer while somebody waits for it.
+    """A deadline that can be moved closer while a task waits for it.
 
     Args:
-        seconds: How long it is.
+        seconds: From now.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -21,11 +21,11 @@ class Grace:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended."""
+        """Whether the deadline has passed, or the work was done before it."""
         return self._over.done()
 
     def shorten(self, seconds: float) -> None:
-        """Let it end in ``seconds``, unless it ends sooner."""
+        """Move the deadline to ``seconds`` from now, unless it is earlier already."""
         ends = self._loop.time() + seconds
         if ends >= self._ends or self._over.done():
             return
@@ -35,7 +35,7 @@ class Grace:
         self._timer = self._loop.call_at(ends, self._end)
 
     async def wait_for(self, waits: Iterable[Coroutine[Any, Any, object]]) -> None:
-        """Return when all ``waits`` have returned or when it is over, once."""
+        """Return when all ``waits`` have returned, or at the deadline. Call it once."""
         tasks = [self._loop.create_task(wait) for wait in waits]
         if not tasks:
             self._end()

@@ -1,7 +1,7 @@
-"""Timers of all streams of an event loop, in shared slots.
+"""A timer wheel: all streams of an event loop share a few timers of the loop.
 
-Five thousand heartbeats cost the loop as many timers as there are slots in use, not
-five thousand. The price is precision: a callback comes up to one slot late.
+Five thousand heartbeats cost the loop one timer for each slot in use, not five
+thousand. The price is precision: a callback comes up to one slot late.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from weakref import WeakKeyDictionary, ref
 logger = logging.getLogger(__name__)
 
 Tick: TypeAlias = Callable[[float], float | None]
-"""Takes the loop's time; returns when it is to be called again, None for never."""
+"""Takes the loop's time; returns the time of its next call, None for never."""
 
 _SLOT = 0.025  # seconds
 
 
 @dataclass(eq=False, slots=True)
 class Timer:
-    """A callback on the wheel."""
+    """A callback on a wheel."""
 
     tick: Tick
     slot: _Slot | None = None
 
     def stop(self) -> None:
-        """Take it off; harmless when it is off already."""
+        """Do not call it any more. Does nothing when it has stopped already."""
         slot, self.slot = self.slot, None
         if slot is None:
             return
@@ -49,14 +49,14 @@ class _Slot:
     timers: set[Timer] = field(default_factory=set)
 
 
-class Wheel:
+class TimerWheel:
     """Calls back at about a given time of the running loop."""
 
     def __init__(self) -> None:
         self._slots: dict[int, _Slot] = {}
 
     def start(self, tick: Tick, at: float) -> Timer:
-        """Call ``tick`` at the loop's time ``at``, then whenever it says."""
+        """Call ``tick`` at the loop's time ``at``, then at each time it returns."""
         timer = Timer(tick)
         self._place(timer, at)
         return timer
@@ -90,18 +90,19 @@ class Wheel:
                 self._place(timer, at)
 
 
-# NOTE: the values must not hold their keys, or no event loop would ever be freed. A
-# wheel does, by its timers: it is held by what it has scheduled on its loop, and by
-# nothing else. One without timers has nothing to remember.
-_wheels: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[Wheel]] = WeakKeyDictionary()
+# NOTE: the values are weak: a wheel refers to its loop through its timer handles, so a
+# strong reference would keep the loop for ever. Scheduled timers keep a wheel alive; a
+# wheel without timers has no state to lose.
+_wheels: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[TimerWheel]]
+_wheels = WeakKeyDictionary()
 
 
-def wheel() -> Wheel:
-    """The wheel of the running event loop."""
+def timers() -> TimerWheel:
+    """Return the timer wheel of the running event loop."""
     loop = asyncio.get_running_loop()
     known = _wheels.get(loop)
     found = known() if known is not None else None
     if found is None:
-        found = Wheel()
+        found = TimerWheel()
         _wheels[loop] = ref(found)
     return found

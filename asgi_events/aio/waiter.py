@@ -1,4 +1,4 @@
-"""Waiting for what somebody else gives, on one future."""
+"""Waits on one future that several things may complete."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,14 +6,15 @@ from typing import Any
 
 
 def _nobody(wake: Callable[[], None]) -> None:
-    """What a waiter without a source is woken by."""
+    """The source of a waiter that has none: it never wakes."""
 
 
 class Waiter:
-    """Waits on one future, which its source, if it has one, or anybody may wake.
+    """Waits until its source has something, or until somebody calls ``wake``.
 
     Args:
-        on_ready: Takes what is to be called when the source has something.
+        on_ready: Registers a callback with the source, which calls it once when it
+            has something. Without it only ``wake`` ends the sleep.
     """
 
     def __init__(
@@ -24,14 +25,14 @@ class Waiter:
         self._woken: asyncio.Future[None] | None = None
 
     def sleep(self) -> asyncio.Future[None]:
-        """Done when ``wake`` is called, by the source or by anybody else."""
+        """Return a future that ``wake`` completes."""
         self._woken = woken = self._loop.create_future()
         self._on_ready(self.wake)
         return woken
 
     @property
     def asleep(self) -> bool:
-        """Whether somebody sleeps who has not been woken yet."""
+        """Whether there is a future of ``sleep`` that is not done yet."""
         return self._woken is not None and not self._woken.done()
 
     def wake(self) -> None:
@@ -41,5 +42,5 @@ class Waiter:
 
 
 async def resolved(value: Any) -> Any:
-    """``value``, awaited if it can be."""
+    """Return ``value``, awaited first if it is awaitable."""
     return await value if isinstance(value, Awaitable) else value

@@ -1,9 +1,10 @@
-"""Wakes those who wait for a log, in rounds that clock themselves.
+"""Wakes the viewers of a log in rounds, at a pace the rounds themselves set.
 
-A round over a thousand viewers takes milliseconds, for their writes more than for the
-waking. If events come faster than that, a round for each would write each by itself to
-each viewer. So the next round waits about as long as the last one took, and what has
-come meanwhile goes in one write. A quiet log, or one with few viewers, never waits.
+A round over a thousand viewers takes milliseconds, most of them for the writes. If
+events came faster than that and each began a round, each viewer would get each event in
+a write of its own. So the next round waits about as long as the last one took (20 ms at
+most), and all events that came meanwhile go out in one write. A log with few events or
+few viewers never waits.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import asyncio
 from collections.abc import Callable, Hashable
 
 _FEW = 8  # waking so few costs less than the timer that would wait
-_LONGEST = 0.02  # seconds; a person does not see less
+_LONGEST = 0.02  # seconds; people do not notice less
 
 
-class Rounds:
-    """The sleepers of one log, and when they are woken.
+class Wakeups:
+    """Wakes the sleepers of one log.
 
     Attributes:
-        sleeping: What wakes each of them in the next round, once.
-        sleep: Takes a sleeper and what wakes it.
+        sleeping: The sleepers, each with the callback that wakes it in the next round.
+        sleep: Takes a sleeper and its callback.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,7 @@ class Rounds:
             self._stop_timer()
 
     def wake(self, at_once: bool) -> None:
-        """Begin a round now, or when the last one has been paid for."""
+        """Begin a round now, or when the pause after the last one is over."""
         many = len(self.sleeping) >= _FEW
         if many and not at_once and not self._is_due():
             return
@@ -48,11 +49,11 @@ class Rounds:
             wake()
         if many:
             loop = asyncio.get_running_loop()
-            # It is called after the turn of everyone who has just been woken.
+            # The loop runs this after all that have just been woken.
             loop.call_soon(self._end, loop, loop.time())
 
     def _is_due(self) -> bool:
-        """Whether the last round is paid for; else begin one when it is."""
+        """Whether a round may begin now; if not, schedule one for when it may."""
         if self._timer is not None:
             return False
         loop = asyncio.get_running_loop()

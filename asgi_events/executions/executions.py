@@ -35,7 +35,7 @@ from asgi_events.actors.state import ExecutionState, current
 from asgi_events.aio import signals
 from asgi_events.aio.grace import Grace
 from asgi_events.aio.threads import MAX_THREADS, Threads
-from asgi_events.aio.timers import Timer, wheel
+from asgi_events.aio.timers import Timer, timers
 from asgi_events.bus import EventBus, EventHandler
 from asgi_events.checks import (
     check_callables,
@@ -728,7 +728,7 @@ class Executions:
             until = asyncio.get_running_loop().time() + self._retention
             self._retained[execution.id] = until
             if self._retaining is None:
-                self._retaining = wheel().start(self._forget_old, until)
+                self._retaining = timers().start(self._forget_old, until)
         self._share()
 
     def _forget_old(self, now: float) -> float | None:

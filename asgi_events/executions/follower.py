@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from asgi_events.aio.backoff import Patience, Pauses
+from asgi_events.aio.backoff import Backoff, Patience
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Unavailable
 from asgi_events.log.log import Log
@@ -145,13 +145,13 @@ class Hints:
     async def _listen(self) -> None:
         # Followers poll at a low rate in any case, and writers renew; so a lost watch
         # costs time only.
-        pauses = Pauses()
+        backoff = Backoff()
         while True:
             try:
                 await self._pass_on()
             except Exception as error:  # whatever it is, it may be mended
                 logger.warning("Hints are late: %r", error)
-            await pauses.wait()
+            await backoff.wait()
 
     async def _pass_on(self) -> None:
         watch = await self._store.watch()
@@ -220,14 +220,14 @@ class Follower:
         self._hints.add(self._key, self._changed.set)
         self._attended = float("-inf")
         self._patience.reset()
-        pauses = Pauses()
+        backoff = Backoff()
         try:
             while self._log.end is None:
                 self._changed.clear()
                 if await self._has_looked():
-                    pauses.reset()
+                    backoff.reset()
                 else:
-                    await pauses.wait()
+                    await backoff.wait()
         finally:
             self._hints.discard(self._key)
 

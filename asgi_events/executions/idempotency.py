@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from asgi_events.aio.backoff import Pauses
+from asgi_events.aio.backoff import Backoff
 from asgi_events.exceptions import (
     Busy,
     Ended,
@@ -228,11 +228,11 @@ async def _open(open_log: OpenLog) -> Grant:
 
 async def _insist(call: Callable[[], Awaitable[T]], until: float) -> T:
     """Repeat a call whose outcome is unknown, as long as that makes sense."""
-    pauses = Pauses()
+    backoff = Backoff()
     while True:
         try:
             return await call()
         except Unavailable:
             if asyncio.get_running_loop().time() >= until:
                 raise
-        await pauses.wait()
+        await backoff.wait()

@@ -14,8 +14,8 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from asgi_events.aio.backoff import Pauses
-from asgi_events.aio.timers import wheel
+from asgi_events.aio.backoff import Backoff
+from asgi_events.aio.timers import timers
 from asgi_events.aio.waiter import Waiter
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing, Unavailable
 from asgi_events.log.log import Log
@@ -100,15 +100,15 @@ class Recorder:
             Ended: The log was ended by somebody else.
         """
         now = asyncio.get_running_loop().time()
-        timer = wheel().start(self._tick, now + self._interval)
+        timer = timers().start(self._tick, now + self._interval)
         # A suspicion lasts half a lease, and is answered between two tries.
-        pauses = Pauses(self._opening.lease / 6)
+        backoff = Backoff(self._opening.lease / 6)
         try:
             while not self._is_done():
                 if await self._is_done_once():
-                    pauses.reset()
+                    backoff.reset()
                 else:
-                    await pauses.wait()
+                    await backoff.wait()
         finally:
             timer.stop()
             self._log.on_append = None

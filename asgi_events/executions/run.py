@@ -10,7 +10,7 @@ from typing import Any
 
 from asgi_events.actors.cache import HasStats
 from asgi_events.actors.state import ExecutionState
-from asgi_events.aio.timers import Timer, wheel
+from asgi_events.aio.timers import Timer, timers
 from asgi_events.events import CANCELLED, CancelledEvent, ExecutionStatus
 from asgi_events.exceptions import Ended, Fenced
 from asgi_events.executions.execution import Execution
@@ -233,4 +233,4 @@ def _later(delay: float, call: Callable[[], None]) -> Timer:
     def tick(_: float) -> None:
         call()
 
-    return wheel().start(tick, asyncio.get_running_loop().time() + delay)
+    return timers().start(tick, asyncio.get_running_loop().time() + delay)

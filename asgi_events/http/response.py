@@ -31,7 +31,7 @@ from typing import Any, NoReturn
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
 from asgi_events.aio import signals
-from asgi_events.aio.timers import Timer, wheel
+from asgi_events.aio.timers import Timer, timers
 from asgi_events.aio.waiter import Waiter
 from asgi_events.checks import (
     check_callables,
@@ -287,7 +287,7 @@ class _Stream:
     async def run(self) -> None:
         """Send frames until they end or the client goes."""
         self._watching = self._loop.create_task(self._watch())
-        self._timer = wheel().start(self._tick, self._first_tick())
+        self._timer = timers().start(self._tick, self._first_tick())
         if self._response.handle_signals:
             signals.listen(self, _Stream._told)
         try:
@@ -334,7 +334,7 @@ class _Stream:
         if self._timer is not None:
             self._timer.stop()
             now = self._loop.time()
-            self._timer = wheel().start(self._tick, self._tick(now))
+            self._timer = timers().start(self._tick, self._tick(now))
         return self._over
 
     async def _send_frames(self) -> None:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from asgi_events.actors.cache import HasStats
 from asgi_events.aio import signals
 from asgi_events.aio.grace import Grace
-from asgi_events.aio.timers import Timer, wheel
+from asgi_events.aio.timers import Timer, timers
 from asgi_events.aio.waiter import Waiter, resolved
 from asgi_events.bus import NOTHING
 from asgi_events.checks import (
@@ -493,7 +493,7 @@ class EventStream:
             stream._waiter.wake()
             return now + interval
 
-        self._timer = wheel().start(tick, self._last_given + (interval or 0.0))
+        self._timer = timers().start(tick, self._last_given + (interval or 0.0))
 
 
 def _depart(

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from asgi_events.aio.backoff import Patience, Pauses
+from asgi_events.aio.backoff import Backoff, Patience
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Unavailable
 from asgi_events.log.log import Log
@@ -152,10 +152,10 @@ class Cursor:
         self._news = True
 
     async def _load(self, read_page: ReadPage) -> None:
-        pauses = Pauses()
+        backoff = Backoff()
         try:
             while not await self._is_read(read_page):
-                await pauses.wait()
+                await backoff.wait()
         finally:
             self._loading = None
             if self._wake is not None:

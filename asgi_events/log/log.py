@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from asgi_events.aio.wakeups import Rounds
+from asgi_events.aio.wakeups import Wakeups
 from asgi_events.wire.frames import frame
 
 # What a store is given in one call: viewers see it when the call is over, so a store
@@ -115,8 +115,8 @@ class Log:
         self._start = 0  # of the oldest frame held, likewise
         self._end = 0  # of the newest
         self._cursors: set[Reader] = set()
-        self._rounds = Rounds()
-        self.sleep = self._rounds.sleep
+        self._wakeups = Wakeups()
+        self.sleep = self._wakeups.sleep
         self._urgent = False
         self._room: asyncio.Future[None] | None = None
         self._looking_for_room = False
@@ -149,8 +149,8 @@ class Log:
             self._urgent = True
         if not self._stored:
             self.committed = number
-            if self._rounds.sleeping:
-                self._rounds.wake(self._urgent)
+            if self._wakeups.sleeping:
+                self._wakeups.wake(self._urgent)
             self._urgent = False
         if end is not None:
             self._make_room()  # nothing follows: whoever waits, waits in vain
@@ -227,7 +227,7 @@ class Log:
     @property
     def awaited(self) -> bool:
         """Whether a cursor sleeps until more is committed."""
-        return bool(self._rounds.sleeping)
+        return bool(self._wakeups.sleeping)
 
     @property
     def full(self) -> bool:
@@ -284,7 +284,7 @@ class Log:
     def detach(self, cursor: Reader) -> None:
         """Forget ``cursor``."""
         self._cursors.discard(cursor)
-        self._rounds.discard(cursor)
+        self._wakeups.discard(cursor)
         self._make_room()
 
     def _look_soon(self) -> None:
@@ -295,8 +295,8 @@ class Log:
 
     def _show(self, number: int) -> None:
         self.committed = number
-        if self._rounds.sleeping:
-            self._rounds.wake(self._urgent)
+        if self._wakeups.sleeping:
+            self._wakeups.wake(self._urgent)
         self._urgent = False
 
     def _look_for_room(self) -> None:
