@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic_core import from_json, to_json
 
 from asgi_events.events import ExecutionStatus
-from asgi_events.exceptions import StoreError, UnknownExecution
-from asgi_events.stores.contract import EventStore, Page
+from asgi_events.exceptions import UnknownExecution
+from asgi_events.stores.contract import CreatedOnDemand, EventStore, Page
 from asgi_events.stores.urls import open_store
 from asgi_events.terminal import printable
 from asgi_events.wire.frames import parse_event_id
@@ -53,21 +52,22 @@ class Held:
 
 
 def open_existing(url: str) -> EventStore:
-    """The store that ``url`` names, if it can hold anything.
+    """Open the store that ``url`` names, if it can hold anything.
 
     Raises:
         ValueError: There is no store of that scheme, or only its own process sees it.
-        StoreError: The URL is not one of its store's, or there is no such file.
+        StoreError: The store does not accept the URL, or there is no such file.
         ImportError: The store needs an extra that is not installed.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "memory":
-        raise ValueError("What is in memory:// is only seen by the process that has it")
-    if parts.scheme == "sqlite" and parts.path[1:]:
-        path = Path(unquote(parts.path[1:]))
-        if not path.is_file():  # the store would make it
-            raise StoreError(f"There is no file {path}")
-    return open_store(url)
+    store = open_store(url)
+    if not store.durable:
+        raise ValueError(
+            f"What is in {urlsplit(url).scheme}:// is only seen by the process that "
+            "has it"
+        )
+    if isinstance(store, CreatedOnDemand):
+        store.check_exists()
+    return store
 
 
 async def report(

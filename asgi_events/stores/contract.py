@@ -217,6 +217,18 @@ class EventStore(Protocol):
         """Let go of files and connections."""
 
 
+@runtime_checkable
+class CreatedOnDemand(Protocol):
+    """A store that creates what its URL names, such as a file, at its first call."""
+
+    def check_exists(self) -> None:
+        """Check that there is something to open, and create nothing.
+
+        Raises:
+            StoreError: There is nothing yet.
+        """
+
+
 class AppendNow(Protocol):
     """``append`` of a store that has nothing to wait for."""
 

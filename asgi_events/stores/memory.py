@@ -8,7 +8,7 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from math import inf
 from time import monotonic, time
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing
 from asgi_events.stores.contract import Ack, Grant, Page
@@ -119,6 +119,11 @@ class MemoryStore:
         self._epochs = 0
         self._watching: _Watching = defaultdict(set)
         self._inboxes: _Watching = defaultdict(set)
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """A new, empty store; ``memory://`` has no options."""
+        return cls()
 
     def limit(self, max_bytes: int, make_room: Callable[[], bool]) -> None:
         """Let all logs together take no more than about ``max_bytes`` of memory.

@@ -112,6 +112,11 @@ class SQLiteStore:
             max_events=max_events,
         )
 
+    def check_exists(self) -> None:
+        """Raise ``StoreError`` if there is no file yet; the first call creates it."""
+        if not os.path.isfile(self._file.path):
+            raise StoreError(f"There is no file {self._file.path}")
+
     @property
     def generation(self) -> int:
         """Grows when the file turns out to be another one than before."""
@@ -230,8 +235,8 @@ def _checked(path: str) -> str:
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
         raise StoreError(
-            f"{path} can not be made, there is no directory {directory}: make it, or "
-            "name another file."
+            f"{path} cannot be created, there is no directory {directory}: create it, "
+            "or name another file."
         )
     if os.path.isdir(path):
         raise StoreError(f"{path} is a directory: name a file in it.")
