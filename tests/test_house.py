@@ -6,7 +6,7 @@ from tests import house
 
 MODULES = house.modules()
 
-# The engine still makes its own responses, and half of the streamer is the log's writer.
+# The engine still makes its own responses, and half of the streamer writes the log.
 STILL = {
     ("executions.executions", "http.response"),
     ("executions.executions", "http.streamer"),
