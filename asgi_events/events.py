@@ -4,10 +4,11 @@ An address is the path of a call in the execution's tree, ``survey/measure#2``: 
 second call of ``measure`` made by ``survey``. It is unique within an execution.
 """
 
-from collections.abc import Awaitable
+import inspect
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 from pydantic import (
     BaseModel,
@@ -38,7 +39,7 @@ class EventType(StrEnum):
 
 
 class ExecutionStatus(StrEnum):
-    """Where a call, or a whole execution, stands.
+    """The status of a call, or of a whole execution.
 
     ``recovered``: the result came from a cache. ``lost``: the process died (whole
     executions only).
@@ -71,13 +72,13 @@ class Message(BaseModel):
 
 
 class ExecutionResult(BaseModel, Generic[T]):
-    """What became of one call.
+    """The outcome of one call.
 
     Attributes:
         result: What the actor returned; None when it failed.
         execution_time: Seconds.
         ok: False when the actor raised.
-        error_message: What viewers were told of the error.
+        error_message: The message that viewers see for the error.
     """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
@@ -89,10 +90,7 @@ class ExecutionResult(BaseModel, Generic[T]):
 
 
 def has_failed(result: Any) -> bool:
-    """Whether it is a result that is not ok, of our class or of any other.
-
-    Nothing but ``ok`` counts, and it must be False itself.
-    """
+    """Whether ``result`` has an ``ok`` that is False, whatever its class is."""
     try:
         return getattr(result, "ok", None) is False
     except Exception:  # a property of somebody else's
@@ -104,7 +102,7 @@ def _now() -> datetime:
 
 
 class Event(BaseModel):
-    """What our own events share; any other pydantic model may be published too."""
+    """The base of our own events; any other pydantic model can be published too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -129,7 +127,7 @@ class TextDelta(Event):
 
 
 class ProgressEvent(Event):
-    """How far an actor has come: ``current`` of ``total``, None when nobody knows."""
+    """Progress: ``current`` of ``total``, None if the total is not known."""
 
     event_type: Literal[EventType.PROGRESS] = EventType.PROGRESS
     current: float
@@ -141,9 +139,9 @@ class TerminalEvent(BaseModel):
     """The last event of every stream, exactly once.
 
     Attributes:
-        message: What is shown to people.
-        address: Empty: it is about the whole execution.
-        timestamp: When the execution ended; of ``lost``, when that was found out.
+        message: A sentence for people.
+        address: Empty, because the event is about the whole execution.
+        timestamp: When the execution ended; for ``lost``, when that was discovered.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -197,7 +195,7 @@ class LostEvent(TerminalEvent):
 
 
 class Runnable(Protocol):
-    """What an ``ExecutionEvent`` needs of its actor."""
+    """What an ``ExecutionEvent`` needs of an actor."""
 
     @property
     def name(self) -> str: ...
@@ -205,30 +203,83 @@ class Runnable(Protocol):
     @property
     def event_type(self) -> EventType: ...
 
-    def execute(
-        self, input_data: Any, extra_context: Any, state: Any
-    ) -> Awaitable[ExecutionResult[Any]]: ...
+    @property
+    def signature(self) -> inspect.Signature: ...
+
+    def run(
+        self, state: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Coroutine[Any, Any, ExecutionResult[Any]]: ...
+
+    def bound_to(self, owner: object) -> "Runnable": ...
+
+
+_RUNNABLE = "__asgi_events_actor__"
+
+
+def mark_runnable(function: Callable[..., Any], actor: Runnable) -> None:
+    """Make ``runnable`` find ``actor`` behind ``function``."""
+    # With the function itself, since other decorators copy attributes to theirs.
+    setattr(function, _RUNNABLE, (function, actor))
+
+
+def runnable(given: Any) -> Runnable:
+    """Return the actor behind a decorated function or a bound method.
+
+    Raises:
+        TypeError: There is none, or ``given`` is a method without its object.
+    """
+    if isinstance(getattr(given, "signature", None), inspect.Signature):
+        return cast(Runnable, given)  # the actor itself
+    is_bound = inspect.ismethod(given)
+    function: Any = given.__func__ if is_bound else given
+    found: Any = getattr(function, _RUNNABLE, (None, None))
+    marked, actor = found
+    if actor is None:
+        raise TypeError(
+            f"{given!r} is not an actor: decorate it with @agent, @tool or @llm."
+        )
+    if marked is not function:
+        raise TypeError(
+            f"{given!r} is an actor under another decorator: put @agent, @tool or @llm "
+            "above that one."
+        )
+    if is_bound:
+        return cast(Runnable, actor.bound_to(given.__self__))
+    if _is_method(function):
+        raise TypeError(
+            f"{function.__qualname__} is a method without its object: give the method "
+            f"of an object, obj.{function.__name__}."
+        )
+    return cast(Runnable, actor)
+
+
+def _is_method(function: Any) -> bool:
+    """Whether a function looks like one made in a class and takes ``self``."""
+    in_class = "." in function.__qualname__.rpartition("<locals>.")[2]
+    first = next(iter(inspect.signature(function).parameters), "")
+    return in_class and first in ("self", "cls")
 
 
 class ExecutionEvent(Event, Generic[T]):
-    """A call of an actor: published at each change of status, and itself the call.
+    """A call of an actor: published at each change of status, and callable itself.
 
     ``await ExecutionEvent[Report](actor=research)(message, "", state)`` runs the actor
-    and returns an ``ExecutionResult[Report]``. It does not raise what the actor
-    raised: look at ``ok``.
+    and returns an ``ExecutionResult``. It does not raise what the actor raised: check
+    ``ok``. Nothing checks the type in brackets at run time. The short form is
+    ``await state.run(research, message)``.
 
     Attributes:
-        actor: The actor, of an event that is made to be called. Its name, of one that
-            is published: handlers on the bus and viewers get that.
+        actor: The actor, in an event that you make to call it. The actor's name, in
+            events that are published.
         execution_time: Seconds, once the call is over.
-        detail: What the actor's ``detail`` option says of this call.
-        message: Of a failed call, what viewers are told of the error.
+        detail: What the actor's ``detail`` option returned for this call.
+        message: The message that viewers see for the error of a failed call.
         from_cache: The result came from the cache.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    event_type: EventType = EventType.AGENT_CALL  # in truth the actor's
+    event_type: EventType = EventType.AGENT_CALL  # replaced by the actor's
     actor: Any
     execution_status: ExecutionStatus = ExecutionStatus.STARTED
     execution_time: float | None = None
@@ -241,17 +292,15 @@ class ExecutionEvent(Event, Generic[T]):
     def _take_the_type_of_the_actor(cls, values: Any) -> Any:
         if not isinstance(values, dict) or "event_type" in values:
             return values
-        event_type = getattr(values.get("actor"), "event_type", None)
-        if event_type is None:
-            raise ValueError(
-                f"actor must be decorated with @agent, @tool or @llm, got "
-                f"{values.get('actor')!r}"
-            )
-        return {**values, "event_type": event_type}
+        try:
+            actor = runnable(values.get("actor"))
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+        return {**values, "event_type": actor.event_type}
 
     @field_serializer("actor")
     def _name(self, actor: Any) -> str:
-        return actor if isinstance(actor, str) else str(actor.name)
+        return actor if isinstance(actor, str) else runnable(actor).name
 
     async def __call__(
         self, input_data: Any, extra_context: Any, execution_state: Any
@@ -259,8 +308,19 @@ class ExecutionEvent(Event, Generic[T]):
         """Run the actor with as many of the three arguments as it takes."""
         if isinstance(self.actor, str):
             raise TypeError(
-                f"This event was read from the wire and knows only the name "
-                f"{self.actor!r} of its actor: it can not be run."
+                f"This event was read from the wire and has only the name of its "
+                f"actor, {self.actor!r}: it cannot be run."
             )
-        actor: Runnable = self.actor
-        return await actor.execute(input_data, extra_context, execution_state)
+        actor = runnable(self.actor)
+        given = (input_data, extra_context, execution_state)
+        takes = _count_positional(actor.signature)
+        return await actor.run(execution_state, given[:takes])
+
+
+def _count_positional(signature: inspect.Signature) -> int:
+    parameters = signature.parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return 3
+    return sum(
+        p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters
+    )

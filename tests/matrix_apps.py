@@ -200,13 +200,13 @@ async def respond(
     if kind == "iterable":
         return EventSourceResponse(_items(), headers=HEADERS)
     if kind == "own":
-        actor = next(actor for actor in ACTORS if actor.name == name)
+        actor = next(actor for actor in ACTORS if actor.__name__ == name)
         bus = EventBus()
         streamer = EventStreamer(
             heartbeat_interval=15.0, drain_grace=OPTIONS["drain_grace"]
         )
         bus.subscribe(streamer)
-        task = asyncio.create_task(actor.run(ExecutionState(bus), kwargs=given))
+        task = asyncio.create_task(ExecutionState(bus).run(actor, **given))
         return streamer.response(
             execution_task=task, headers=HEADERS, send_timeout=OPTIONS["send_timeout"]
         )

@@ -24,7 +24,7 @@ from asgi_events import (
     llm,
     tool,
 )
-from asgi_events.actors import Actor
+from asgi_events.actors import actor_of
 from asgi_events.events import Event, LogEvent, ProgressEvent, TextDelta
 from asgi_events.memory_cache import MemoryCache
 
@@ -132,7 +132,7 @@ class _SyncObject:
 async def test_runs(
     function: Any, in_thread: bool, observed: bool, state: ExecutionState, heard: Heard
 ) -> None:
-    actor: Actor[Any, Any] = tool(name="it")(function)
+    actor: Any = tool(name="it")(function)
     if not observed:
         assert await actor(7) == (7, in_thread)
         assert heard.events == []
@@ -178,7 +178,7 @@ class _GeneratorObject:
 async def test_streams(
     function: Any, observed: bool, state: ExecutionState, heard: Heard
 ) -> None:
-    actor: Actor[Any, Any] = llm(name="it")(function)
+    actor: Any = llm(name="it")(function)
     if not observed:
         assert await actor("abc") == "abc"
         return
@@ -301,13 +301,14 @@ async def test_decorates_bare_and_with_options(decorator: Any, event_type: Any) 
     bare = decorator(function)
     called = decorator()(function)
     named = decorator(name="other")(function)
-    assert [(a.name, a.event_type, a.description) for a in (bare, called, named)] == [
+    actors = [actor_of(each) for each in (bare, called, named)]
+    assert [(a.name, a.event_type, a.description) for a in actors] == [
         ("function", event_type, "Does it."),
         ("function", event_type, "Does it."),
         ("other", event_type, "Does it."),
     ]
     assert bare.__wrapped__ is function
-    assert repr(named) == f"<{event_type.removesuffix('_call')} other>"
+    assert repr(actor_of(named)) == f"<{event_type.removesuffix('_call')} other>"
     assert await named(3) == 3
 
 
@@ -337,13 +338,13 @@ async def test_decorates_bare_and_with_options(decorator: Any, event_type: Any) 
     ids=ascii,
 )
 def test_refuses_a_name_that_no_url_or_address_can_hold(name: str) -> None:
-    with pytest.raises(ValueError, match="An actor's name stands in addresses and"):
+    with pytest.raises(ValueError, match="An actor's name is part of addresses and"):
         tool(name=name)(_sync)
 
 
 @pytest.mark.parametrize("name", ["a", "a-b_c.d~1", "naïve", "查找"], ids=ascii)
 def test_accepts_a_name(name: str) -> None:
-    assert tool(name=name)(_sync).name == name
+    assert actor_of(tool(name=name)(_sync)).name == name
 
 
 def test_refuses_a_function_without_a_name() -> None:
@@ -753,7 +754,7 @@ async def test_tells_each_call_one_end_although_its_publish_is_cancelled(
             raise Boom
 
     if end == "recovered":
-        await look.run(ExecutionState())
+        await actor_of(look).run(ExecutionState())
     full = asyncio.Event()
     state.event_bus.subscribe(
         lambda event: full.wait() if ("look", end) in heard.calls else None
@@ -1112,7 +1113,7 @@ async def test_runs_nested_sync_actors_however_many(state: ExecutionState) -> No
     async def root() -> int:
         return sum(await asyncio.gather(*(branch() for _ in range(40))))
 
-    outcome = await asyncio.wait_for(root.run(state), WAIT)
+    outcome = await asyncio.wait_for(actor_of(root).run(state), WAIT)
 
     assert outcome.result == 40
 
@@ -1124,7 +1125,7 @@ async def test_fails_when_its_function_exits(
     async def leave() -> None:
         raise SystemExit(3)
 
-    outcome = await leave.run(state)
+    outcome = await actor_of(leave).run(state)
 
     assert not outcome.ok
     assert heard.calls == [("leave", "started"), ("leave", "failed")]
@@ -1137,9 +1138,9 @@ async def test_went_as_the_result_says_that_it_returns(state: ExecutionState) ->
 
     @agent
     async def root() -> ExecutionResult[None]:
-        return await broken.run(current_state())
+        return await actor_of(broken).run(current_state())
 
-    outcome = await root.run(state)
+    outcome = await actor_of(root).run(state)
 
     assert (outcome.ok, outcome.error_message) == (False, "broken")
 
@@ -1155,46 +1156,12 @@ async def test_shares_no_cache_between_functions_of_one_definition(
         return times
 
     backend = MemoryCache()
-    outcomes = [await make(factor).run(state, (1,)) for factor in (2, 3, 2)]
+    outcomes = [await actor_of(make(factor)).run(state, (1,)) for factor in (2, 3, 2)]
 
     assert [outcome.result for outcome in outcomes] == [2, 3, 2]
 
 
-# What can not be an actor
-
-
-def test_refuses_to_be_a_method() -> None:
-    # Before Python 3.12 what __set_name__ raises is the cause of a RuntimeError.
-    with pytest.raises((TypeError, RuntimeError)) as raised:
-
-        class Service:
-            @agent
-            async def look(self, x: int = 0) -> int:
-                return x
-
-    error = raised.value.__cause__ or raised.value
-    assert isinstance(error, TypeError)
-    assert "Service.look can not be an actor" in str(error)
-    assert "@staticmethod above" in str(error)
-
-
-async def test_may_be_a_static_method_or_an_attribute() -> None:
-    class Service:
-        @staticmethod
-        @tool
-        async def above(x: int) -> int:
-            return x + 1
-
-        @tool
-        @staticmethod
-        async def below(x: int) -> int:
-            return x + 2
-
-        other = leaf
-
-    assert await Service.above(1) == await Service().above(1) == 2
-    assert await Service.below(1) == await Service().below(1) == 3
-    assert Service.other is Service().other is leaf
+# What cannot be an actor
 
 
 def test_is_not_made_from_a_class() -> None:

@@ -687,21 +687,25 @@ def plain() -> None:
         (
             [[count]],
             TypeError,
-            r"one by one, got \[<tool count>\]: put a star before it",
+            r"one by one, got \[<function count at 0x\w+>\]: put a star before it",
         ),
-        ([plain], TypeError, "is no actor: decorate it with @agent, @tool or @llm."),
-        (["count"], TypeError, "'count' is no actor: decorate it with @agent"),
+        (
+            [plain],
+            TypeError,
+            "is not an actor: decorate it with @agent, @tool or @llm.",
+        ),
+        (["count"], TypeError, "'count' is not an actor: decorate it with @agent"),
         (
             [count, count_again],
             ValueError,
             "Two actors are called 'count': give one of them a name=.",
         ),
-        ([positional], TypeError, "its parameter to: int has no name to be given by"),
-        ([rest], TypeError, r"its parameter \*to: int has no name to be given by"),
+        ([positional], TypeError, "JSON cannot name its parameter to: int"),
+        ([rest], TypeError, r"JSON cannot name its parameter \*to: int"),
         (
             [named_rest],
             TypeError,
-            r"its parameter \*\*to: int has no name to be given by",
+            r"JSON cannot name its parameter \*\*to: int",
         ),
     ],
     ids=["none", "list", "plain", "str", "twice", "positional", "*args", "**kwargs"],
@@ -719,7 +723,7 @@ def test_says_what_is_wrong_with_its_actors(
     "name", ["a/b", "a#b", "a:b", "a?b", "a%b", "a b", "a\n", "a\0", "executions"]
 )
 def test_refuses_a_name_that_can_not_stand_in_a_url(name: str) -> None:
-    with pytest.raises(ValueError, match="An actor's name stands in addresses"):
+    with pytest.raises(ValueError, match="An actor's name is part of addresses"):
         tool(name=name)(plain)
 
 

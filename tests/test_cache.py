@@ -17,6 +17,7 @@ from asgi_events import (
     current_state,
     tool,
 )
+from asgi_events.actors import actor_of
 from asgi_events.actors.cache import cache_key
 from asgi_events.aio.waiter import resolved
 from asgi_events.memory_cache import MemoryCache
@@ -78,7 +79,7 @@ async def test_flags_a_hit_in_its_event_and_counts_it() -> None:
     double, calls = counting(cache_backend=cache)
     state = ExecutionState()
     heard = Heard(state)
-    results = [await double.run(state, (4,)) for _ in range(2)]
+    results = [await actor_of(double).run(state, (4,)) for _ in range(2)]
     assert [r.result for r in results] == [8, 8]
     assert calls == [4]
     assert heard.calls == [
@@ -100,8 +101,8 @@ async def test_shows_a_hit_in_the_printer(capsys: pytest.CaptureFixture[str]) ->
     double, _ = counting()
     state = ExecutionState()
     state.event_bus.subscribe(EventPrinter(False, False))
-    await double.run(state, (4,))
-    await double.run(state, (4,))
+    await actor_of(double).run(state, (4,))
+    await actor_of(double).run(state, (4,))
     assert capsys.readouterr().out.splitlines()[-2] == "↺ double#2 from cache"
 
 
@@ -113,7 +114,7 @@ async def test_keeps_a_result_that_is_none() -> None:
         calls.append(x)
 
     state = ExecutionState()
-    results = [await nothing.run(state, (1,)) for _ in range(2)]
+    results = [await actor_of(nothing).run(state, (1,)) for _ in range(2)]
     assert ([r.result for r in results], calls) == ([None, None], [1])
 
 
@@ -130,7 +131,7 @@ async def test_normalises_the_arguments_of_a_call() -> None:
             await double(4, by=3),
         ]
 
-    result = await parent.run(ExecutionState())
+    result = await actor_of(parent).run(ExecutionState())
     assert (result.result, calls) == ([8, 8, 8, 8, 12], [4, 4])
 
 
@@ -169,7 +170,7 @@ async def test_does_not_take_one_input_for_another(one: Any, other: Any) -> None
         return len(calls)
 
     state = ExecutionState()
-    results = [await look.run(state, (value,)) for value in (one, other)]
+    results = [await actor_of(look).run(state, (value,)) for value in (one, other)]
     assert [r.result for r in results] == [1, 2]
 
 
@@ -191,7 +192,7 @@ async def test_takes_equal_inputs_for_one(make: Any) -> None:
         return len(calls)
 
     state = ExecutionState()
-    results = [await look.run(state, (make(),)) for _ in range(2)]
+    results = [await actor_of(look).run(state, (make(),)) for _ in range(2)]
     assert [r.result for r in results] == [1, 1]
 
 
@@ -243,7 +244,7 @@ async def test_does_not_cache_what_json_has_not(
     cache = MemoryCache()
     state = ExecutionState(cache_backend=cache)
     value = object()
-    results = [await look.run(state, (value,)) for _ in range(2)]
+    results = [await actor_of(look).run(state, (value,)) for _ in range(2)]
     assert [r.result for r in results] == [1, 2]
     assert [
         (r.levelno, "cacheable actor 'look' is not cached" in r.getMessage())
@@ -264,7 +265,7 @@ async def test_does_not_cache_a_call_that_failed() -> None:
 
     state = ExecutionState()
     heard = Heard(state)
-    results = [await moody.run(state, (1,)) for _ in range(3)]
+    results = [await actor_of(moody).run(state, (1,)) for _ in range(3)]
     assert [(r.ok, r.result) for r in results] == [(False, None), (True, 1), (True, 1)]
     assert [status for _, status, _ in heard.calls] == [
         "started",
@@ -285,7 +286,7 @@ async def test_does_not_cache_a_call_that_was_cancelled() -> None:
         running.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(endless.run(ExecutionState(), (1,)))
+    task = asyncio.create_task(actor_of(endless).run(ExecutionState(), (1,)))
     await running.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -304,7 +305,7 @@ async def test_caches_nothing_that_is_not_cacheable() -> None:
     cache = MemoryCache()
     state = ExecutionState(cache_backend=cache)
     for _ in range(2):
-        await look.run(state, (1,))
+        await actor_of(look).run(state, (1,))
     assert calls == [1, 1]
     assert cache.get_stats()["misses"] == 0
 
@@ -352,7 +353,7 @@ async def test_logs_a_failing_cache_and_goes_on(
     double, calls = counting(cache_backend=kind(fails))
     state = ExecutionState()
     heard = Heard(state)
-    results = [await double.run(state, (4,)) for _ in range(2)]
+    results = [await actor_of(double).run(state, (4,)) for _ in range(2)]
     assert [(r.ok, r.result) for r in results] == [(True, 8), (True, 8)]
     assert calls == [4, 4]
     assert [status for _, status, _ in heard.calls] == [
@@ -389,7 +390,7 @@ async def test_takes_an_async_backend() -> None:
     cache = AsyncCache()
     double, calls = counting()
     state = ExecutionState(cache_backend=cache)
-    results = [await double.run(state, (4,)) for _ in range(2)]
+    results = [await actor_of(double).run(state, (4,)) for _ in range(2)]
     assert ([r.result for r in results], calls) == ([8, 8], [4])
     assert await resolved(cache.get_stats()) == {"hits": 1}
 
@@ -414,7 +415,7 @@ async def test_takes_a_backend_that_is_false_while_it_is_empty(of: str) -> None:
         double, calls = counting()
         state = ExecutionState(cache_backend=cache)
     for _ in range(2):
-        await double.run(state, (4,))
+        await actor_of(double).run(state, (4,))
     assert (calls, cache.get_stats(), other.get_stats()["misses"]) == (
         [4],
         {"size": 1},
@@ -425,15 +426,15 @@ async def test_takes_a_backend_that_is_false_while_it_is_empty(of: str) -> None:
 async def test_prefers_the_actor_s_own_backend() -> None:
     own, execution_s = MemoryCache(), MemoryCache()
     double, _ = counting(cache_backend=own)
-    await double.run(ExecutionState(cache_backend=execution_s), (4,))
+    await actor_of(double).run(ExecutionState(cache_backend=execution_s), (4,))
     assert (own.get_stats()["misses"], execution_s.get_stats()["misses"]) == (1, 0)
 
 
 async def test_prefers_the_execution_s_backend_to_one_it_had_to_make() -> None:
     double, _ = counting()
-    await double.run(ExecutionState(), (4,))
+    await actor_of(double).run(ExecutionState(), (4,))
     cache = MemoryCache()
-    await double.run(ExecutionState(cache_backend=cache), (4,))
+    await actor_of(double).run(ExecutionState(cache_backend=cache), (4,))
     assert (cache.get_stats()["misses"], cache.get_stats()["size"]) == (1, 1)
 
 
@@ -443,7 +444,7 @@ async def test_ignores_what_a_backend_returns_that_is_no_result() -> None:
             return "not an ExecutionResult"
 
     double, calls = counting(cache_backend=Odd())
-    result = await double.run(ExecutionState(), (4,))
+    result = await actor_of(double).run(ExecutionState(), (4,))
     assert (result.result, calls) == (8, [4])
 
 
@@ -464,7 +465,7 @@ async def test_caches_the_whole_text_of_a_generator() -> None:
             yield letter
 
     state = ExecutionState()
-    results = [await spell.run(state, ("abc",)) for _ in range(2)]
+    results = [await actor_of(spell).run(state, ("abc",)) for _ in range(2)]
     assert ([r.result for r in results], runs) == (["abc", "abc"], ["spell"])
 
 
@@ -509,6 +510,6 @@ async def test_fails_a_cacheable_call_without_the_extra_and_says_why(
     monkeypatch.setitem(sys.modules, "cachetools", None)
     monkeypatch.delitem(sys.modules, "asgi_events.memory_cache")
     double, _ = counting()
-    result = await double.run(ExecutionState(), (4,))
+    result = await actor_of(double).run(ExecutionState(), (4,))
     assert not result.ok
     assert 'pip install "asgi-events[cache]"' in (result.error_message or "")

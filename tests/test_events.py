@@ -271,13 +271,13 @@ def _undecorated() -> None: ...
 )
 def test_refuses_an_actor_that_is_not_decorated(actor: Any) -> None:
     with pytest.raises(
-        ValidationError, match="actor must be decorated with @agent, @tool or @llm"
+        ValidationError, match="is not an actor: decorate it with @agent, @tool or @llm"
     ):
         ExecutionEvent[Message](actor=actor)
 
 
 def test_refuses_to_be_made_without_an_actor() -> None:
-    with pytest.raises(ValidationError, match="actor must be decorated"):
+    with pytest.raises(ValidationError, match="None is not an actor: decorate it"):
         ExecutionEvent[Message]()  # type: ignore[call-arg]  # that is the point
 
 

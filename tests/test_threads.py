@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_events import EventStreamer, Executions, ExecutionState, agent, bus, tool
+from asgi_events.actors import actor_of
 from asgi_events.aio import threads
 from asgi_events.aio.threads import MAX_THREADS, Threads
 from tests.asgi import TIMEOUT
@@ -64,7 +65,7 @@ async def test_runs_no_more_at_a_time_than_it_may(limit: int | None) -> None:
     async def root() -> None:
         await asyncio.gather(*(work() for _ in range(12)))
 
-    result = await soon(root.run(limited(limit)))
+    result = await soon(actor_of(root).run(limited(limit)))
 
     assert result.ok, result.error_message
     assert crowd.most == (limit or 12)
@@ -120,7 +121,7 @@ async def test_never_waits_for_itself_however_deep_its_calls_are(
 
         return 1 + nested(call) if depth else 0
 
-    result = await soon(deeper.run(limited(limit), (60,)))
+    result = await soon(actor_of(deeper).run(limited(limit), (60,)))
 
     assert (result.ok, result.result) == (True, 60)
 
@@ -145,7 +146,7 @@ async def test_runs_a_thousand_calls_below_each_of_several(limit: int) -> None:
     async def root() -> int:
         return sum(await asyncio.gather(*(branch() for _ in range(4))))
 
-    result = await asyncio.wait_for(root.run(limited(limit)), 6 * TIMEOUT)
+    result = await asyncio.wait_for(actor_of(root).run(limited(limit)), 6 * TIMEOUT)
 
     assert (result.ok, result.result) == (True, 1000)
     assert crowd.most <= limit
@@ -179,7 +180,7 @@ def test_ends_whatever_calls_what(tree: Any, limit: int) -> None:
 
     async def run() -> Any:
         state = limited(limit)
-        result = await soon(in_thread.run(state, (tree,)))
+        result = await soon(actor_of(in_thread).run(state, (tree,)))
         await until(lambda: state.threads.free == limit)
         assert not state.threads.waiting
         return result
@@ -201,9 +202,9 @@ async def test_forgets_a_call_that_is_cancelled_while_it_waits() -> None:
         ran.append("second")
 
     state = limited(1)
-    holding = asyncio.create_task(first.run(state))
+    holding = asyncio.create_task(actor_of(first).run(state))
     await until(begun.is_set)
-    waiting = asyncio.create_task(second.run(state))
+    waiting = asyncio.create_task(actor_of(second).run(state))
     await until(lambda: len(state.threads.waiting) == 1)
 
     waiting.cancel()
@@ -233,10 +234,10 @@ async def test_gives_its_place_back_when_there_are_no_more_threads(
     state = limited(1)
     with monkeypatch.context() as patch:
         patch.setattr(threads, "Thread", NoThread)
-        failed = await soon(work.run(state))
+        failed = await soon(actor_of(work).run(state))
 
     assert (failed.ok, failed.error_message) == (False, "can't start new thread")
-    assert (await soon(work.run(state))).result == 1
+    assert (await soon(actor_of(work).run(state))).result == 1
 
 
 async def test_lets_others_run_while_it_waits_for_a_reader(
@@ -259,9 +260,9 @@ async def test_lets_others_run_while_it_waits_for_a_reader(
     other = limited(1)
     other.threads = state.threads
 
-    stuck = asyncio.create_task(flood.run(state))
+    stuck = asyncio.create_task(actor_of(flood).run(state))
     await until(lambda: streamer.log.last > 4)
-    done = await soon(work.run(other))
+    done = await soon(actor_of(work).run(other))
 
     assert done.result == 1
     assert not stuck.done()
@@ -296,14 +297,14 @@ def query():
 
 @tool
 def stream():
-    yield str(query.function())
+    yield str(query.__wrapped__())
 
 @agent
 async def root():
     found = await asyncio.gather(*(query() for _ in range(20)))
     return sum(found), await stream()
 
-result = asyncio.run(root.run(ExecutionState()))
+result = asyncio.run(ExecutionState().run(root))
 print(result.result, len(opened))
 
 import sqlite3
@@ -335,7 +336,7 @@ async def test_runs_where_django_is_there_but_not_set_up() -> None:
         "from asgi_events import ExecutionState, tool\n"
         "@tool\n"
         "def one(): return 1\n"
-        "print(asyncio.run(one.run(ExecutionState())).result)\n"
+        "print(asyncio.run(ExecutionState().run(one)).result)\n"
     )
     run = await asyncio.to_thread(
         subprocess.run,

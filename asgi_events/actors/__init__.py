@@ -1,5 +1,5 @@
-"""Functions that publish what they do."""
+"""Functions that publish their calls."""
 
-from asgi_events.actors.actor import Actor, agent, llm, tool
+from asgi_events.actors.actor import Actor, ActorFunction, actor_of, agent, llm, tool
 
-__all__ = ["Actor", "agent", "llm", "tool"]
+__all__ = ["Actor", "ActorFunction", "actor_of", "agent", "llm", "tool"]

@@ -1,4 +1,4 @@
-"""What an actor takes, as JSON: its schema, and its validation."""
+"""The input of an actor as JSON: its schema and its validation."""
 
 import inspect
 import warnings
@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticUndefined
 
-from asgi_events.actors.actor import Actor
+from asgi_events.actors.actor import Actor, ActorFunction, actor_of
 from asgi_events.exceptions import InvalidInput
 
 
@@ -23,11 +23,11 @@ class ActorInput:
     member for each parameter.
 
     Raises:
-        TypeError: The actor takes something that JSON can not name.
+        TypeError: The actor has a parameter that JSON cannot name or hold.
     """
 
-    def __init__(self, actor: Actor[..., Any]) -> None:
-        self._actor = actor
+    def __init__(self, function: ActorFunction[..., Any] | Actor[..., Any]) -> None:
+        self._actor = actor = actor_of(function)
         parameters = actor.signature.parameters.values()
         for parameter in parameters:
             if parameter.kind in (
@@ -36,17 +36,17 @@ class ActorInput:
                 parameter.VAR_KEYWORD,
             ) or parameter.name.startswith("_"):
                 raise TypeError(
-                    f"{actor!r} can not be started over HTTP: its parameter "
-                    f"{parameter} has no name to be given by."
+                    f"{actor!r} cannot be started over HTTP: JSON cannot name "
+                    f"its parameter {parameter}."
                 )
         hints = get_type_hints(_annotated(actor.function), include_extras=True)
         self._model: type[BaseModel]
-        self._whole: str | None = None
+        self._parameter: str | None = None
         self._default: Any = inspect.Parameter.empty  # of that one model
         only = next(iter(parameters)) if len(parameters) == 1 else None
         annotation = None if only is None else hints.get(only.name)
         if only is not None and _is_model(annotation):
-            self._whole = only.name
+            self._parameter = only.name
             self._default = only.default
             self._model = annotation
         else:
@@ -62,14 +62,14 @@ class ActorInput:
             self._model = _object(actor, fields)
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the input."""
+        """Return the JSON Schema of the input."""
         return self._model.model_json_schema()
 
     def from_json(self, body: bytes) -> dict[str, Any]:
-        """The arguments that ``body`` stands for.
+        """Return the arguments in a JSON ``body``.
 
         Raises:
-            InvalidInput: It does not validate.
+            InvalidInput: The body does not validate.
         """
         try:
             return self._arguments(self._model.model_validate_json(body))
@@ -77,13 +77,13 @@ class ActorInput:
             raise self._invalid(error) from None
 
     def from_python(self, value: Any) -> dict[str, Any]:
-        """The arguments that a model, a dict, or None for nothing stands for.
+        """Return the arguments in a model, a dict, or None for no input.
 
         Raises:
-            InvalidInput: It does not validate.
+            InvalidInput: The value does not validate.
         """
         if value is None and self._default is not inspect.Parameter.empty:
-            return {str(self._whole): self._default}
+            return {str(self._parameter): self._default}
         try:
             return self._arguments(
                 self._model.model_validate({} if value is None else value)
@@ -92,12 +92,12 @@ class ActorInput:
             raise self._invalid(error) from None
 
     def _arguments(self, model: BaseModel) -> dict[str, Any]:
-        if self._whole is not None:
-            return {self._whole: model}
+        if self._parameter is not None:
+            return {self._parameter: model}
         return {name: getattr(model, name) for name in type(model).model_fields}
 
     def _invalid(self, error: ValidationError) -> InvalidInput:
-        # Without the input, which no log should repeat.
+        # Without the input, which may be private.
         errors = error.errors(
             include_url=False, include_input=False, include_context=False
         )
@@ -105,7 +105,7 @@ class ActorInput:
 
 
 def _annotated(function: Any) -> Any:
-    """Where the annotations of ``function`` are."""
+    """Return the function that has the annotations."""
     while isinstance(function, partial):
         function = function.func
     return function if inspect.isroutine(function) else type(function).__call__
@@ -119,7 +119,7 @@ def _object(actor: Actor[..., Any], fields: dict[str, Any]) -> type[BaseModel]:
             warnings.filterwarnings("ignore", "Field name .* shadows", UserWarning)
             return create_model(actor.name, __config__=config, **fields)
     except PydanticUserError as error:
-        raise TypeError(f"{actor!r} can not be started over HTTP: {error}") from error
+        raise TypeError(f"{actor!r} cannot be started over HTTP: {error}") from error
 
 
 def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:

@@ -1,25 +1,34 @@
-"""Where a running actor stands: the state it was called with, found by itself.
+"""The state of a running call, which every actor finds without being given it.
 
 Each call has a state of its own, whose parent is the state of the call that made it.
 A context variable carries it, so it follows ``await``, tasks, ``asyncio.gather`` and
-the threads of sync actors without anybody passing it on.
+the threads of sync actors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from pydantic import BaseModel
 
 from asgi_events.aio.threads import Threads, shared
 from asgi_events.bus import EventBus
 from asgi_events.error_messages import ErrorMessage
-from asgi_events.events import LogEvent, ProgressEvent, TextDelta
+from asgi_events.events import (
+    ExecutionResult,
+    LogEvent,
+    ProgressEvent,
+    TextDelta,
+    runnable,
+)
 
 if TYPE_CHECKING:
     from asgi_events.actors.cache import CacheBackend
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 current: ContextVar[ExecutionState | None] = ContextVar(
     "asgi_events_state", default=None
@@ -27,7 +36,7 @@ current: ContextVar[ExecutionState | None] = ContextVar(
 
 
 def current_state() -> ExecutionState:
-    """The state of the actor that is running here.
+    """Return the state of the actor that is running here.
 
     Raises:
         RuntimeError: No actor is running here as part of an execution.
@@ -35,30 +44,34 @@ def current_state() -> ExecutionState:
     state = current.get()
     if state is None:
         raise RuntimeError(
-            "No actor is running here: current_state() belongs inside a function "
-            "decorated with @agent, @tool or @llm, called in an execution. In a thread "
-            "of your own it is found when that was started by asyncio.to_thread; "
-            "run_in_executor does not take it along."
+            "No actor is running here: call current_state() inside a function that is "
+            "decorated with @agent, @tool or @llm and runs in an execution. In a "
+            "thread, start the function with asyncio.to_thread, which passes the "
+            "state on; run_in_executor does not."
         )
     return state
 
 
 class ExecutionState:
-    """One call's place in an execution, and its voice.
+    """The state of one call in an execution; its methods publish under its address.
 
-    The methods below publish: on the event loop await them, in a sync actor (which
-    runs in a thread) just call them.
+    On the event loop, await these methods. In a sync actor, which runs in a thread,
+    call them without ``await``.
 
     Args:
-        event_bus: Who hears the events; None for an execution that is silent.
-        cache_backend: The cache of those actors that are cacheable and have no own.
-        error_message: What viewers are told of an error.
+        event_bus: Where events are published; by default a bus that nobody hears.
+        cache_backend: The cache of cacheable actors that have none of their own.
+        error_message: Turns an exception into the message that viewers see.
+        execution_id: The id of the execution, if an ``Executions`` runs it.
+        owner: The owner of the execution, if it has one.
 
     Attributes:
         address: The path of the call in the tree; empty at the root.
-        cancelled: Whether the call has been told to stop. A thread can not be
-            interrupted: a long sync actor looks here now and then.
-        threads: Where the sync actors among the calls find a place to run.
+        cancelled: Whether the call was cancelled. Nothing can interrupt a thread, so
+            a long sync actor should check this now and then.
+        execution_id: The id of the execution; None if no ``Executions`` runs it.
+        owner: The owner of the execution; None without one.
+        threads: The slots for the sync actors among the calls.
     """
 
     def __init__(
@@ -67,10 +80,14 @@ class ExecutionState:
         *,
         cache_backend: CacheBackend | None = None,
         error_message: ErrorMessage = str,
+        execution_id: str | None = None,
+        owner: str | None = None,
     ) -> None:
         self.event_bus = event_bus if event_bus is not None else EventBus()
         self.cache_backend = cache_backend
         self.error_message = error_message
+        self.execution_id = execution_id
+        self.owner = owner
         self.threads: Threads = shared
         self.address = ""
         self._parent: ExecutionState | None = None
@@ -78,25 +95,46 @@ class ExecutionState:
         self._calls: dict[str, int] = {}
 
     def child(self, name: str) -> ExecutionState:
-        """The state of a new call of ``name`` made from here."""
+        """Return the state of a new call of ``name`` made from here."""
         call = self._calls[name] = self._calls.get(name, 0) + 1
         segment = name if call == 1 else f"{name}#{call}"
         state = ExecutionState(
             self.event_bus,
             cache_backend=self.cache_backend,
             error_message=self.error_message,
+            execution_id=self.execution_id,
+            owner=self.owner,
         )
         state.threads = self.threads
         state.address = f"{self.address}/{segment}" if self.address else segment
         state._parent = self
         return state
 
+    def run(
+        self,
+        actor: Callable[P, Awaitable[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Coroutine[Any, Any, ExecutionResult[R]]:
+        """Run an actor as a call made from here: ``await state.run(search, "tea")``.
+
+        Returns:
+            A coroutine of the result. It does not raise what the actor raised: check
+            ``ok`` and ``error_message``.
+
+        Raises:
+            TypeError: ``actor`` is not decorated with ``@agent``, ``@tool`` or
+                ``@llm``.
+        """
+        return runnable(actor).run(self, args, kwargs)
+
     @property
     def cancelled(self) -> bool:
         return self._cancelled or (self._parent is not None and self._parent.cancelled)
 
     def cancel(self) -> None:
-        """Tell this call, and all it has called, to stop."""
+        """Mark this call, and all calls made from it, as cancelled."""
         self._cancelled = True
 
     def publish(self, event: BaseModel) -> Awaitable[None]:
@@ -109,7 +147,7 @@ class ExecutionState:
         *,
         level: Literal["debug", "info", "warning", "error"] = "info",
     ) -> Awaitable[None]:
-        """Publish a line of the log."""
+        """Publish a log line."""
         return self.publish(
             LogEvent(address=self.address, level=level, message=message)
         )
@@ -117,7 +155,7 @@ class ExecutionState:
     def progress(
         self, current: float, total: float | None = None, message: str | None = None
     ) -> Awaitable[None]:
-        """Publish how far the actor has come."""
+        """Publish progress: ``current`` of ``total``, None if that is not known."""
         return self.publish(
             ProgressEvent(
                 address=self.address, current=current, total=total, message=message

@@ -28,7 +28,7 @@ from weakref import WeakValueDictionary
 from pydantic import BaseModel
 from pydantic_core import from_json
 
-from asgi_events.actors.actor import Actor
+from asgi_events.actors.actor import Actor, ActorFunction, actor_of
 from asgi_events.actors.cache import CacheBackend
 from asgi_events.actors.inputs import ActorInput
 from asgi_events.actors.state import ExecutionState, current
@@ -179,7 +179,7 @@ class Executions:
 
     def __init__(
         self,
-        *actors: Actor[..., Any],
+        *actors: ActorFunction[..., Any],
         store: str | EventStore = "memory://",
         cache_backend: CacheBackend | None = None,
         handlers: Sequence[EventHandler] = (),
@@ -334,7 +334,7 @@ class Executions:
 
     async def start(
         self,
-        actor: str | Actor[..., Any],
+        actor: str | ActorFunction[..., Any],
         input: Any = None,
         *,
         owner: str | None = None,
@@ -367,7 +367,7 @@ class Executions:
             StoreError: The store did not open the log.
         """
         self.hear_signals()
-        name = actor.name if isinstance(actor, Actor) else actor
+        name = actor if isinstance(actor, str) else actor_of(actor).name
         if name not in self.actors:
             raise UnknownActor(name, list(self.actors))
         if owner is not None and not owner.strip():
@@ -806,20 +806,17 @@ def _log_redacted(id: str, owner: str | None, error: BaseException) -> str:
     return redacted(error, f"{call}execution {id!r}, owner {owner!r}")
 
 
-def _by_name(actors: Sequence[Actor[..., Any]]) -> dict[str, Actor[..., Any]]:
+def _by_name(actors: Sequence[ActorFunction[..., Any]]) -> dict[str, Actor[..., Any]]:
     if not actors:
         raise ValueError("Give at least one actor: a function under @agent or @tool.")
     named: dict[str, Actor[..., Any]] = {}
-    for actor in actors:
-        if isinstance(actor, list | tuple):
+    for given in actors:
+        if isinstance(given, list | tuple):
             raise TypeError(
-                f"Actors are given one by one, got {actor!r}: put a star before it, "
+                f"Actors are given one by one, got {given!r}: put a star before it, "
                 "EventsApp(*actors) say."
             )
-        if not isinstance(actor, Actor):
-            raise TypeError(
-                f"{actor!r} is no actor: decorate it with @agent, @tool or @llm."
-            )
+        actor = actor_of(given)
         if actor.name in named:
             raise ValueError(
                 f"Two actors are called {actor.name!r}: give one of them a name=."

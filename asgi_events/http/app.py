@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Unpack
 
-from asgi_events.actors.actor import Actor
+from asgi_events.actors.actor import ActorFunction
 from asgi_events.aio.waiter import resolved
 from asgi_events.checks import check_callables, check_counts, check_seconds, check_texts
 from asgi_events.exceptions import (
@@ -65,7 +65,7 @@ class EventsApp:
 
     def __init__(
         self,
-        *actors: Actor[..., Any],
+        *actors: ActorFunction[..., Any],
         executions: Executions | None = None,
         authorize: Authorize | None = None,
         allowed_origins: Sequence[str] = (),

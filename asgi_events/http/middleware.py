@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-from asgi_events.actors.actor import Actor
+from asgi_events.actors.actor import ActorFunction
 from asgi_events.checks import check_callables, check_iterables, check_texts
 from asgi_events.executions.executions import Executions, ExecutionsOptions
 from asgi_events.http.app import EventsApp
@@ -38,7 +38,7 @@ class EventsMiddleware:
         self,
         app: ASGIApp,
         *,
-        actors: Sequence[Actor[..., Any]] = (),
+        actors: Sequence[ActorFunction[..., Any]] = (),
         prefix: str = "/events",
         executions: Executions | None = None,
         authorize: Authorize | None = None,

@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from asgi_events.actors.actor import Actor, agent, llm, tool
+from asgi_events.actors.actor import ActorFunction, agent, llm, tool
 from asgi_events.actors.state import current_state
 from asgi_events.memory_cache import MemoryCache
 
@@ -74,7 +74,7 @@ class Totals(BaseModel):
     languages: dict[str, Language]
 
 
-def make_survey(root: Path) -> Actor[[Wanted], Totals]:
+def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
     """The ``survey`` actor for the tree below ``root``."""
     root = root.resolve(strict=True)
 
