@@ -437,7 +437,7 @@ async def test_drops_a_viewer_that_takes_nothing(make: Make) -> None:
     executions = make(gate.actor, send_timeout=0.05, cancel_after=None)
     execution = await executions.start("work")
     async with viewer(executions, execution) as connection:
-        connection.reading.clear()
+        connection.stall()
         await connection.end()
     gate.open.set()
     assert (execution.viewers, connection.messages) == (0, [])
@@ -1560,7 +1560,7 @@ class Buffering(Connection):
 
     def __init__(self, app: Any) -> None:
         super().__init__(app, http_version="2")
-        self.reading.clear()
+        self.stall()
 
     async def _send(self, message: Any) -> None:
         if message.get("more_body", True):
@@ -1580,14 +1580,14 @@ async def test_holds_the_seat_of_who_has_not_read_what_the_server_buffers(
         await unread.until(b"event: end")
         assert execution.viewers == 0
         async with Connection(app) as stuck:  # a server that holds back
-            stuck.reading.clear()
+            stuck.stall()
             await soon(stuck.task)
             assert not stuck.ended
         assert not unread.task.done()
         with pytest.raises(LimitReached, match="max_viewers=2"):
             with executions.seat(), executions.seat():
                 pass
-        unread.reading.set()
+        unread.resume()
         await unread.end()
         assert unread.ended
     await seen(executions, execution)
@@ -1605,7 +1605,7 @@ async def test_frees_the_seat_of_an_unread_stream_when(make: Make, how: str) -> 
             await executions.drain(0)
         else:
             unread.task.cancel()
-            unread.reading.set()
+            unread.resume()
         await asyncio.wait({unread.task}, timeout=TIMEOUT)
         assert unread.task.cancelled() is (how == "cancelled")
         unread.task = asyncio.ensure_future(asyncio.sleep(0))

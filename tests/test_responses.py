@@ -403,7 +403,7 @@ async def test_stops_when_a_client_leaves_that_does_not_read() -> None:
     spy = Spy(EventSourceResponse(content))
     async with Connection(spy) as c:
         await c.until(STREAM_START)
-        c.reading.clear()
+        c.stall()
         content.put("a")
         await settle()
         content.put("b")
@@ -601,7 +601,7 @@ async def test_drops_a_stuck_client_soon_when_the_process_is_told_to_stop(
     content = Content("a")
     async with Connection(EventSourceResponse(content, send_timeout=None)) as c:
         await c.until(b"data: a\n\n")
-        c.reading.clear()
+        c.stall()
         content.put("b")
         await settle()
         signals.tell()
@@ -669,7 +669,7 @@ async def test_drops_a_stream_whose_client_does_not_read(
     spy = Spy(EventSourceResponse(content, send_timeout=3_000))
     async with Connection(spy) as c:
         await c.until(STREAM_START)
-        c.reading.clear()
+        c.stall()
         content.put("a")
         await settle()
 
@@ -695,7 +695,7 @@ async def test_drops_a_stream_whose_client_does_not_read_its_comments(
         EventSourceResponse(content, heartbeat_interval=1_500, send_timeout=3_000)
     ) as c:
         await c.until(STREAM_START)
-        c.reading.clear()
+        c.stall()
 
         await clock.advance(1_600)
         await clock.advance(2_900)
@@ -712,10 +712,10 @@ async def test_does_not_drop_a_client_that_is_slow_but_reads(clock: Clock) -> No
     async with Connection(EventSourceResponse(content, send_timeout=3_000)) as c:
         for number in range(4):
             await c.until(STREAM_START)
-            c.reading.clear()
+            c.stall()
             content.put(str(number))
             await clock.advance(2_000)
-            c.reading.set()
+            c.resume()
             await c.until(b"data: %d\n\n" % number)
 
         assert not c.task.done()
@@ -726,12 +726,12 @@ async def test_waits_for_ever_without_a_send_timeout(clock: Clock) -> None:
     response = EventSourceResponse(content, send_timeout=None)
     async with Connection(response) as c:
         await c.until(STREAM_START)
-        c.reading.clear()
+        c.stall()
         content.put("a")
         await clock.advance(100_000)
         assert not c.task.done()
 
-        c.reading.set()
+        c.resume()
         await c.until(b"data: a\n\n")
 
 
@@ -744,7 +744,7 @@ async def test_drops_a_stuck_stream_within_a_slot_of_the_wheel(
     content = Content()
     async with Connection(EventSourceResponse(content, send_timeout=3)) as c:
         await c.until(STREAM_START)
-        c.reading.clear()
+        c.stall()
         content.put("a")
         await settle()
 
@@ -762,7 +762,7 @@ async def test_drops_a_stuck_stream_by_the_real_clock() -> None:
     content = Content()
     async with Connection(EventSourceResponse(content, send_timeout=0.05)) as c:
         await c.until(STREAM_START)
-        c.reading.clear()
+        c.stall()
         content.put("a")
 
         await c.end()
@@ -776,7 +776,7 @@ async def test_does_not_swallow_a_cancel_that_comes_with_the_send_timeout(
     content = Content()
     async with Connection(EventSourceResponse(content, send_timeout=3_000)) as c:
         await c.until(STREAM_START)
-        c.reading.clear()
+        c.stall()
         content.put("a")
         await settle()
         asyncio.get_running_loop().call_later(3_000.03, c.task.cancel)
@@ -837,7 +837,7 @@ async def test_does_not_hang_when_the_server_cancels_a_blocked_send(
     content = Content()
     async with Connection(EventSourceResponse(content)) as c:
         await c.until(STREAM_START)
-        c.reading.clear()
+        c.stall()
         content.put("a")
         await settle()
 
@@ -1206,7 +1206,7 @@ async def test_leaves_nothing_behind_however_its_clients_leave() -> None:
             for _ in range(number % 11):
                 await asyncio.sleep(0)
             if number % 3 == 0:
-                c.reading.clear()
+                c.stall()
             content.put("x")
             for _ in range(number % 5):
                 await asyncio.sleep(0)

@@ -745,7 +745,7 @@ async def _by_its_response(streamer: EventStreamer, job: Job) -> None:
 async def _by_its_response_while_it_sends(streamer: EventStreamer, job: Job) -> None:
     async with Connection(streamer.response(execution_task=job.task)) as c:
         await c.until(numbers(1))
-        c.reading.clear()
+        c.stall()
         job.tell(2)
         await settle()
         c.disconnect()
@@ -842,7 +842,7 @@ async def _by_starlette_while_it_waits(streamer: EventStreamer, job: Job) -> Non
 async def _by_starlette_while_it_sends(streamer: EventStreamer, job: Job) -> None:
     async with Connection(starlette(streamer, job)) as c:
         await c.until(numbers(1))
-        c.reading.clear()
+        c.stall()
         job.tell(2)
         await settle()
         c.disconnect()
@@ -1366,7 +1366,7 @@ async def test_leaves_nothing_behind_however_its_readers_leave(shape: str) -> No
             async with Connection(app) as c:
                 await pause()
                 if chance.random() < 0.3:
-                    c.reading.clear()
+                    c.stall()
                 job.tell(*chance.choice([[1], [1, None]]))
                 await pause()
                 c.disconnect()

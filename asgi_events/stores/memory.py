@@ -1,5 +1,6 @@
 """The store of one process: nothing survives it, and nothing has to be set up."""
 
+import asyncio
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from math import inf
-from time import monotonic, time
+from time import time
 from typing import Self, TypeAlias
 
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing
@@ -24,6 +25,11 @@ _MARK = 1024  # of a log that has ended without a frame, and is of no execution
 
 _ENOUGH = 0.95  # of the limit of all logs, once it is reached
 _MARKS = 0.25  # of that limit, for logs that have ended without a frame
+
+
+def monotonic() -> float:
+    """The time of the event loop: a test can let it pass, see ``virtual_time``."""
+    return asyncio.get_running_loop().time()
 
 
 @dataclass(slots=True)
