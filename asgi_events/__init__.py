@@ -13,11 +13,13 @@ from asgi_events.events import (
     ExecutionStatus,
     Message,
 )
+from asgi_events.executions.execution import Execution
 from asgi_events.executions.executions import Executions
 from asgi_events.http.app import EventsApp
 from asgi_events.http.middleware import EventsMiddleware
 from asgi_events.http.response import EventSourceResponse
 from asgi_events.http.streamer import EventStreamer
+from asgi_events.http.viewing import ExecutionResponse
 from asgi_events.printer import EventPrinter
 from asgi_events.wire.sse import ServerSentEvent
 
@@ -31,7 +33,9 @@ __all__ = [
     "EventType",
     "EventsApp",
     "EventsMiddleware",
+    "Execution",
     "ExecutionEvent",
+    "ExecutionResponse",
     "ExecutionResult",
     "ExecutionState",
     "ExecutionStatus",

@@ -130,3 +130,10 @@ def check_value(name: str, value: str) -> None:
             f"The header {name!r} is not in Latin-1, which is all that HTTP carries: "
             f"percent-encode it, got {value!r}"
         ) from None
+
+
+def check_flags(**options: Any) -> None:
+    """Raise for an option that is neither True nor False."""
+    for name, value in options.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, got {value!r}")

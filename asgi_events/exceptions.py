@@ -110,6 +110,48 @@ class Gone(AsgiEventsError):
         )
 
 
+class ExecutionFailed(AsgiEventsError):
+    """An execution has no result, since it failed.
+
+    Attributes:
+        id: The execution's id.
+        status: How it ended: ``failed``, ``cancelled`` or ``lost``.
+        message: What viewers were told.
+    """
+
+    def __init__(self, id: str, status: str, message: str) -> None:
+        super().__init__(f"Execution {id} has no result, it {_HOW[status]}: {message}")
+        self.id = id
+        self.status = status
+        self.message = message
+
+
+class ExecutionCancelled(ExecutionFailed):
+    """An execution has no result, since it was cancelled."""
+
+
+class ExecutionLost(ExecutionFailed):
+    """An execution has no result, since the process that ran it died."""
+
+
+_HOW = {"failed": "failed", "cancelled": "was cancelled", "lost": "was lost"}
+
+
+class ResultGone(AsgiEventsError):
+    """An execution has ended, and its result is not kept any more.
+
+    Attributes:
+        id: The execution's id.
+    """
+
+    def __init__(self, id: str) -> None:
+        super().__init__(
+            f"The result of execution {id} is not kept any more; it is kept for "
+            "``retention`` seconds after the end."
+        )
+        self.id = id
+
+
 class Refused(AsgiEventsError):
     """Nothing was started: ask again later.
 

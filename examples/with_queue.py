@@ -14,13 +14,13 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException
 from fastapi.responses import RedirectResponse, Response
 from hello import Topic, research
 from taskiq import TaskiqEvents, TaskiqState
 from taskiq_redis import RedisStreamBroker
 
-from asgi_events import Executions
+from asgi_events import ExecutionResponse, Executions
 from asgi_events.adapters.starlette import ASGIResponse
 from asgi_events.exceptions import UnknownExecution
 from asgi_events.executions import Execution
@@ -68,12 +68,8 @@ async def begin(topic: Topic) -> Response:
 
 
 @app.get("/executions/{id}/events")
-async def watch(id: str, request: Request) -> Response:
-    execution = await find(id, patience=30.0)
-    last_event_id = request.headers.get("last-event-id")
-    if execution.is_seen(last_event_id):
-        return Response(status_code=204)  # an EventSource stops
-    return ASGIResponse(executions.response(execution, last_event_id=last_event_id))
+async def watch(id: str) -> Response:
+    return ASGIResponse(ExecutionResponse(await find(id, patience=30.0)))
 
 
 @app.delete("/executions/{id}", status_code=202)

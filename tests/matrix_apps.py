@@ -34,6 +34,7 @@ from asgi_events import (
 )
 from asgi_events.exceptions import UnknownExecution
 from asgi_events.http.problems import send_json
+from asgi_events.http.viewing import ExecutionResponse
 from asgi_events.stores import Ack, Grant
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.types import ASGIApp, Receive, Scope, Send
@@ -212,12 +213,12 @@ async def respond(
         )
     held = executions[kind.removesuffix("kept")]
     if method == "POST":
-        return held.response(await held.start(name, given), headers=HEADERS)
+        return ExecutionResponse(await held.start(name, given), headers=HEADERS)
     try:
         execution = await held.get(name)
     except UnknownExecution as error:
         return _not_found(str(error))
-    return held.response(execution, last_event_id=last_event_id, headers=HEADERS)
+    return ExecutionResponse(execution, headers=HEADERS)
 
 
 async def _items() -> AsyncIterator[Numbered]:

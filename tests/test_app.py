@@ -148,17 +148,33 @@ async def counted(app: EventsApp, to: int = 7) -> tuple[Execution, list[bytes]]:
 def about(execution: Execution, **changes: Any) -> dict[str, Any]:
     """What the routes say of an execution, by way of its own attributes."""
     link = f"/executions/{execution.id}"
-    ended = execution.ended and execution.ended.isoformat().replace("+00:00", "Z")
+    # What the terminal event says, which is the same in every process.
+    ended = execution.ended and "2026-01-02T03:04:05Z"
     return {
         "id": execution.id,
         "actor": execution.actor,
         "status": str(execution.status),
         "created": execution.created.isoformat().replace("+00:00", "Z"),
         "ended": ended,
+        "result": None,
+        "error": None,
+        "progress": None,
         "last": execution.log.committed,
         "viewers": 0,
         "links": {"self": link, "events": f"{link}/events", "cancel": link},
     } | changes
+
+
+def counted_to(current: float, total: float) -> dict[str, Any]:
+    """What ``count`` has said of its progress."""
+    said = {"current": current, "total": total, "message": None}
+    return {"address": "count"} | said
+
+
+async def error_of(execution: Execution) -> str | None:
+    """What its terminal event says went wrong."""
+    event = await execution.terminal_event()
+    return None if event is None else event.message
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> dict[str, Any]:
@@ -339,7 +355,11 @@ async def test_cancels_with_202_and_again_and_then_says_200(make: Make) -> None:
         execution, status="started", ended=None, last=1, viewers=1
     )
     assert await second.json() == await first.json()
-    assert await third.json() == await fourth.json() == about(execution)
+    assert (
+        await third.json()
+        == await fourth.json()
+        == about(execution, error="Execution cancelled")
+    )
     assert execution.status == "cancelled"
     assert data(events)[-1] == {
         "event_type": "cancelled",
@@ -558,7 +578,7 @@ async def test_answers_a_post_that_comes_again_for_json_with_its_links(
     c = await call(app, "POST", "/count", headers=headers, json={"to": 7})
     assert c.status == 202
     assert c.headers["location"] == f"/executions/{execution.id}"
-    assert await c.json() == about(execution)
+    assert await c.json() == about(execution, progress=counted_to(6.0, 7.0), result=7)
     assert started(app) == [execution]
 
 
@@ -1037,7 +1057,9 @@ async def test_serves_the_owner(make: Make) -> None:
     await soon(execution.wait())
     read = await call(app, "GET", c.headers["location"], headers=headers)
     assert execution.owner == "ada"
-    assert await read.json() == about(execution)
+    assert await read.json() == about(
+        execution, progress=counted_to(0.0, 1.0), result=1
+    )
     assert "owner" not in await read.json()
 
 
@@ -1246,7 +1268,9 @@ async def test_sends_no_traceback_of_a_failed_actor(make: Make) -> None:
     assert kinds(await stream.events())[-1] == "error"
     assert replay.body == stream.body
     assert stream.body.endswith(b'event: end\ndata: {"status":"failed"}\n\n')
-    assert await status.json() == about(execution, status="failed")
+    assert await status.json() == about(
+        execution, status="failed", error=await error_of(execution)
+    )
     for c in (stream, status, replay):
         assert b"Traceback" not in c.body
         assert SECRET.encode() not in c.body

@@ -683,7 +683,6 @@ def plain() -> None:
 @pytest.mark.parametrize(
     ("actors", "error", "message"),
     [
-        ([], ValueError, "Give at least one actor: a function under @agent or @tool."),
         (
             [[count]],
             TypeError,
@@ -708,7 +707,7 @@ def plain() -> None:
             r"JSON cannot name its parameter \*\*to: int",
         ),
     ],
-    ids=["none", "list", "plain", "str", "twice", "positional", "*args", "**kwargs"],
+    ids=["list", "plain", "str", "twice", "positional", "*args", "**kwargs"],
 )
 def test_says_what_is_wrong_with_its_actors(
     actors: list[Any], error: type[Exception], message: str

@@ -82,7 +82,7 @@ class Recorded:
     """A log with a store behind it."""
 
     def __init__(self, *, held: int = 4, store: MemoryStore | None = None) -> None:
-        self.log = Log("x", stored=True, max_events=held)
+        self.log = Log("x", keeps="unstored", max_events=held)
         self.store = store or MemoryStore()
         self.grant: Grant | None = None
         self.reads: list[int] = []
@@ -234,7 +234,7 @@ def test_resets_a_client_with_an_absurd_id_and_gives_it_everything(
 
 
 def test_goes_on_after_a_frame_that_was_shown_elsewhere_first() -> None:
-    log = filled(Log("x", stored=True), 4)
+    log = filled(Log("x", keeps="unstored"), 4)
     log.commit(2)  # the store has more: its answer is on its way, or was lost
 
     cursor = Cursor(log, last_event_id="x:3")
@@ -263,7 +263,7 @@ def test_knows_no_ids_of_a_log_without_a_name() -> None:
 
 
 def trimmed_log() -> Log:
-    log = Log("x", stored=True, max_events=4)
+    log = Log("x", keeps="unstored", max_events=4)
     for _ in range(10):
         filled(log, 1)
         log.commit(log.last)
@@ -291,7 +291,7 @@ def test_does_not_reset_a_client_that_needs_the_oldest_frame_held() -> None:
 
 
 def test_resets_a_viewer_that_has_fallen_behind_the_frames_held() -> None:
-    log = Log("x", stored=True, max_events=4)
+    log = Log("x", keeps="unstored", max_events=4)
     cursor = Cursor(log)
     filled(log, 1)
     log.commit(1)
@@ -333,7 +333,7 @@ async def test_goes_from_the_store_to_the_log_without_a_seam(
 
 
 async def test_reads_pages_that_are_no_larger_than_a_chunk() -> None:
-    log = Log("x", stored=True, max_events=4)
+    log = Log("x", keeps="unstored", max_events=4)
     store = MemoryStore()
     grant = await store.open("x", writer="w", lease=60, ttl=60, meta={})
     for number in range(1, 31):
@@ -561,7 +561,7 @@ async def test_goes_on_to_another_end_that_is_not_reached_yet() -> None:
 async def test_resumes_a_log_that_was_lost(last_event_id: str, given: bytes) -> None:
     store = MemoryStore()
     await reaped(store, 10)
-    log = Log("x", stored=True, start=11)
+    log = Log("x", keeps="unstored", start=11)
     log.extend([], end="lost")
 
     async def read_page(after: int, limit: int) -> Page | None:

@@ -35,6 +35,7 @@ from asgi_events.exceptions import (
 )
 from asgi_events.executions import Execution
 from asgi_events.executions.follower import Follower
+from asgi_events.http.viewing import ExecutionResponse
 from asgi_events.log.cursor import Cursor
 from asgi_events.stores import EventStore, Grant
 from asgi_events.stores.memory import MemoryStore
@@ -168,7 +169,8 @@ async def end_of(execution: Execution) -> str:
 def viewer(
     executions: Executions, execution: Execution, last_event_id: str | None = None
 ) -> Connection:
-    return Connection(executions.response(execution, last_event_id=last_event_id))
+    headers = {} if last_event_id is None else {"last-event-id": last_event_id}
+    return Connection(ExecutionResponse(execution), headers=headers)
 
 
 async def seen(executions: Executions, execution: Execution) -> list[Any]:
@@ -291,6 +293,7 @@ async def test_hands_the_events_to_further_handlers(make: Make) -> None:
         "progress",
         "progress",
         "tool_call",
+        "complete",
     ]
 
 
@@ -618,7 +621,7 @@ async def test_refuses_more_than_max_viewers_until_one_leaves(make: Make) -> Non
 
         scope = {"type": "http", "method": "GET"}
         with pytest.raises(LimitReached) as raised:
-            await executions.response(execution)(scope, receive, send)
+            await ExecutionResponse(execution)(scope, receive, send)
         assert sent == []
         return raised.value
 
@@ -717,7 +720,7 @@ async def test_counts_a_head_request_as_no_viewer(make: Make) -> None:
     gate = Gate()
     executions = make(gate.actor, cancel_after=0)
     execution = await executions.start("work")
-    async with Connection(executions.response(execution), "HEAD") as connection:
+    async with Connection(ExecutionResponse(execution), "HEAD") as connection:
         await connection.end()
     gate.open.set()
     assert await end_of(execution) == "completed"
@@ -1125,10 +1128,10 @@ async def test_holds_nothing_of_what_has_ended_but_its_frames(
     )
     execution = await executions.start(report, idempotency_key="k")
     await soon(gate.begun.wait())
-    run: Any = execution.work
+    run: Any = execution._run
     refs |= {
         "run": ref(run),
-        "streamer": ref(run._streamer),
+        "writer": ref(run._writer),
         "recorder": ref(run._recorder),
         "bus": ref(run._state.event_bus),
     }
@@ -1362,7 +1365,7 @@ async def test_holds_less_at_hand_of_each_the_more_of_them_run(make: Make) -> No
     flood = Flood(100)
     store = MemoryStore(max_bytes=1 << 30)
     executions = make(flood.actor, store=store, max_bytes=50_000)
-    executions._max_retained_bytes = 100_000  # what is at hand, and not the store
+    executions._options["max_retained_bytes"] = 100_000  # at hand
     (alone,) = await flood.start(executions, 1)
     at_first = held_at_hand([alone])
     others = await flood.start(executions, 15)
@@ -1381,7 +1384,7 @@ async def test_holds_less_at_hand_of_each_the_more_of_them_it_follows(
     store = MemoryStore()
     there = make(flood.actor, store=store, max_bytes=1 << 20)
     here = make(flood.actor, store=store, max_bytes=50_000)
-    here._max_retained_bytes = 100_000  # what is at hand, and not the store
+    here._options["max_retained_bytes"] = 100_000  # at hand
     flood.begin.clear()
     started = [await there.start("flood") for _ in range(8)]
     followed = [await here.get(execution.id) for execution in started]
@@ -1428,7 +1431,12 @@ async def test_refuses_an_event_that_is_too_large_and_tells_its_publisher(
         "agent_call",
         "complete",
     ]
-    assert [getattr(event, "delta", None) for event in heard] == [None, "y", None]
+    assert [getattr(event, "delta", None) for event in heard] == [
+        None,
+        "y",
+        None,
+        None,
+    ]
     (error,) = told
     assert isinstance(error, ValueError)
     assert (error.size, error.limit) == (5098, 1000)
@@ -1543,8 +1551,7 @@ async def test_refuses_an_owner_more_than_their_own_share_of_viewers(
             async with viewer(executions, eve) as refused:
                 await refused.event()
         with pytest.raises(LimitReached, match="max_viewers_per_owner=1 is reached"):
-            with executions.seat("eve"):
-                pass
+            executions.viewing.capacity.take("eve")
         async with viewer(executions, nobody) as a, viewer(executions, nobody) as b:
             await a.event()
             await b.event()
@@ -1575,7 +1582,7 @@ async def test_holds_the_seat_of_who_has_not_read_what_the_server_buffers(
 ) -> None:
     executions = make(count, max_viewers=2, send_timeout=0.05)
     execution = await executions.start(count, {"to": 3})
-    app = executions.response(execution)
+    app = ExecutionResponse(execution)
     async with Buffering(app) as unread:
         await unread.until(b"event: end")
         assert execution.viewers == 0
@@ -1585,8 +1592,8 @@ async def test_holds_the_seat_of_who_has_not_read_what_the_server_buffers(
             assert not stuck.ended
         assert not unread.task.done()
         with pytest.raises(LimitReached, match="max_viewers=2"):
-            with executions.seat(), executions.seat():
-                pass
+            for _ in range(2):
+                executions.viewing.capacity.take()
         unread.resume()
         await unread.end()
         assert unread.ended
@@ -1597,7 +1604,7 @@ async def test_holds_the_seat_of_who_has_not_read_what_the_server_buffers(
 async def test_frees_the_seat_of_an_unread_stream_when(make: Make, how: str) -> None:
     executions = make(count, max_viewers=1)
     execution = await executions.start(count, {"to": 3})
-    async with Buffering(executions.response(execution)) as unread:
+    async with Buffering(ExecutionResponse(execution)) as unread:
         await unread.until(b"event: end")
         if how == "client goes":
             unread.disconnect()
@@ -1609,8 +1616,7 @@ async def test_frees_the_seat_of_an_unread_stream_when(make: Make, how: str) -> 
         await asyncio.wait({unread.task}, timeout=TIMEOUT)
         assert unread.task.cancelled() is (how == "cancelled")
         unread.task = asyncio.ensure_future(asyncio.sleep(0))
-    with executions.seat():
-        pass
+    executions.viewing.capacity.take()
 
 
 async def test_waits_for_no_unread_stream_that_ends_after_the_drain(
@@ -1619,14 +1625,14 @@ async def test_waits_for_no_unread_stream_that_ends_after_the_drain(
     gate = Gate()
     executions = make(gate.actor)
     execution = await executions.start("work")
-    async with Buffering(executions.response(execution)) as unread:
+    async with Buffering(ExecutionResponse(execution)) as unread:
         await unread.until(b"agent_call")
         await executions.drain(0)
         await unread.end()
     executions.open()
     again = await executions.start("work")
     gate.open.set()
-    async with Buffering(executions.response(again)) as unread:
+    async with Buffering(ExecutionResponse(again)) as unread:
         await unread.until(b"event: end")
         assert not unread.task.done()
 
@@ -1782,7 +1788,7 @@ async def test_refuses_a_header_before_anybody_has_a_seat(
     execution = await executions.start("work")
     for _ in range(2):
         with pytest.raises(ValueError, match="header"):
-            executions.response(execution, headers=headers)
+            ExecutionResponse(execution, headers=headers)
     viewers = execution.viewers
     async with viewer(executions, execution) as watching:
         await watching.until(b"started")
@@ -1955,7 +1961,7 @@ async def test_keeps_an_execution_whose_last_viewer_it_sent_away_itself(
 ) -> None:
     executions = make(endless, cancel_after=0, max_stream_duration=0.05)
     execution = await executions.start("endless")
-    app = executions.response(execution)
+    app = ExecutionResponse(execution)
 
     async with Connection(app) as connection:
         events = await connection.events()
@@ -1997,7 +2003,7 @@ async def test_resumes_where_the_store_is_further_than_its_follower(
     here, there = make(endless, store=store), make(endless, store=store)
     execution = await here.start("endless")
     watching = (await there.get(execution.id)).attach()
-    async with Connection(here.response(execution)) as connection:
+    async with Connection(ExecutionResponse(execution)) as connection:
         await connection.event()
         await connection.event()
 

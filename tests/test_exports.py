@@ -1,17 +1,13 @@
 """The menu of the package, and what importing it costs."""
 
-import inspect
 import subprocess
 import sys
 import types
 from pathlib import Path
-from typing import get_type_hints
 
 import pytest
 
 import asgi_events
-from asgi_events import Executions
-from asgi_events.executions import ExecutionsOptions
 
 MENU = [
     "EventBus",
@@ -21,7 +17,9 @@ MENU = [
     "EventType",
     "EventsApp",
     "EventsMiddleware",
+    "Execution",
     "ExecutionEvent",
+    "ExecutionResponse",
     "ExecutionResult",
     "ExecutionState",
     "ExecutionStatus",
@@ -67,22 +65,6 @@ def test_says_its_version() -> None:
 
 def test_is_typed() -> None:
     assert (ROOT / "py.typed").exists()
-
-
-def test_lists_the_options_of_executions_as_they_are() -> None:
-    keywords = {
-        name
-        for name, parameter in inspect.signature(Executions).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    assert set(ExecutionsOptions.__annotations__) == keywords
-
-
-def test_types_the_options_of_executions_as_they_are() -> None:
-    hints = get_type_hints(Executions.__init__)
-    assert get_type_hints(ExecutionsOptions) == {
-        name: hints[name] for name in ExecutionsOptions.__annotations__
-    }
 
 
 def test_imports_nothing_that_is_optional() -> None:

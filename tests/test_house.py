@@ -6,22 +6,11 @@ from tests import house
 
 MODULES = house.modules()
 
-# The engine still makes its own responses, and half of the streamer writes the log.
-STILL = {
-    ("executions.executions", "http.response"),
-    ("executions.executions", "http.streamer"),
-    ("executions.run", "http.streamer"),
-}
-
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name])
 def test_imports_only_what_the_row_of_its_room_names(module: str) -> None:
     allowed = house.rules()[house.room(module)]
-    imported = {
-        each.imported
-        for each in house.imports(module, MODULES[module])
-        if (module, each.imported) not in STILL
-    }
+    imported = {each.imported for each in house.imports(module, MODULES[module])}
     assert {name for name in imported if house.room(name) not in allowed} == set()
 
 
@@ -30,8 +19,7 @@ def test_has_a_row_for_each_room_and_no_other() -> None:
 
 
 def test_has_no_circle_of_rooms() -> None:
-    rooms = {(house.room(importer), house.room(there)) for importer, there in STILL}
-    assert house.circle(house.arrows() - rooms) == []
+    assert house.circle(house.arrows()) == []
 
 
 def test_has_no_circle_of_modules() -> None:

@@ -415,7 +415,7 @@ async def test_finds_what_a_key_names_also_where_nothing_may_start(
     if refusal == "no seat":
         await there.start(processes.actor)
     else:
-        there.draining = True
+        there.viewing.draining = True
     link.wrote.clear()
 
     found = await processes.start(there)

@@ -356,7 +356,7 @@ async def test_answers_a_suspicion_before_it_is_confirmed(
     log = store._logs[execution.id]
     async with viewer(there, execution.id) as far:
         await seen(far, 1)
-        execution.work._recorder._interval = 3600  # type: ignore[union-attr]
+        execution._run._recorder._interval = 3600  # type: ignore[attr-defined]
         await until(lambda: link.called.count("renew") >= 1)
         begun = link.called.count("renew")
         await until(lambda: link.called.count("renew") > begun + 2)

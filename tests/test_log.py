@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from asgi_events.log.cursor import Cursor
-from asgi_events.log.log import Log
+from asgi_events.log.log import Keeps, Log
 from asgi_events.wire.sse import MAX_CHUNK, Decoder, ServerSentEvent
 
 
@@ -65,7 +65,7 @@ def test_gives_frames_no_id_without_a_name() -> None:
 
 
 def test_goes_on_numbering_after_old_frames_are_gone() -> None:
-    log = Log("x", stored=True, max_events=2)
+    log = Log("x", keeps="unstored", max_events=2)
     for number in range(1, 8):
         log.append(data(number))
         log.commit(number)
@@ -78,7 +78,7 @@ def test_goes_on_numbering_after_old_frames_are_gone() -> None:
 
 @pytest.mark.parametrize("stored", [False, True], ids=["alone", "stored"])
 def test_appends_nothing_after_the_terminal_frame(stored: bool) -> None:
-    log = Log("x", stored=stored)
+    log = Log("x", keeps="unstored" if stored else "unread")
     log.append(b"end", end="completed")
 
     log.append(b"late")
@@ -89,7 +89,7 @@ def test_appends_nothing_after_the_terminal_frame(stored: bool) -> None:
 
 
 def test_tells_its_recorder_of_each_frame() -> None:
-    log = Log("x", stored=True)
+    log = Log("x", keeps="unstored")
     seen: list[int] = []
     log.on_append = lambda: seen.append(log.last)
 
@@ -114,7 +114,7 @@ def test_refuses_bounds_that_hold_nothing(bounds: dict[str, Any]) -> None:
 
 
 def test_gives_only_committed_frames() -> None:
-    log = filled(Log("x", stored=True), 3)
+    log = filled(Log("x", keeps="unstored"), 3)
     cursor = Cursor(log)
 
     assert cursor.take() == b""
@@ -128,7 +128,7 @@ def test_gives_only_committed_frames() -> None:
 
 
 def test_does_not_give_the_terminal_frame_before_it_is_stored() -> None:
-    log = Log("x", stored=True)
+    log = Log("x", keeps="unstored")
     log.append(b"end", end="completed")
     cursor = Cursor(log)
 
@@ -146,7 +146,7 @@ def test_commits_at_once_without_a_store() -> None:
 
 
 def test_wakes_a_sleeper_once_and_at_the_commit() -> None:
-    log = Log("x", stored=True)
+    log = Log("x", keeps="unstored")
     woken: list[str] = []
     log.sleep(Cursor(log), lambda: woken.append("woken"))
 
@@ -244,7 +244,7 @@ async def test_wakes_a_few_at_every_frame() -> None:
 
 
 def test_holds_the_frames_that_another_process_has_numbered() -> None:
-    log = Log("x", stored=True, start=5)
+    log = Log("x", keeps="unstored", start=5)
     cursor = Cursor(log, last_event_id="x:5")
     ours = [b"data: 6\nid: x:6\n\n", b"data: 7\nid: x:7\n\n"]
 
@@ -256,7 +256,7 @@ def test_holds_the_frames_that_another_process_has_numbered() -> None:
 
 
 def test_goes_on_further_ahead_when_it_skips() -> None:
-    log = Log("x", stored=True)
+    log = Log("x", keeps="unstored")
     log.extend([b"data: 1\nid: x:1\n\n"], end=None)
 
     log.skip_to(100)
@@ -267,12 +267,12 @@ def test_goes_on_further_ahead_when_it_skips() -> None:
 
 
 def test_takes_back_what_is_not_stored() -> None:
-    log = filled(Log("x", stored=True), 2)
+    log = filled(Log("x", keeps="unstored"), 2)
     log.commit(2)
     filled(log, 2)
     log.append(b"end", end="completed")
 
-    log.rewind()
+    log.drop_uncommitted()
 
     assert log.since(0) == [b"data: 1\nid: x:1\n\n", b"data: 2\nid: x:2\n\n"]
     assert (log.last, log.committed, log.end) == (2, 2, None)
@@ -281,13 +281,13 @@ def test_takes_back_what_is_not_stored() -> None:
 
 
 async def test_has_room_again_when_it_is_rewound() -> None:
-    log = filled(Log(stored=True, max_bytes=100), 3)
+    log = filled(Log(keeps="unstored", max_bytes=100), 3)
     log.commit(3)
     filled(log, 2, size=200)
     assert log.full
     room = log.room()
 
-    log.rewind()
+    log.drop_uncommitted()
     log.extend([block(number) for number in range(4, 8)], end=None)
 
     await turn()
@@ -359,7 +359,7 @@ def test_does_not_give_a_join_that_is_longer_than_asked_for() -> None:
 
 
 def test_joins_from_the_right_frame_after_old_ones_are_gone() -> None:
-    log = Log("x", stored=True, max_events=8)
+    log = Log("x", keeps="unstored", max_events=8)
     for number in range(1, 30):
         log.append(data(number))
         log.commit(number)
@@ -382,7 +382,7 @@ def held(log: Log) -> list[bytes]:
 
 
 def test_holds_at_most_max_events_of_stored_frames() -> None:
-    log = Log(stored=True, max_events=10)
+    log = Log(keeps="unstored", max_events=10)
     for number in range(1, 101):
         log.append(data(number))
         log.commit(number)
@@ -392,7 +392,7 @@ def test_holds_at_most_max_events_of_stored_frames() -> None:
 
 
 def test_holds_at_most_max_bytes_of_stored_frames() -> None:
-    log = Log(stored=True, max_bytes=1_000)
+    log = Log(keeps="unstored", max_bytes=1_000)
     for number in range(1, 101):
         log.append(data(number, size=90))
         log.commit(number)
@@ -403,7 +403,7 @@ def test_holds_at_most_max_bytes_of_stored_frames() -> None:
 
 @pytest.mark.parametrize("bounds", [{"max_events": 10}, {"max_bytes": 100}])
 def test_holds_what_is_not_stored_yet(bounds: dict[str, Any]) -> None:
-    log = filled(Log(stored=True, **bounds), 11, size=10)
+    log = filled(Log(keeps="unstored", **bounds), 11, size=10)
 
     assert log.full
     assert log.first == 1
@@ -485,7 +485,7 @@ async def test_has_room_again_when(happens: Callable[[Log, Cursor], None]) -> No
 
 
 async def test_has_room_again_when_the_store_has_the_frames() -> None:
-    log = filled(Log(stored=True, max_events=4), 5)
+    log = filled(Log(keeps="unstored", max_events=4), 5)
     Cursor(log)
     assert log.full
     room = log.room()
@@ -569,11 +569,11 @@ def test_is_never_full_again_once_released(bounds: dict[str, Any]) -> None:
 
 
 def test_begins_again_for_who_saw_elsewhere_what_is_let_go_of_here() -> None:
-    log = filled(Log("x", stored=True), 3)
+    log = filled(Log("x", keeps="unstored"), 3)
     log.commit(1)
     cursor = Cursor(log, last_event_id="x:2")
 
-    log.rewind()
+    log.drop_uncommitted()
     log.extend([b"data: lost\nid: x:2:lost\n\n"], end="lost")
 
     body = cursor.take() or b""
@@ -652,7 +652,8 @@ class LogMachine(RuleBasedStateMachine):
         self.stored = stored
         self.max_events = max_events
         self.max_bytes = max_bytes
-        self.log = Log("x", stored=stored, max_events=max_events, max_bytes=max_bytes)
+        keeps: Keeps = "unstored" if stored else "unread"
+        self.log = Log("x", keeps=keeps, max_events=max_events, max_bytes=max_bytes)
 
     def run(self, call: Callable[[], Any]) -> Any:
         async def main() -> Any:

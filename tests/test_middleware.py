@@ -9,6 +9,7 @@ from asgi_lifespan import LifespanManager
 
 from asgi_events import EventsMiddleware, Executions, agent, tool
 from asgi_events.actors import Actor
+from asgi_events.http.viewing import ExecutionResponse
 from tests.asgi import TIMEOUT, Connection, call, data, kinds
 
 STREAM = {"accept": "text/event-stream"}
@@ -241,7 +242,7 @@ async def test_lets_a_view_start_find_cancel_and_stream(wrap: Wrap) -> None:
         executions: Executions = scope["asgi_events"]
         if scope["path"] == "/start":
             execution = await executions.start("work")
-            await executions.response(execution)(scope, receive, send)
+            await ExecutionResponse(execution)(scope, receive, send)
         else:
             execution = await executions.get(scope["path"].removeprefix("/stop/"))
             await execution.cancel("Execution cancelled: by a view")

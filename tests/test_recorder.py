@@ -15,6 +15,7 @@ from asgi_events.aio import backoff
 from asgi_events.exceptions import Ended, Fenced, Gap, Missing, StoreError, Unavailable
 from asgi_events.executions import Execution
 from asgi_events.executions.recorder import Opening, Recorder
+from asgi_events.http.viewing import ExecutionResponse
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
 from asgi_events.stores import Ack, Grant, Page
@@ -196,7 +197,7 @@ async def recording_in(
         ttl=TIMEOUT,
         meta={"actor": "x"},
     )
-    log = Log(KEY, stored=True, **bounds)
+    log = Log(KEY, keeps="unstored", **bounds)
     this = Recording(store, log)
     this.recorder = recorder = Recorder(log, opening, await opening.open())
     recorder.on_cancel = this.cancel
@@ -661,7 +662,7 @@ class Steps:
 
 
 def viewer(executions: Executions, execution: Execution) -> Connection:
-    return Connection(executions.response(execution))
+    return Connection(ExecutionResponse(execution))
 
 
 def steps_in(told: list[Any]) -> list[float]:

@@ -1093,7 +1093,7 @@ def _http1() -> dict[str, Any]:
 async def test_says_goodbye_before_a_server_buffers_too_much(
     scope: Callable[[], dict[str, Any]],
 ) -> None:
-    log = Log("x", stored=True)
+    log = Log("x", keeps="unstored")
     for _ in range(1_000):
         log.append(Flood.data)
     log.commit(1_000)
@@ -1108,7 +1108,7 @@ async def test_says_goodbye_before_a_server_buffers_too_much(
 
 
 async def test_sends_any_number_of_bytes_where_the_server_holds_it_back() -> None:
-    log = Log("x", stored=True)
+    log = Log("x", keeps="unstored")
     for _ in range(1_000):
         log.append(Flood.data)
     log.commit(1_000)

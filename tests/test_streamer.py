@@ -27,7 +27,7 @@ from asgi_events import (
 from asgi_events.aio import signals
 from asgi_events.aio.timers import Tick, Timer, TimerWheel
 from asgi_events.bus import NOTHING
-from asgi_events.events import CompleteEvent, ExecutionStatus, TextDelta
+from asgi_events.events import CompleteEvent, TextDelta
 from asgi_events.http import streamer as streamer_module
 from asgi_events.http.streamer import EventStream
 from asgi_events.log.cursor import Cursor
@@ -986,7 +986,7 @@ async def test_does_not_cancel_an_execution_that_is_told_to_be_over() -> None:
     streamer = EventStreamer()
     job = Job(streamer)
     stream = streamer.stream(execution_task=job.task)
-    streamer.end(CompleteEvent(), ExecutionStatus.COMPLETED)
+    streamer.end(CompleteEvent())
 
     assert await read(stream) == STREAM_START + COMPLETE
     await settle()
@@ -1411,7 +1411,7 @@ async def test_lets_publishers_go_when_the_end_comes_in_a_full_log() -> None:
 async def test_ends_although_its_cache_statistics_never_come(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asgi_events.http.streamer._STATS_TIMEOUT", 0.01)
+    monkeypatch.setattr("asgi_events.log.writer._STATS_TIMEOUT", 0.01)
 
     class Cache:
         async def get_stats(self) -> None:
@@ -1428,7 +1428,7 @@ async def test_ends_although_its_cache_statistics_never_come(
     assert body == STREAM_START + COMPLETE
 
 
-NOT_HEARD = "An EventStreamer heard no event of "
+NOT_HEARD = "No event of "
 
 
 @pytest.mark.parametrize("subscribed", [False, True])

@@ -36,12 +36,6 @@ class CacheBackend(Protocol):
     def get_stats(self) -> Any: ...
 
 
-class HasStats(Protocol):
-    """What ``EventStreamer.stream(cache_backend=…)`` needs; sync or async."""
-
-    def get_stats(self) -> Any: ...
-
-
 class ActorCache:
     """Finds the cache entry of each call of one actor.
 

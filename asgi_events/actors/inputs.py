@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticUndefined
 
 from asgi_events.actors.actor import Actor, ActorFunction, actor_of
+from asgi_events.events import ExecutionResult
 from asgi_events.exceptions import InvalidInput
 
 
@@ -102,6 +103,20 @@ class ActorInput:
             include_url=False, include_input=False, include_context=False
         )
         return InvalidInput(self._actor.name, list(errors))
+
+
+def returned_by(actor: Actor[..., Any]) -> Any:
+    """What the function of an actor is annotated to return; ``Any`` if nothing is."""
+    function = _annotated(actor.function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return str
+    try:
+        returned = get_type_hints(function, include_extras=True).get("return", Any)
+    except NameError:  # an annotation that only type checkers can resolve
+        return Any
+    if isinstance(returned, type) and issubclass(returned, ExecutionResult):
+        return returned.model_fields["result"].annotation
+    return returned
 
 
 def _annotated(function: Any) -> Any:

@@ -2,19 +2,99 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Protocol
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
 
-from asgi_events.events import CANCELLED, ExecutionStatus
-from asgi_events.executions.viewers import Audience, Seats
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from asgi_events.aio.waiter import Waiter
+from asgi_events.events import (
+    CANCELLED,
+    CompleteEvent,
+    ExecutionStatus,
+    ProgressEvent,
+    TerminalEvent,
+)
+from asgi_events.exceptions import (
+    ExecutionCancelled,
+    ExecutionFailed,
+    ExecutionLost,
+    ResultGone,
+)
+from asgi_events.executions.viewers import Viewers
 from asgi_events.log.cursor import Cursor, ReadPage
 from asgi_events.log.log import Log
+from asgi_events.wire.decoding import AnyEvent, EventDecoder
+from asgi_events.wire.formats import NATIVE, Format
+from asgi_events.wire.frames import split
+from asgi_events.wire.sse import Decoder
+
+_PROGRESS = 256  # frames among which the newest progress is looked for
+_PROGRESS_BYTES = 1024 * 1024
+
+_FAILURES: Mapping[str, type[ExecutionFailed]] = {
+    ExecutionStatus.FAILED: ExecutionFailed,
+    ExecutionStatus.CANCELLED: ExecutionCancelled,
+    ExecutionStatus.LOST: ExecutionLost,
+}
 
 
-class Work(Protocol):
-    """What is behind an execution: a task of this process, or of another one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What an execution is, which does not change.
 
-    is_local: bool
+    Attributes:
+        id: Its name in URLs and event ids; by default 32 hexadecimal digits.
+        actor: The actor's name.
+        owner: Who started it, as ``authorize`` returned; None without one.
+        created: When it was started.
+        fingerprint: A hash of what was asked for, to tell whether the same is asked
+            for again.
+    """
+
+    id: str
+    actor: str
+    owner: str | None
+    created: datetime
+    fingerprint: str
+
+    @classmethod
+    def from_meta(cls, id: str, meta: Mapping[str, str]) -> Facts:
+        """The facts that a store keeps with a log."""
+        return cls(
+            id=id,
+            actor=meta["actor"],
+            owner=meta.get("owner"),
+            created=datetime.fromisoformat(meta["created"]),
+            fingerprint=meta["fingerprint"],
+        )
+
+    def to_meta(self) -> dict[str, str]:
+        """The facts as a store keeps them with a log."""
+        meta = {
+            "actor": self.actor,
+            "created": self.created.isoformat(),
+            "fingerprint": self.fingerprint,
+        }
+        if self.owner is not None:
+            meta["owner"] = self.owner
+        return meta
+
+
+class Run(Protocol):
+    """What is behind an execution: a task of this process, or of another one.
+
+    Attributes:
+        is_local: Whether it runs in this process.
+        ended: When its terminal event was stored; None while it runs.
+    """
+
+    ended: datetime | None
+
+    @property
+    def is_local(self) -> bool: ...
 
     async def cancel(self, message: str) -> bool:
         """Cancel it; False when it is over."""
@@ -25,59 +105,96 @@ class Work(Protocol):
     def abandon(self) -> None:
         """Record no more: the process stops, and the lease will tell the others."""
 
-    def audience_changed(self, *, watched: bool, counted: bool) -> None:
-        """The first viewer has come or the last one has left, of all or that counts."""
-
 
 class Execution:
     """A running or finished call of an actor; ``Executions`` starts and finds them.
 
-    Attributes:
-        id: Its name in URLs and event ids; by default 32 hexadecimal digits.
-        actor: The actor's name.
-        owner: Who started it, as ``authorize`` said; None without one.
-        created: When it was started.
-        ended: When its terminal event was stored; None while it runs.
-        fingerprint: What was asked for, to tell whether it is asked for again.
+    Args:
+        facts: What it is.
         log: Its frames.
-        work: What is behind it; None once it has ended here.
+        viewers: Who watches it.
+        run: What is behind it.
+        read_page: Reads frames that the log has dropped; None where nobody has them.
+        result_type: What the actor's function is annotated to return.
+
+    Attributes:
+        log: Its frames.
+        watchers: Who watches it in this process.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_facts",
+        "_read_page",
+        "_result_type",
+        "_run",
+        "log",
+        "watchers",
+    )
 
     def __init__(
         self,
-        id: str,
+        facts: Facts,
         *,
-        actor: str,
-        owner: str | None,
-        created: datetime,
-        fingerprint: str,
         log: Log,
-        read_page: ReadPage,
-        retry: int,
-        patience: float,
-        seats: Seats,
+        viewers: Viewers,
+        run: Run,
+        read_page: ReadPage | None = None,
+        result_type: Any = Any,
     ) -> None:
-        self.id = id
-        self.actor = actor
-        self.owner = owner
-        self.created = created
-        self.fingerprint = fingerprint
-        self.ended: datetime | None = None
         self.log = log
-        self.work: Work | None = None
-        self.dismissed = False
-        self._audience = Audience(
-            log,
-            read_page=read_page,
-            retry=retry,
-            patience=patience,
-            seats=seats,
-            owner=owner,
-            on_change=self._audience_changed,
-        )
+        self.watchers = viewers
+        self._facts = facts
+        self._run = run
+        self._read_page = read_page
+        self._result_type = result_type
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} of {self.actor}: {self.status}>"
+
+    def end(self, run: Run) -> None:
+        """Hold no more than what viewers need: all else is in the store.
+
+        Args:
+            run: What is behind it from now on.
+        """
+        self._run = run
+        self.watchers.on_change = self._drop_unwatched
+        self._drop_unwatched()
+
+    @property
+    def id(self) -> str:
+        """Its name in URLs and event ids; by default 32 hexadecimal digits."""
+        return self._facts.id
+
+    @property
+    def actor(self) -> str:
+        """The actor's name."""
+        return self._facts.actor
+
+    @property
+    def owner(self) -> str | None:
+        """Who started it, as ``authorize`` returned; None without one."""
+        return self._facts.owner
+
+    @property
+    def created(self) -> datetime:
+        """When it was started."""
+        return self._facts.created
+
+    @property
+    def ended(self) -> datetime | None:
+        """When its terminal event was stored; None while it runs."""
+        return self._run.ended
+
+    @ended.setter
+    def ended(self, moment: datetime) -> None:
+        self._run.ended = moment
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what was asked for."""
+        return self._facts.fingerprint
 
     @property
     def status(self) -> ExecutionStatus:
@@ -87,24 +204,18 @@ class Execution:
         return ExecutionStatus(self.log.end)
 
     @property
-    def runs_here(self) -> bool:
-        """Whether it runs in this process."""
-        return self.work is not None and self.work.is_local
-
-    @property
     def viewers(self) -> int:
         """How many watch it now, in this process."""
-        return len(self._audience)
+        return len(self.watchers)
 
     @property
-    def awaits_viewers(self) -> bool:
-        """Whether the last viewer was sent away, and told to come back."""
-        return self._audience.returning
+    def runs_here(self) -> bool:
+        """Whether it runs in this process."""
+        return self._run.is_local and self._run.ended is None
 
     async def wait(self) -> ExecutionStatus:
         """Wait for the end, and return how it ended."""
-        if self.work is not None:
-            await self.work.wait()
+        await self._run.wait()
         return self.status
 
     async def cancel(self, message: str = CANCELLED) -> bool:
@@ -115,54 +226,130 @@ class Execution:
         Raises:
             Unavailable: It runs elsewhere, and the store does not answer.
         """
-        return self.work is not None and await self.work.cancel(message)
+        return await self._run.cancel(message)
+
+    async def result(self) -> Any:
+        """Wait for the end, and return what the actor returned.
+
+        It comes from the ``complete`` event, so it is the same in every process: the
+        JSON of what was returned, validated as the type that the actor's function is
+        annotated to return. Without an annotation it is the JSON data itself.
+
+        Raises:
+            ExecutionFailed: It failed; ``ExecutionCancelled``, ``ExecutionLost``: it
+                was cancelled or lost. All name it and say what viewers were told.
+            ResultGone: It is not kept any more.
+            ValueError: What was returned is not what the annotation says.
+            Unavailable: The store does not answer.
+        """
+        await self.wait()
+        event = await self.terminal_event()
+        if event is None:
+            raise ResultGone(self.id)
+        if not isinstance(event, CompleteEvent):
+            status = self.status
+            failure = _FAILURES.get(status, ExecutionFailed)
+            raise failure(self.id, status, event.message)
+        try:
+            return TypeAdapter(self._result_type).validate_python(event.result)
+        except ValidationError as error:
+            raise ValueError(
+                f"Execution {self.id} returned something else than its actor "
+                f"{self.actor!r} is annotated to return: {error}"
+            ) from error
+
+    async def events(
+        self,
+        after: int = 0,
+        *,
+        types: Iterable[type[BaseModel]] = (),
+        counts: bool = True,
+    ) -> AsyncGenerator[AnyEvent, None]:
+        """The events from number ``after`` + 1 to the terminal one, as they come.
+
+        They are numbered from 1 without holes. Where the oldest are not kept any more
+        a ``ResetEvent`` says which one follows.
+
+        Args:
+            after: The number of the last event that the caller has.
+            types: Models of the application's that events are made into; see
+                ``EventDecoder``. What no model knows is a dict.
+            counts: The caller counts as a viewer for ``cancel_after``.
+
+        Raises:
+            ValueError: There is no event ``after`` yet, or it is negative.
+        """
+        newest = max(self.log.last, self.log.known)
+        if not 0 <= after <= newest:
+            raise ValueError(
+                f"Execution {self.id} has {newest} events so far, so nobody can have "
+                f"had number {after}: give 0 for all of them."
+            )
+        decoder, sse = EventDecoder(types), Decoder()
+        cursor = self.attach(f"{self.id}:{after}" if after else None, counts=counts)
+        waiter = Waiter(cursor.on_ready)
+        try:
+            while (chunk := cursor.take()) is not None:
+                if not chunk:
+                    await waiter.sleep()
+                for block in sse.feed(chunk):
+                    event = decoder.from_sse(block)
+                    if event is not None:
+                        yield event
+        finally:
+            cursor.close()
+
+    async def terminal_event(self) -> TerminalEvent | None:
+        """The terminal event; None while it runs, or when it is not kept any more."""
+        log = self.log
+        if log.end is None or log.committed < log.last:
+            return None
+        for payload in reversed(await self._newest(1, 1)):
+            event = EventDecoder().from_json(payload)
+            if isinstance(event, TerminalEvent):
+                return event
+        return None
+
+    async def progress(self) -> ProgressEvent | None:
+        """The newest progress among the newest 256 events."""
+        for payload in reversed(await self._newest(_PROGRESS, _PROGRESS_BYTES)):
+            if b'"event_type":"progress"' in payload:
+                event = EventDecoder().from_json(payload)
+                if isinstance(event, ProgressEvent):
+                    return event
+        return None
 
     def attach(
         self,
         last_event_id: str | None = None,
         *,
-        seated: bool = False,
         counts: bool = True,
+        format: Format = NATIVE,
     ) -> Cursor:
-        """A new viewer, from where it stands; closing the cursor is how it leaves.
-
-        One that does not count neither keeps the execution from ``cancel_after`` nor
-        makes it begin.
-
-        Raises:
-            LimitReached: ``max_viewers`` watch already.
-        """
-        return self._audience.attach(last_event_id, seated=seated, counts=counts)
-
-    def is_seen(self, last_event_id: str | None) -> bool:
-        """Whether that is the id of the terminal event."""
-        return self._audience.has_seen_all(last_event_id)
+        """A new viewer; see ``Viewers.attach``."""
+        return self.watchers.attach(last_event_id, counts=counts, format=format)
 
     def dismiss(self) -> None:
         """Send the viewers away, since the process stops; they reconnect."""
-        self.dismissed = True
-        self._audience.dismiss()
+        self.watchers.dismiss()
 
     def abandon(self) -> None:
-        """Let go of it: the process stops."""
-        if self.work is not None:
-            self.work.abandon()
+        """Record no more: the process stops."""
+        self._run.abandon()
 
-    def end(self) -> None:
-        """Note that the terminal event is stored."""
-        self.ended = datetime.now(UTC)
-
-    def let_go(self) -> None:
-        """Hold no more than what viewers need: all else is in the store."""
-        self.work = None
-        if not self._audience:
+    def _drop_unwatched(self) -> None:
+        if not self.watchers:
             self.log.skip_to(self.log.last + 1)
 
-    def _audience_changed(self) -> None:
-        if self.work is not None:
-            audience = self._audience
-            self.work.audience_changed(
-                watched=len(audience) > 0, counted=audience.counted > 0
-            )
-        elif self.ended is not None:
-            self.let_go()
+    async def _newest(self, count: int, limit: int) -> list[bytes]:
+        """The payloads of the newest events, ``count`` at most."""
+        log = self.log
+        after = max(log.committed - count, 0)
+        if after >= log.first - 1:
+            frames: Iterable[bytes] = log.since(after)[: log.committed - after]
+        elif self._read_page is not None:
+            page = await self._read_page(after, limit)
+            frames = () if page is None else page.frames
+        else:
+            frames = log.frames
+        return [split(frame)[0] for frame in frames]

@@ -13,40 +13,25 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import (
-    AsyncIterator,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Self, TypedDict
+from typing import Any, Self, Unpack
 from weakref import WeakValueDictionary
 
 from pydantic import BaseModel
 from pydantic_core import from_json
 
 from asgi_events.actors.actor import Actor, ActorFunction, actor_of
-from asgi_events.actors.cache import CacheBackend
-from asgi_events.actors.inputs import ActorInput
+from asgi_events.actors.inputs import ActorInput, returned_by
 from asgi_events.actors.state import ExecutionState, current
 from asgi_events.aio import signals
 from asgi_events.aio.grace import Grace
-from asgi_events.aio.threads import MAX_THREADS, Threads
+from asgi_events.aio.threads import Threads
 from asgi_events.aio.timers import Timer, timers
-from asgi_events.bus import EventBus, EventHandler
-from asgi_events.checks import (
-    check_callables,
-    check_counts,
-    check_headers,
-    check_iterables,
-    check_methods,
-    check_seconds,
-)
-from asgi_events.error_messages import ErrorMessage, redacted, with_traceback
-from asgi_events.events import SHUTTING_DOWN
+from asgi_events.bus import EventBus
+from asgi_events.error_messages import redacted, with_traceback
+from asgi_events.events import SHUTTING_DOWN, TerminalEvent
 from asgi_events.exceptions import (
     Draining,
     Gone,
@@ -55,21 +40,18 @@ from asgi_events.exceptions import (
     UnknownActor,
     UnknownExecution,
 )
-from asgi_events.executions.execution import Execution
+from asgi_events.executions.execution import Execution, Facts
 from asgi_events.executions.follower import Follower, Hints, Reaper
 from asgi_events.executions.idempotency import Claim, Starts, marker_of
 from asgi_events.executions.keeper import Keeper
+from asgi_events.executions.options import ExecutionsOptions, complete
 from asgi_events.executions.recorder import Opening, Recorder
-from asgi_events.executions.remote import Remote
-from asgi_events.executions.run import Run, Terms
-from asgi_events.executions.viewers import Seats
-from asgi_events.http.response import EventSourceResponse, Unread
-from asgi_events.http.streamer import EventStreamer
+from asgi_events.executions.run import EndedRun, LocalRun, RemoteRun
+from asgi_events.executions.viewers import Capacity, Place, Viewers, Viewing
 from asgi_events.log.log import Bounds, Log
-from asgi_events.stores.contract import EventStore, InMemory, Page
+from asgi_events.log.writer import LogWriter
+from asgi_events.stores.contract import Grant, InMemory, Page
 from asgi_events.stores.urls import open_store
-from asgi_events.types import ASGIApp, Headers, Receive, Scope, Send
-from asgi_events.wire.frames import goodbye
 
 logger = logging.getLogger(__name__)
 
@@ -82,167 +64,25 @@ _LONGEST = 86_400.0  # seconds
 _LAST_WORD = 1.0  # seconds that viewers have to take the terminal event
 
 
-_STORE_METHODS = [
-    name
-    for name, value in vars(EventStore).items()
-    if callable(value) and not name.startswith("_")
-]
-
-
-class ExecutionsOptions(TypedDict, total=False):
-    """The options of ``Executions``, for those who pass them on."""
-
-    store: str | EventStore
-    cache_backend: CacheBackend | None
-    handlers: Sequence[EventHandler]
-    heartbeat_interval: float | None
-    send_timeout: float | None
-    max_stream_duration: float | None
-    max_stream_backlog: int | None
-    retry: int
-    cancel_after: float | None
-    cancel_timeout: float
-    max_duration: float | None
-    retention: float
-    lease: float
-    max_executions: int | None
-    max_viewers: int | None
-    max_executions_per_owner: int | None
-    max_viewers_per_owner: int | None
-    max_threads: int | None
-    max_events: int
-    max_bytes: int
-    max_retained_bytes: int
-    max_event_bytes: int | None
-    error_message: ErrorMessage | None
-    debug: bool
-    drain_grace: float
-    handle_signals: bool
-
-
 class Executions:
     """Runs actors, and keeps what they publish for whoever watches, now or later.
 
     Args:
-        actors: What can be started.
-        store: Where events are kept: a URL for ``open_store``, or a store, which its
-            maker closes.
-        cache_backend: The cache of cacheable actors that have none of their own.
-        handlers: Further event handlers of every execution, an ``EventPrinter`` say.
-        heartbeat_interval: Seconds without an event until a viewer is sent a comment.
-        send_timeout: Seconds until a viewer that takes nothing is dropped.
-        max_stream_duration: Seconds until a viewer is sent away, to reconnect; the
-            bound for a peer that has vanished without a word.
-        max_stream_backlog: Bytes sent to a viewer until it is sent away, on servers
-            that buffer without bound what a viewer does not read.
-        retry: Milliseconds a client is told to wait before it reconnects.
-        cancel_after: Seconds without any viewer until an execution is cancelled; 0 for
-            at once, None for never. One that never had a viewer runs on. With
-            ``authorize`` only viewers who may cancel count.
-        cancel_timeout: Seconds a cancelled actor may clean up until viewers are told.
-        max_duration: Seconds an execution may take; None for ever.
-        retention: Seconds an execution is kept after its end.
-        lease: Seconds without a sign of life until other processes take this one for
-            dead and end its executions with ``lost``.
-        max_executions: How many may run; None for any number.
-        max_viewers: How many may watch; None for any number.
-        max_executions_per_owner: How many of each owner may run; None for any number.
-            What has no owner is not counted.
-        max_viewers_per_owner: How many may watch in the name of each owner, likewise.
-        max_threads: How many sync actors may run at a time; the others wait. What a
-            sync actor calls may run in its place, so nested calls wait for nobody.
-            None for any number.
-        max_events: Frames of each execution that wait to be stored, and that are held
-            at hand for its viewers.
-        max_bytes: Bytes of such frames.
-        max_retained_bytes: Bytes of memory for the frames of all executions together.
-            Of a store in memory the oldest ended executions go first, and then the
-            oldest frames of the largest ones that run. Where many run, each has less
-            than ``max_bytes``.
-        max_event_bytes: Bytes of JSON an event may have; None for any number. A larger
-            one raises ``EventTooLarge`` at its publisher, and an execution with a
-            larger result ends with ``error``.
-        error_message: What viewers are told of an exception. By default a neutral
-            sentence and an id, under which the exception is logged.
-        debug: Tell viewers the exception with its traceback.
-        drain_grace: Seconds executions may run on once the process is told to stop;
-            half a second at most after Ctrl-C (SIGINT) and where the server reloads,
-            and none after a second Ctrl-C.
-        handle_signals: Drain at SIGTERM and SIGINT, before the handler that was there
-            is called. Most servers wait for their streams before they tell anybody
-            else that they stop.
+        actors: What can be started. Without any it finds, watches and cancels what
+            other processes run.
+        options: See ``ExecutionsOptions``.
 
     Raises:
-        TypeError: What is no actor, or one whose input has no JSON form.
-        ValueError: No actor, two of one name, or an option out of its range.
+        TypeError: What is no actor, or one whose input has no JSON form; an option
+            that does not exist, or of a wrong type.
+        ValueError: Two actors of one name, or an option out of its range.
     """
 
     def __init__(
-        self,
-        *actors: ActorFunction[..., Any],
-        store: str | EventStore = "memory://",
-        cache_backend: CacheBackend | None = None,
-        handlers: Sequence[EventHandler] = (),
-        heartbeat_interval: float | None = 15.0,
-        send_timeout: float | None = 30.0,
-        max_stream_duration: float | None = 3600.0,
-        max_stream_backlog: int | None = 256 * 1024,
-        retry: int = 3000,
-        cancel_after: float | None = 30.0,
-        cancel_timeout: float = 10.0,
-        max_duration: float | None = None,
-        retention: float = 600.0,
-        lease: float = 15.0,
-        max_executions: int | None = 1000,
-        max_viewers: int | None = 10_000,
-        max_executions_per_owner: int | None = None,
-        max_viewers_per_owner: int | None = None,
-        max_threads: int | None = MAX_THREADS,
-        max_events: int = 10_000,
-        max_bytes: int = 16 * 1024 * 1024,
-        max_retained_bytes: int = 256 * 1024 * 1024,
-        max_event_bytes: int | None = 1024 * 1024,
-        error_message: ErrorMessage | None = None,
-        debug: bool = False,
-        drain_grace: float = 5.0,
-        handle_signals: bool = True,
+        self, *actors: ActorFunction[..., Any], **options: Unpack[ExecutionsOptions]
     ) -> None:
-        check_seconds(
-            heartbeat_interval=heartbeat_interval,
-            send_timeout=send_timeout,
-            max_stream_duration=max_stream_duration,
-            max_duration=max_duration,
-        )
-        check_seconds(zero=True, cancel_after=cancel_after)
-        check_seconds(required=True, zero=True, drain_grace=drain_grace)
-        check_seconds(
-            required=True,
-            cancel_timeout=cancel_timeout,
-            retention=retention,
-            lease=lease,
-        )
-        check_counts(
-            max_executions=max_executions,
-            max_viewers=max_viewers,
-            max_executions_per_owner=max_executions_per_owner,
-            max_viewers_per_owner=max_viewers_per_owner,
-            max_threads=max_threads,
-            max_stream_backlog=max_stream_backlog,
-            max_event_bytes=max_event_bytes,
-        )
-        check_counts(
-            required=True,
-            retry=retry,
-            max_events=max_events,
-            max_bytes=max_bytes,
-            max_retained_bytes=max_retained_bytes,
-        )
-        check_callables(error_message=error_message)
-        check_methods("get", "set", "get_stats", cache_backend=cache_backend)
-        check_iterables(handlers=handlers)
-        for handler in handlers:
-            check_callables(handler=handler)
-        _check_store(store)
+        self._options = given = complete(options)
+        store = "memory://" if given["store"] is None else given["store"]
         self.actors = _by_name(actors)
         self.inputs = {name: ActorInput(actor) for name, actor in self.actors.items()}
         self.store = open_store(store) if isinstance(store, str) else store
@@ -250,56 +90,47 @@ class Executions:
         self._durable = getattr(self.store, "durable", True)
         self._in_memory = self.store if isinstance(self.store, InMemory) else None
         if self._in_memory is not None:
-            self._in_memory.limit(max_retained_bytes, self._make_room)
-        self.draining = False
-        self._cache_backend = cache_backend
-        self._handlers = tuple(handlers)
-        self._heartbeat_interval = heartbeat_interval
-        self._send_timeout = send_timeout
-        self._max_stream_duration = max_stream_duration
-        self._max_stream_backlog = max_stream_backlog
-        self._retention = retention
-        self._bounds = Bounds(max_events, max_bytes)
-        self._max_bytes = max_bytes
-        self._max_retained_bytes = max_retained_bytes
-        self._max_event_bytes = max_event_bytes
-        self._error_message = error_message or (with_traceback if debug else None)
-        self._terms = Terms(
-            cancel_after=cancel_after,
-            cancel_timeout=cancel_timeout,
-            max_duration=max_duration,
-        )
-        self._retry = retry
-        self._lease = lease
+            self._in_memory.limit(given["max_retained_bytes"], self._make_room)
+        self._bounds = Bounds(given["max_events"], given["max_bytes"])
+        self._error_message = given["error_message"]
+        if self._error_message is None and given["debug"]:
+            self._error_message = with_traceback
         self._name = secrets.token_hex(8)
-        self._running = Seats(
-            "max_executions", max_executions, per_owner=max_executions_per_owner
+        self._running = Capacity(
+            "max_executions",
+            given["max_executions"],
+            per_owner=given["max_executions_per_owner"],
         )
-        self._viewers = Seats(
-            "max_viewers", max_viewers, per_owner=max_viewers_per_owner
+        viewers = Capacity(
+            "max_viewers",
+            given["max_viewers"],
+            per_owner=given["max_viewers_per_owner"],
         )
-        self._threads = Threads(max_threads)
-        self._unread = Unread()
+        self.viewing = Viewing(given, viewers, drain=self.drain, returns=self._durable)
+        self._threads = Threads(given["max_threads"])
         self._executions: dict[str, Execution] = {}
         self._remote: WeakValueDictionary[str, Execution] = WeakValueDictionary()
         self._hints = Hints(self.store, lambda: self._writer)
-        self._reaper = Reaper(self.store, lease=lease)
-        self._keeper = Keeper(self.store, self._hints, lease=lease)
+        self._reaper = Reaper(self.store, lease=given["lease"])
+        self._keeper = Keeper(self.store, self._hints, lease=given["lease"])
         self._starts = Starts(
             self.store,
             self.get,
             writer=lambda: self._writer,
-            lease=lease,
-            ttl=retention + (max_duration or _LONGEST),
+            lease=given["lease"],
+            ttl=given["retention"] + (given["max_duration"] or _LONGEST),
             on_claimed=self._keeper.keep_mark,
         )
         self._retained: dict[str, float] = {}  # until when, the oldest first
         self._retaining: Timer | None = None
         self._deleting: set[asyncio.Task[None]] = set()
         self._drained: asyncio.Task[None] | None = None
-        self._drain_grace = drain_grace
         self._grace: Grace | None = None
-        self._handle_signals = handle_signals
+
+    @property
+    def draining(self) -> bool:
+        """Whether the process stops."""
+        return self.viewing.draining
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -318,9 +149,9 @@ class Executions:
     def open(self) -> None:
         """Serve, again after a drain; a new one is open already."""
         if self._drained is not None and self._drained.done():
-            self.draining = False
+            self.viewing.draining = False
             self._drained = None
-            self._unread.go_on()
+            self.viewing.unread.go_on()
             self._name = secrets.token_hex(8)  # goes on with no log of its former life
         self.hear_signals()
 
@@ -329,7 +160,7 @@ class Executions:
 
         The routes call it with each request, for servers that send no lifespan.
         """
-        if self._handle_signals and not self.draining:
+        if self._options["handle_signals"] and not self.draining:
             signals.listen(self, Executions._told)
 
     async def start(
@@ -434,83 +265,6 @@ class Executions:
             execution.ended = datetime.fromtimestamp(page.ended, UTC)
         return execution
 
-    @contextmanager
-    def seat(self, owner: str | None = None) -> Iterator[None]:
-        """A seat of ``owner``'s viewer, given back should the block raise.
-
-        Raises:
-            LimitReached: ``max_viewers``, or ``max_viewers_per_owner`` of that owner,
-                watch already.
-        """
-        self._viewers.take(owner)
-        try:
-            yield
-        except BaseException:
-            self._viewers.leave(owner)
-            raise
-
-    def response(
-        self,
-        execution: Execution,
-        *,
-        last_event_id: str | None = None,
-        headers: Headers | None = None,
-        seated: bool = False,
-        counts: bool = True,
-    ) -> ASGIApp:
-        """An ASGI application that makes its caller a viewer of ``execution``.
-
-        One that does not count neither keeps the execution from ``cancel_after`` nor
-        makes it begin: the viewer for who may read but not cancel.
-
-        It raises ``LimitReached``, before it has sent anything, when ``max_viewers``,
-        or ``max_viewers_per_owner`` of the execution's owner, watch already.
-
-        Raises:
-            ValueError: A header that no stream can have.
-        """
-        check_headers(headers or {})
-
-        def respond_with(content: Any) -> EventSourceResponse:
-            response = EventSourceResponse(
-                content,
-                headers=headers,
-                heartbeat_interval=self._heartbeat_interval,
-                send_timeout=self._send_timeout,
-                max_duration=self._max_stream_duration,
-                max_backlog=self._max_stream_backlog,
-                handle_signals=self._handle_signals,
-            )
-            response.unread = self._unread
-            response.source_hears = True
-            response.last_word = self._last_word
-            return response
-
-        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["method"] == "HEAD":  # looks, but does not watch
-                await respond_with(_no_frames())(scope, receive, send)
-                return
-            try:
-                await take_seat(scope, receive, send)
-            except asyncio.CancelledError:
-                # Daphne sends no lifespan.shutdown, but waits for its applications.
-                if self.draining:
-                    await self.drain()
-                raise
-
-        async def take_seat(scope: Scope, receive: Receive, send: Send) -> None:
-            if not seated:
-                self._viewers.take(execution.owner)
-            try:
-                cursor = execution.attach(last_event_id, seated=True, counts=counts)
-                if self.draining and self._durable:
-                    cursor.dismiss(goodbye("draining"))
-                await respond_with(cursor)(scope, receive, send)
-            finally:  # later than the viewer leaves: the server may hold what is unread
-                self._viewers.leave(execution.owner)
-
-        return respond
-
     async def drain(self, grace: float | None = None) -> None:
         """Shut down without losing anything; may be called more than once.
 
@@ -522,26 +276,19 @@ class Executions:
         """
         await asyncio.shield(self._begin_drain(grace))
 
-    def _last_word(self) -> bytes:
-        """What viewers are told when the server does not wait for the end.
-
-        Nothing, where there is nothing to come back to, as the execution may still end.
-        """
-        return goodbye("draining") if self._durable else b""
-
     def _told(self, longest: float) -> asyncio.Future[None]:
         """The process is told to stop."""
-        grace = min(self._drain_grace, longest)
+        grace = min(self._options["drain_grace"], longest)
         draining = self._begin_drain(grace)
         if self._grace is not None:
             self._grace.shorten(grace)
         return draining
 
     def _begin_drain(self, grace: float | None = None) -> asyncio.Task[None]:
-        self.draining = True
+        self.viewing.draining = True
         if self._drained is None:
             if grace is None:
-                grace = self._drain_grace
+                grace = self._options["drain_grace"]
             self._grace = Grace(grace)
             self._drained = asyncio.ensure_future(self._drain(self._grace))
         return self._drained
@@ -553,11 +300,11 @@ class Executions:
         for execution in self:
             await execution.cancel(SHUTTING_DOWN)
         # The second more is for the store to take the terminal events.
-        await self._wait_for_all(Grace(self._terms.cancel_timeout + 1.0))
+        await self._wait_for_all(Grace(self._options["cancel_timeout"] + 1.0))
         for execution in self:
             execution.abandon()
         if not self._durable:
-            await Grace(_LAST_WORD).wait_for([self._viewers.emptied()])
+            await Grace(_LAST_WORD).wait_for([self.viewing.capacity.emptied()])
             self._dismiss_all()
         if self._retaining is not None:
             self._retaining.stop()
@@ -569,7 +316,7 @@ class Executions:
         await self._keeper.aclose()
         if self._deleting:
             await asyncio.wait(self._deleting, timeout=1.0)
-        self._unread.give_up()
+        self.viewing.unread.give_up()
         if self._owns_store:
             await self.store.aclose()
         signals.forget(self)
@@ -595,69 +342,101 @@ class Executions:
     ) -> Execution:
         if self.draining:
             raise Draining
-        created = datetime.now(UTC)
-        meta = {
-            "actor": name,
-            "created": created.isoformat(),
-            "fingerprint": fingerprint,
+        facts = Facts(
+            id=id,
+            actor=name,
+            owner=owner,
+            created=datetime.now(UTC),
+            fingerprint=fingerprint,
+        )
+        meta = facts.to_meta() | {
             "writer": self._writer,
-            "lease": f"{self._lease:g}",
+            "lease": f"{self._options['lease']:g}",
         }
-        if owner is not None:
-            meta["owner"] = owner
         opening = Opening(
             store=self.store,
             key=id,
             writer=self._writer,
-            lease=self._lease,
-            ttl=self._retention,
+            lease=self._options["lease"],
+            ttl=self._options["retention"],
             meta=meta,
         )
-        self._running.take(owner)
+        place = self._running.take(owner)
         try:
             grant = await (opening.open() if claim is None else claim(opening.open))
             if self._drained is not None and claim is None:
                 await self._delete(id)  # nobody else knows the id
                 raise Draining
         except BaseException:
-            self._running.leave(owner)
+            place.release()
             raise
-        execution = self._make(id, meta, start=grant.last)
-        self._executions[id] = execution
-        self._share()
-        error_message = self._error_message or partial(_log_redacted, id, owner)
-        bus = EventBus()
-        streamer = EventStreamer(
-            log=execution.log,
-            include_result=True,
-            error_message=error_message,
-            max_event_bytes=self._max_event_bytes,
-        )
-        unsubscribe = bus.subscribe(streamer)
-        for handler in self._handlers:
-            bus.subscribe(handler)
-        state = ExecutionState(
-            bus, cache_backend=self._cache_backend, error_message=error_message
-        )
-        state.threads = self._threads
-        Run(
-            execution,
-            self.actors[name].run(state, kwargs=arguments),
-            state=state,
-            streamer=streamer,
-            unsubscribe=unsubscribe,
-            recorder=Recorder(execution.log, opening, grant),
-            follower=self._follower(execution.log),
-            hints=self._hints,
-            terms=self._terms,
-            cache_backend=self._cache_backend,
-            on_stored=partial(self._keeper.keep, opening, execution.log),
-            on_end=self._retain,
-        )
+        execution = self._run(facts, arguments, opening, grant, place)
         if self._drained is not None:  # since then; others may have found it already
             if self._grace is not None and self._grace.is_over:
                 await execution.cancel(SHUTTING_DOWN)
             await execution.wait()
+        return execution
+
+    def _run(
+        self,
+        facts: Facts,
+        arguments: dict[str, Any],
+        opening: Opening,
+        grant: Grant,
+        place: Place,
+    ) -> Execution:
+        """Run an actor, under a log that was opened for it."""
+        options, id = self._options, facts.id
+        log = self._make_log(id, grant.last)
+        viewers = self._make_viewers(facts, log)
+        message = self._error_message or partial(_log_redacted, id, facts.owner)
+        bus = EventBus()
+        state = ExecutionState(
+            bus,
+            cache_backend=options["cache_backend"],
+            error_message=message,
+            execution_id=id,
+            owner=facts.owner,
+        )
+        state.threads = self._threads
+        writer = LogWriter(
+            log,
+            include_result=True,
+            error_message=message,
+            max_event_bytes=options["max_event_bytes"],
+            on_end=lambda event: tell(event),
+        )
+        unsubscribe = bus.subscribe(writer)
+        for handler in options["handlers"]:
+            bus.subscribe(handler)
+        actor = self.actors[facts.actor]
+
+        def tell(event: TerminalEvent) -> None:
+            unsubscribe()
+            bus.publish_nowait(event)
+
+        def ended(run: EndedRun) -> None:
+            place.release()
+            self._retain(execution, run)
+
+        run = LocalRun(
+            actor.run(state, kwargs=arguments),
+            id=id,
+            log=log,
+            viewers=viewers,
+            state=state,
+            writer=writer,
+            unsubscribe=unsubscribe,
+            recorder=Recorder(log, opening, grant),
+            follower=self._make_follower(log),
+            hints=self._hints,
+            options=options,
+            cache_backend=options["cache_backend"],
+            on_stored=partial(self._keeper.keep, opening, log),
+            on_end=ended,
+        )
+        execution = self._executions[id] = self._make(facts, log, viewers, run)
+        self._share()
         return execution
 
     @property
@@ -665,42 +444,50 @@ class Executions:
         """Who writes the logs; a process that was forked off this one is another."""
         return f"{self._name}-{os.getpid()}"
 
-    def _make(self, id: str, meta: Mapping[str, str], *, start: int) -> Execution:
+    def _make(
+        self, facts: Facts, log: Log, viewers: Viewers, run: LocalRun | RemoteRun
+    ) -> Execution:
+        actor = self.actors.get(facts.actor)
         return Execution(
-            id,
-            actor=meta["actor"],
-            owner=meta.get("owner"),
-            created=datetime.fromisoformat(meta["created"]),
-            fingerprint=meta["fingerprint"],
-            log=Log(
-                id,
-                stored=True,
-                start=start,
-                bounds=self._bounds,
-            ),
-            read_page=partial(self.store.read, id),
-            retry=self._retry,
-            patience=self._lease,
-            seats=self._viewers,
+            facts,
+            log=log,
+            viewers=viewers,
+            run=run,
+            read_page=partial(self.store.read, facts.id),
+            result_type=Any if actor is None else returned_by(actor),
         )
 
     def _make_remote(self, id: str, page: Page) -> Execution:
-        execution = self._make(id, page.meta, start=page.last)
-        execution.log.extend([], end=page.end)
-        follower = self._follower(execution.log)
-        execution.work = Remote(execution, self.store, follower)
-        return execution
+        facts = Facts.from_meta(id, page.meta)
+        log = self._make_log(id, page.last)
+        log.extend([], end=page.end)
+        viewers = self._make_viewers(facts, log)
+        run = RemoteRun(
+            id=id,
+            log=log,
+            viewers=viewers,
+            store=self.store,
+            follower=self._make_follower(log),
+            ended=None,
+        )
+        return self._make(facts, log, viewers, run)
 
-    def _follower(self, log: Log) -> Follower:
-        after = self._terms.cancel_after
-        attend = None if after is None else max(after, self._lease)
+    def _make_log(self, id: str, start: int) -> Log:
+        return Log(id, keeps="unstored", start=start, bounds=self._bounds)
+
+    def _make_viewers(self, facts: Facts, log: Log) -> Viewers:
+        read_page = partial(self.store.read, facts.id)
+        return Viewers(log, self.viewing, owner=facts.owner, read_page=read_page)
+
+    def _make_follower(self, log: Log) -> Follower:
+        after, lease = self._options["cancel_after"], self._options["lease"]
         return Follower(
             log,
             self.store,
             self._hints,
             self._reaper,
-            attend=attend,
-            patience=self._lease,
+            attend=None if after is None else max(after, lease),
+            patience=lease,
         )
 
     async def _look(self, id: str) -> Page | None:
@@ -710,9 +497,9 @@ class Executions:
             self._reaper.suspect(id)
         return page
 
-    def _retain(self, execution: Execution) -> None:
+    def _retain(self, execution: Execution, run: EndedRun) -> None:
         """Keep what has ended until its retention is over; a store that lasts does."""
-        self._running.leave(execution.owner)
+        execution.end(run)
         self._keeper.discard_mark(execution.id)
         if execution.id not in self._executions:  # a drain has let go of it
             return
@@ -720,12 +507,12 @@ class Executions:
             del self._executions[execution.id]
         if execution.ended is None:  # its loop has gone; the lease tells the rest
             return
-        while self._keeper.held_bytes > self._max_retained_bytes:
+        while self._keeper.held_bytes > self._options["max_retained_bytes"]:
             self._keeper.drop_oldest()
         if self._durable:
             self._remote[execution.id] = execution  # for as long as viewers hold it
         else:
-            until = asyncio.get_running_loop().time() + self._retention
+            until = asyncio.get_running_loop().time() + self._options["retention"]
             self._retained[execution.id] = until
             if self._retaining is None:
                 self._retaining = timers().start(self._forget_old, until)
@@ -766,8 +553,8 @@ class Executions:
         """
         here = len(self._executions) - len(self._retained)
         count = max(here + len(self._remote), 1)
-        share = self._max_retained_bytes >> (count - 1).bit_length()
-        share = max(min(share, self._max_bytes), 1)
+        share = self._options["max_retained_bytes"] >> (count - 1).bit_length()
+        share = max(min(share, self._options["max_bytes"]), 1)
         narrower = share < self._bounds.max_bytes
         self._bounds.max_bytes = share
         if narrower:
@@ -781,24 +568,6 @@ class Executions:
             logger.warning("The log %s could not be deleted.", id, exc_info=True)
 
 
-async def _no_frames() -> AsyncIterator[bytes]:
-    return
-    yield
-
-
-def _check_store(store: Any) -> None:
-    if store is None or store == "":
-        raise (TypeError if store is None else ValueError)(
-            f"store must be a URL or a store, got {store!r}. Leave it out to keep "
-            'events in memory; of a variable, say os.environ.get("STORE") or '
-            '"memory://".'
-        )
-    if isinstance(store, type):
-        raise TypeError(f"store must be a store, got its class {store!r}: make one.")
-    if not isinstance(store, str):
-        check_methods(*_STORE_METHODS, store=store)
-
-
 def _log_redacted(id: str, owner: str | None, error: BaseException) -> str:
     """The message of ``redacted``; the server's log says in which call and for whom."""
     state = current.get()
@@ -807,8 +576,6 @@ def _log_redacted(id: str, owner: str | None, error: BaseException) -> str:
 
 
 def _by_name(actors: Sequence[ActorFunction[..., Any]]) -> dict[str, Actor[..., Any]]:
-    if not actors:
-        raise ValueError("Give at least one actor: a function under @agent or @tool.")
     named: dict[str, Actor[..., Any]] = {}
     for given in actors:
         if isinstance(given, list | tuple):

@@ -1,22 +1,24 @@
-"""The work of an execution that runs in this process: a task, bounded and recorded."""
+"""What is behind an execution: a task of this process, or one of another process."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from asgi_events.actors.cache import HasStats
 from asgi_events.actors.state import ExecutionState
 from asgi_events.aio.timers import Timer, timers
-from asgi_events.events import CANCELLED, CancelledEvent, ExecutionStatus
+from asgi_events.events import CANCELLED, CancelledEvent
 from asgi_events.exceptions import Ended, Fenced
-from asgi_events.executions.execution import Execution
 from asgi_events.executions.follower import Follower, Hints
+from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.recorder import Recorder
-from asgi_events.http.streamer import EventStreamer
+from asgi_events.executions.viewers import Viewers
+from asgi_events.log.log import Log
+from asgi_events.log.writer import HasStats, LogWriter
+from asgi_events.stores.contract import EventStore
 
 logger = logging.getLogger(__name__)
 
@@ -27,59 +29,61 @@ _LOOK_AGAIN = 1.0  # seconds until one watched elsewhere may be found unwatched
 _cleaning: set[asyncio.Task[Any]] = set()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How long an execution may be what; seconds."""
-
-    cancel_after: float | None
-    cancel_timeout: float
-    max_duration: float | None
-
-
-class Run:
-    """Runs one actor, records what it publishes, and ends it when its terms say so.
+class LocalRun:
+    """Runs one actor, records what it publishes, and ends it when its time is over.
 
     Args:
-        execution: Whose work it is.
         call: The actor's call.
+        id: The execution's id.
+        log: Where its events go.
+        viewers: Who watches it.
         state: The root state of the call.
-        streamer: Appends its events to the execution's log.
-        unsubscribe: Ends the subscription of the streamer.
-        recorder: Stores that log.
+        writer: Appends its events to the log.
+        unsubscribe: Ends the subscription of the writer.
+        recorder: Stores the log.
         follower: Goes on with the log should another process take it over.
-        hints: Who says that the store has something to tell the writer.
-        terms: When it is cancelled.
+        hints: Say that the store has something to tell the writer.
+        options: When it is cancelled.
         cache_backend: Whose statistics its terminal event has.
         on_stored: Called when the terminal event of this run is stored.
-        on_end: Called when a terminal event is stored, be it another process's.
+        on_end: Called when a terminal event is stored, this run's or another one, with
+            what takes the place of this run.
+
+    Attributes:
+        ended: When its terminal event was stored; None while it runs.
     """
 
     is_local = True
 
     def __init__(
         self,
-        execution: Execution,
         call: Coroutine[Any, Any, Any],
         *,
+        id: str,
+        log: Log,
+        viewers: Viewers,
         state: ExecutionState,
-        streamer: EventStreamer,
+        writer: LogWriter,
         unsubscribe: Callable[[], None],
         recorder: Recorder,
         follower: Follower,
         hints: Hints,
-        terms: Terms,
+        options: ExecutionsOptions,
         cache_backend: HasStats | None,
         on_stored: Callable[[], None],
-        on_end: Callable[[Execution], None],
+        on_end: Callable[[EndedRun], None],
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._execution = execution
+        self.ended: datetime | None = None
+        self._id = id
+        self._log = log
+        self._viewers = viewers
         self._state = state
-        self._streamer = streamer
+        self._writer = writer
         self._unsubscribe = unsubscribe
         self._recorder = recorder
         self._follower = follower
-        self._terms = terms
+        self._options = options
         self._hints = hints
         self._on_stored = on_stored
         self._on_end = on_end
@@ -88,14 +92,14 @@ class Run:
         self._unwatched: Timer | None = None
         self._overtime: Timer | None = None
         self._stubborn: Timer | None = None
-        execution.work = self
-        self._task = loop.create_task(call, name=f"execution {execution.id}")
-        streamer.follow(self._task, cache_backend=cache_backend)
+        viewers.on_change = self._viewers_changed
+        self._task = loop.create_task(call, name=f"execution {id}")
+        writer.follow(self._task, cache_backend=cache_backend)
         recorder.on_cancel = self.stop
         recorder.on_left = self._left_elsewhere
         self._recording = loop.create_task(self._record())
-        if terms.max_duration is not None:
-            self._overtime = _later(terms.max_duration, self._run_over_time)
+        if (longest := options["max_duration"]) is not None:
+            self._overtime = _later(longest, self._run_over_time)
 
     async def cancel(self, message: str = CANCELLED) -> bool:
         """Cancel the task; False when it is over."""
@@ -116,13 +120,14 @@ class Run:
         """Cancel the task, once; viewers are told ``message``."""
         if self._stubborn is not None or self._over.is_set():
             return
-        self._streamer.cancel_message = message
+        self._writer.cancel_message = message
         self._state.cancel()
         self._task.cancel()
-        self._stubborn = _later(self._terms.cancel_timeout, self._give_up)
+        self._stubborn = _later(self._options["cancel_timeout"], self._give_up)
 
-    def audience_changed(self, *, watched: bool, counted: bool) -> None:
+    def _viewers_changed(self) -> None:
         """Count the time without any viewer that counts."""
+        counted = self._viewers.counted > 0
         if counted != self._counted:
             self._counted = counted
             self._count_unwatched()
@@ -131,12 +136,12 @@ class Run:
         if self._unwatched is not None:
             self._unwatched.stop()
             self._unwatched = None
-        after = self._terms.cancel_after
+        after = self._options["cancel_after"]
         if self._counted or after is None or self._over.is_set():
             return
-        if self._execution.dismissed:  # by us, and they are to come back
+        if self._viewers.dismissed:  # by us, and they are to come back
             return
-        if self._execution.awaits_viewers:
+        if self._viewers.expects_return:
             after = max(after, _RETURN)
         if after == 0:
             self._stop_unwatched()
@@ -149,39 +154,35 @@ class Run:
 
     def _stop_unwatched(self) -> None:
         if self._recorder.watched_elsewhere:
-            again = self._terms.cancel_after or _LOOK_AGAIN
+            again = self._options["cancel_after"] or _LOOK_AGAIN
             self._unwatched = _later(again, self._stop_unwatched)
             return
-        self.stop(
-            f"Execution cancelled: nobody watched it for {self._terms.cancel_after} s"
-        )
+        after = self._options["cancel_after"]
+        self.stop(f"Execution cancelled: nobody watched it for {after} s")
 
     def _run_over_time(self) -> None:
-        self.stop(
-            f"Execution cancelled: it ran longer than {self._terms.max_duration} s"
-        )
+        longest = self._options["max_duration"]
+        self.stop(f"Execution cancelled: it ran longer than {longest} s")
 
     def _give_up(self) -> None:
         """Report a cleanup that takes too long as the end that it is for viewers."""
         if self._task.done():
             return
-        timeout = self._terms.cancel_timeout
-        execution = self._execution
-        logger.warning("%r cleans up for more than %s s.", execution, timeout)
+        timeout = self._options["cancel_timeout"]
+        logger.warning("Execution %s cleans up for more than %s s.", self._id, timeout)
         message = (
-            f"{self._streamer.cancel_message}; "
-            f"its cleanup was not done after {timeout} s"
+            f"{self._writer.cancel_message}; its cleanup was not done after {timeout} s"
         )
-        self._streamer.end(CancelledEvent(message=message), ExecutionStatus.CANCELLED)
+        self._writer.end(CancelledEvent(message=message))
 
     async def _record(self) -> None:
         try:
             await self._record_to_the_end()
-            self._execution.end()
+            self.ended = datetime.now(UTC)
         finally:
             self._let_go()
             self._over.set()
-            self._on_end(self._execution)
+            self._on_end(EndedRun(self.ended))
 
     def _let_go(self) -> None:
         """Leave nothing that holds the task, whose result may be large."""
@@ -191,7 +192,6 @@ class Run:
         self._unwatched = self._overtime = self._stubborn = None
         self._unsubscribe()  # a cancelled task holds its frames, and they the bus
         self._recorder.on_cancel = self._recorder.on_left = None
-        self._execution.let_go()
         if not self._task.done():
             _cleaning.add(self._task)
             self._task.add_done_callback(_cleaning.discard)
@@ -204,16 +204,14 @@ class Run:
 
     async def _is_stored(self) -> bool:
         """Record; whether all of it could be stored, and is ours."""
-        id = self._execution.id
+        id = self._id
         self._hints.add_writer(id, self._recorder.renew)
         try:
             await self._recorder.run()
         except (Fenced, Ended) as error:
-            logger.error(
-                "%r is not ours any more, and stops: %s", self._execution, error
-            )
+            logger.error("Execution %s is not ours any more, and stops: %s", id, error)
         except Exception:
-            logger.exception("%r cannot be recorded, and stops.", self._execution)
+            logger.exception("Execution %s cannot be recorded, and stops.", id)
         else:
             return True
         finally:
@@ -222,11 +220,99 @@ class Run:
 
     async def _give_way(self) -> None:
         """Stop; show what the store has, and nothing that it does not have."""
-        self._streamer.silence()
+        self._writer.silence()
         self._state.cancel()
         self._task.cancel()
-        self._execution.log.rewind()
+        self._log.drop_uncommitted()
         await self._follower.run()
+
+
+class EndedRun:
+    """What has ended here; it holds nothing of how it ran.
+
+    Args:
+        ended: When its terminal event was stored.
+    """
+
+    __slots__ = ("ended",)
+    is_local = True
+
+    def __init__(self, ended: datetime | None) -> None:
+        self.ended = ended
+
+    async def cancel(self, message: str) -> bool:
+        """Return False: there is nothing to cancel."""
+        return False
+
+    async def wait(self) -> None:
+        """Return at once."""
+
+    def abandon(self) -> None:
+        """There is nothing to release."""
+
+
+class RemoteRun:
+    """Follows an execution of another process while somebody here watches or waits.
+
+    Args:
+        id: The execution's id.
+        log: Where its events go.
+        viewers: Who watches it here.
+        store: Where its events are kept.
+        follower: Brings them here.
+        ended: When it ended, if it has.
+    """
+
+    is_local = False
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        log: Log,
+        viewers: Viewers,
+        store: EventStore,
+        follower: Follower,
+        ended: datetime | None,
+    ) -> None:
+        self.ended = ended
+        self._id = id
+        self._log = log
+        self._viewers = viewers
+        self._store = store
+        self._follower = follower
+        self._following: asyncio.Task[None] | None = None
+        self._waiting = 0
+        viewers.on_change = self._follow
+
+    async def cancel(self, message: str) -> bool:
+        """Ask the process that runs it; False when it is over."""
+        return await self._store.cancel(self._id)
+
+    async def wait(self) -> None:
+        """Wait until its terminal event is stored."""
+        self._waiting += 1
+        try:
+            self._follow()
+            if self._following is not None:
+                await asyncio.shield(self._following)
+        finally:
+            self._waiting -= 1
+            self._follow()
+
+    def abandon(self) -> None:
+        """There is nothing to release: it follows while somebody watches."""
+
+    def _follow(self) -> None:
+        self._follower.count(self._viewers.counted > 0 or self._waiting > 0)
+        if self._following is not None and self._following.done():
+            self._following = None
+        wanted = (self._viewers or self._waiting > 0) and self._log.end is None
+        if wanted and self._following is None:
+            self._following = asyncio.ensure_future(self._follower.run())
+        elif not wanted and self._following is not None:
+            self._following.cancel()
+            self._following = None
 
 
 def _later(delay: float, call: Callable[[], None]) -> Timer:

@@ -1,17 +1,36 @@
-"""Who watches a log in this process."""
+"""Who watches an execution in this process, and how many may."""
+
+from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import LimitReached
+from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.log.cursor import Cursor, ReadPage
 from asgi_events.log.log import Log
-from asgi_events.wire.frames import EventId, goodbye, parse_event_id
+from asgi_events.wire.formats import NATIVE, Format
+from asgi_events.wire.frames import EventId, parse_event_id
 
 
-class Seats:
+class Place:
+    """One of those that a ``Capacity`` has; to be released, once or more often."""
+
+    def __init__(self, capacity: Capacity, owner: str | None) -> None:
+        self._capacity: Capacity | None = capacity
+        self._owner = owner
+
+    def release(self) -> None:
+        """Give it back, unless that was done."""
+        capacity, self._capacity = self._capacity, None
+        if capacity is not None:
+            capacity._give_back(self._owner)
+
+
+class Capacity:
     """How many there may be of something, in all and of each owner.
 
     Args:
@@ -19,6 +38,9 @@ class Seats:
         limit: How many in all; None for any number.
         per_owner: How many of each owner, likewise. What has no owner is not counted
             here; the option's name ends in ``_per_owner``.
+
+    Attributes:
+        taken: How many there are.
     """
 
     def __init__(
@@ -31,35 +53,20 @@ class Seats:
         self._owners: Counter[str] = Counter()
         self._emptied: asyncio.Future[None] | None = None
 
-    def take(self, owner: str | None = None) -> None:
-        """Take one.
+    def take(self, owner: str | None = None) -> Place:
+        """Take a place.
 
         Raises:
             LimitReached: All are taken, or all that the owner may have.
         """
-        self.check(owner)
-        self.taken += 1
-        if owner is not None and self._per_owner is not None:
-            self._owners[owner] += 1
-
-    def check(self, owner: str | None = None) -> None:
-        """Raise ``LimitReached`` when none is left."""
         if self._limit is not None and self.taken >= self._limit:
             raise LimitReached(self._option, self._limit)
         if owner is not None and self._per_owner is not None:
             if self._owners[owner] >= self._per_owner:
                 raise LimitReached(f"{self._option}_per_owner", self._per_owner)
-
-    def leave(self, owner: str | None = None) -> None:
-        """Give one back."""
-        self.taken -= 1
-        if owner is not None and self._per_owner is not None:
-            self._owners[owner] -= 1
-            if not self._owners[owner]:
-                del self._owners[owner]
-        if not self.taken and self._emptied is not None:
-            self._emptied.set_result(None)
-            self._emptied = None
+            self._owners[owner] += 1
+        self.taken += 1
+        return Place(self, owner)
 
     async def emptied(self) -> None:
         """Return when none is taken."""
@@ -69,89 +76,179 @@ class Seats:
             self._emptied = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._emptied)
 
+    def _give_back(self, owner: str | None) -> None:
+        self.taken -= 1
+        if owner is not None and self._per_owner is not None:
+            self._owners[owner] -= 1
+            if not self._owners[owner]:
+                del self._owners[owner]
+        if not self.taken and self._emptied is not None:
+            self._emptied.set_result(None)
+            self._emptied = None
 
-class Audience:
-    """The viewers of one log.
+
+class Unread:
+    """Streams that have ended, and whose clients have not read all that was sent.
+
+    There may be many. They wait for as long as the server holds their bytes.
+    """
+
+    def __init__(self) -> None:
+        self._ends: set[asyncio.Future[None]] = set()
+        self._given_up = False
+
+    async def wait(self, end: Awaitable[None], gone: asyncio.Future[None]) -> None:
+        """Wait for the last send, unless the client goes, or it is given up."""
+        ending = asyncio.ensure_future(end)
+        self._ends.add(ending)
+        try:
+            if not self._given_up:
+                await asyncio.wait({ending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done() and not ending.cancelled():
+                ending.result()
+        finally:
+            self._ends.discard(ending)
+            ending.cancel()
+
+    def give_up(self) -> None:
+        """Wait for nobody any more: the process stops."""
+        self._given_up = True
+        for ending in self._ends:
+            ending.cancel()
+
+    def go_on(self) -> None:
+        """Wait again."""
+        self._given_up = False
+
+
+@dataclass(slots=True)
+class Viewing:
+    """What the viewers of all executions of a process share.
+
+    Attributes:
+        options: How they are served.
+        capacity: How many there may be.
+        drain: Stops the process's executions; a server may cancel its responses
+            instead of saying that it stops.
+        returns: Whether viewers that are sent away find their execution again, in
+            another process.
+        draining: Whether the process stops.
+        unread: Who has not read all.
+    """
+
+    options: ExecutionsOptions
+    capacity: Capacity
+    drain: Callable[[], Awaitable[None]]
+    returns: bool
+    draining: bool = False
+    unread: Unread = field(default_factory=Unread)
+
+
+class Viewers:
+    """The viewers of one execution.
 
     Args:
         log: What they watch.
-        read_page: How they read what the log has let go of.
-        retry: Milliseconds they are told to wait before they reconnect.
-        patience: Seconds until they give up what cannot be read any more.
-        seats: Shared with the audiences of all other logs.
+        viewing: What they share with the viewers of other executions.
         owner: In whose name they watch.
-        on_change: Called when the first has come and when the last has left, of all
-            and of those that count.
+        read_page: How they read what the log has dropped; None where nobody has it.
 
     Attributes:
-        counted: How many of them count for ``cancel_after``.
-        returning: Whether the last of these to leave was sent away, and told to come
-            back.
+        viewing: As given.
+        on_change: Called when the first viewer has come and when the last one has
+            left, of all and of those that count for ``cancel_after``.
+        dismissed: Whether they were sent away since the process stops.
+        expects_return: Whether the last one that counted and left was sent away, and
+            told to come back.
     """
+
+    __slots__ = (
+        "_counted",
+        "_cursors",
+        "_log",
+        "_owner",
+        "_read_page",
+        "dismissed",
+        "expects_return",
+        "on_change",
+        "viewing",
+    )
 
     def __init__(
         self,
         log: Log,
+        viewing: Viewing,
         *,
-        read_page: ReadPage,
-        retry: int,
-        patience: float,
-        seats: Seats,
         owner: str | None,
-        on_change: Callable[[], None],
+        read_page: ReadPage | None = None,
     ) -> None:
+        self.viewing = viewing
+        self.on_change: Callable[[], None] | None = None
+        self.dismissed = False
+        self.expects_return = False
         self._log = log
-        self._read_page = read_page
-        self._retry = retry
-        self._patience = patience
-        self._seats = seats
         self._owner = owner
-        self._on_change = on_change
+        self._read_page = read_page
         self._cursors: set[Cursor] = set()
         self._counted: set[Cursor] = set()
-        self.returning = False
 
     def __len__(self) -> int:
         return len(self._cursors)
 
     @property
     def counted(self) -> int:
+        """How many of them count for ``cancel_after``."""
         return len(self._counted)
 
+    def take_place(self) -> Place:
+        """A place for one more viewer.
+
+        Raises:
+            LimitReached: ``max_viewers`` watch already, or all that the owner may have.
+        """
+        return self.viewing.capacity.take(self._owner)
+
     def attach(
-        self, last_event_id: str | None, *, seated: bool = False, counts: bool = True
+        self,
+        last_event_id: str | None = None,
+        *,
+        counts: bool = True,
+        format: Format = NATIVE,
     ) -> Cursor:
         """A new viewer, from where it stands; closing the cursor is how it leaves.
 
-        Where it is ``seated``, its seat was taken by who gives it back.
-
-        Raises:
-            LimitReached: ``max_viewers`` watch already.
+        Args:
+            last_event_id: The id of the last event that it has.
+            counts: It keeps the execution from ``cancel_after``.
+            format: What it is sent for each event.
         """
-        if not seated:
-            self._seats.take(self._owner)
+        options = self.viewing.options
         cursor = Cursor(
             self._log,
             last_event_id=last_event_id,
+            format=format,
             read_page=self._read_page,
-            retry=self._retry,
-            on_close=self._leave if seated else self._leave_seat,
-            patience=self._patience,
+            retry=options["retry"],
+            on_close=self._leave,
+            patience=options["lease"],
         )
         self._cursors.add(cursor)
         if counts:
             self._counted.add(cursor)
         if len(self._cursors) == 1 or (counts and len(self._counted) == 1):
-            self._on_change()
+            self._changed()
+        if self.viewing.draining and self.viewing.returns:
+            cursor.dismiss(format.goodbye("draining"))
         return cursor
 
     def dismiss(self) -> None:
         """Send all away, since the process stops; they reconnect."""
+        self.dismissed = True
         for cursor in list(self._cursors):
-            cursor.dismiss(goodbye("draining"))
+            cursor.dismiss(cursor.format.goodbye("draining"))
 
-    def has_seen_all(self, last_event_id: str | None) -> bool:
-        """Whether that is the id of the terminal event."""
+    def is_complete_after(self, last_event_id: str | None) -> bool:
+        """Whether that is the id of the terminal event, so that nothing follows."""
         log = self._log
         if last_event_id is None or log.name is None or log.end is None:
             return False
@@ -160,15 +257,15 @@ class Audience:
         lost = log.end == ExecutionStatus.LOST
         return parse_event_id(last_event_id) == EventId(log.name, log.last, lost)
 
-    def _leave_seat(self, cursor: Cursor) -> None:
-        self._seats.leave(self._owner)
-        self._leave(cursor)
-
     def _leave(self, cursor: Cursor) -> None:
         self._cursors.discard(cursor)
         counts = cursor in self._counted
         if counts:
             self._counted.discard(cursor)
-            self.returning = cursor.dismissed
+            self.expects_return = cursor.dismissed
         if not self._cursors or (counts and not self._counted):
-            self._on_change()
+            self._changed()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()

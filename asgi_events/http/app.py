@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any, Unpack
 
 from asgi_events.actors.actor import ActorFunction
 from asgi_events.aio.waiter import resolved
 from asgi_events.checks import check_callables, check_counts, check_seconds, check_texts
+from asgi_events.events import CompleteEvent, ProgressEvent, TerminalEvent
 from asgi_events.exceptions import (
     AccessDenied,
     Gone,
@@ -31,11 +31,14 @@ from asgi_events.exceptions import (
     UnknownExecution,
 )
 from asgi_events.executions.execution import Execution
-from asgi_events.executions.executions import Executions, ExecutionsOptions
+from asgi_events.executions.executions import Executions
+from asgi_events.executions.options import ExecutionsOptions
+from asgi_events.executions.viewers import Place
 from asgi_events.http.authorize import Action, Authorize
 from asgi_events.http.origins import Origins
-from asgi_events.http.problems import Problem, send_json, send_nothing
+from asgi_events.http.problems import Problem, send_json
 from asgi_events.http.request import Body, ClientGone, Request
+from asgi_events.http.viewing import ExecutionResponse
 from asgi_events.types import ASGIApp, Receive, Scope, Send
 from asgi_events.wire.frames import parse_event_id
 
@@ -229,13 +232,21 @@ class _Exchange:
             limit=self._app._max_body,
             timeout=self._app._body_timeout,
         )
-        with self._executions.seat(owner) if request.wants_stream else nullcontext():
+        if not request.wants_stream:
             execution = await self._executions.start(
                 name, body, owner=owner, idempotency_key=key
             )
-            if request.wants_stream:
-                return await self._stream(execution, seated=True)
-        return self._about(execution, 202)
+            return await self._about(execution, 202)
+        # A start that finds no place for its viewer starts nothing.
+        place = self._executions.viewing.capacity.take(owner)
+        try:
+            execution = await self._executions.start(
+                name, body, owner=owner, idempotency_key=key
+            )
+            return await self._stream(execution, place=place)
+        except BaseException:
+            place.release()
+            raise
 
     async def _rejoin(self, name: str, last_event_id: str) -> ASGIApp:
         """A client that sends its POST again after a disconnect wants its execution."""
@@ -250,22 +261,19 @@ class _Exchange:
         if execution.actor != name:
             raise UnknownExecution(parsed[0])
         if self._request.wants_stream:
-            return await self._stream(execution, last_event_id)
-        return self._about(execution, 202)
+            return await self._stream(execution)
+        return await self._about(execution, 202)
 
     async def _attach(self, id: str) -> ASGIApp:
-        execution = await self._find(id, "read")
-        last_event_id = self._request.last_event_id
-        if execution.is_seen(last_event_id):
-            return send_nothing
-        return await self._stream(execution, last_event_id)
+        return await self._stream(await self._find(id, "read"))
 
     async def _status(self, id: str) -> ASGIApp:
-        return self._about(await self._find(id, "read"), 200)
+        return await self._about(await self._find(id, "read"), 200)
 
     async def _cancel(self, id: str) -> ASGIApp:
         execution = await self._find(id, "cancel")
-        return self._about(execution, 202 if await execution.cancel() else 200)
+        cancels = await execution.cancel()
+        return await self._about(execution, 202 if cancels else 200)
 
     async def _find(self, id: str, action: Action) -> Execution:
         """The execution, if it is the caller's; to all others there is none."""
@@ -283,22 +291,13 @@ class _Exchange:
         return execution
 
     async def _stream(
-        self,
-        execution: Execution,
-        last_event_id: str | None = None,
-        *,
-        seated: bool = False,
+        self, execution: Execution, *, place: Place | None = None
     ) -> ASGIApp:
         headers = {}
         if self._request.method == "POST":
             headers["location"] = f"{self._request.base}/executions/{execution.id}"
-        return self._executions.response(
-            execution,
-            last_event_id=last_event_id,
-            headers=headers,
-            seated=seated,
-            counts=await self._may_cancel(execution),
-        )
+        counts = await self._may_cancel(execution)
+        return ExecutionResponse(execution, headers=headers, counts=counts, place=place)
 
     async def _may_cancel(self, execution: Execution) -> bool:
         """Whether the viewer may cancel; leaving does that too, by ``cancel_after``."""
@@ -310,14 +309,19 @@ class _Exchange:
             return False
         return owner == execution.owner
 
-    def _about(self, execution: Execution, status: int) -> ASGIApp:
+    async def _about(self, execution: Execution, status: int) -> ASGIApp:
+        terminal = await execution.terminal_event()
+        progress = await execution.progress()
         link = f"{self._request.base}/executions/{execution.id}"
         body = {
             "id": execution.id,
             "actor": execution.actor,
             "status": execution.status,
             "created": execution.created,
-            "ended": execution.ended,
+            "ended": execution.ended if terminal is None else terminal.timestamp,
+            "result": getattr(terminal, "result", None),
+            "error": _error_of(terminal),
+            "progress": progress and _progress_of(progress),
             "last": execution.log.committed,
             "viewers": execution.viewers,
             "links": {"self": link, "events": f"{link}/events", "cancel": link},
@@ -332,6 +336,16 @@ class _Exchange:
             await send_json(send, status, body, headers=headers, head=head)
 
         return answer
+
+
+def _error_of(terminal: TerminalEvent | None) -> str | None:
+    if terminal is None or isinstance(terminal, CompleteEvent):
+        return None
+    return terminal.message
+
+
+def _progress_of(progress: ProgressEvent) -> dict[str, Any]:
+    return progress.model_dump(include={"address", "current", "total", "message"})
 
 
 async def _no_answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -108,10 +108,10 @@ class IteratorSource:
         if self._task is None:
             self._task = asyncio.ensure_future(self._iterate())
 
-    def dismiss(self, farewell: bytes) -> None:
+    def dismiss(self, farewell: bytes | None) -> None:
         """Give what is ready, then ``farewell``, and then nothing any more."""
         if not self._ended:
-            self._end(farewell)
+            self._end(farewell or b"")
             if self._task is not None:
                 self._task.cancel()
 

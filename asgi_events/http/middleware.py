@@ -8,7 +8,8 @@ from typing import Any, Unpack
 
 from asgi_events.actors.actor import ActorFunction
 from asgi_events.checks import check_callables, check_iterables, check_texts
-from asgi_events.executions.executions import Executions, ExecutionsOptions
+from asgi_events.executions.executions import Executions
+from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.http.app import EventsApp
 from asgi_events.http.authorize import Authorize
 from asgi_events.http.request import below, route_path

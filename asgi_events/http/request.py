@@ -24,6 +24,24 @@ class ClientGone(Exception):
     """The client left before its request was read; there is nobody to answer."""
 
 
+def last_event_id(scope: Scope) -> str | None:
+    """Where a client stands: ``Last-Event-ID``, else the query ``last_event_id``.
+
+    A new ``EventSource`` can only set the query. When it reconnects by itself the query
+    still has that old one, and the header the latest.
+    """
+    found = None
+    for name, value in scope.get("headers", ()):
+        if bytes(name).lower() == b"last-event-id":
+            # Clients send it in UTF-8; the bytes are what counts.
+            found = bytes(value).decode("latin-1")
+    if found:
+        return found
+    query = scope.get("query_string", b"").decode("latin-1")
+    values = parse_qs(query).get("last_event_id")
+    return values[-1] if values else None
+
+
 class Request:
     """An HTTP request, below the path it is mounted at.
 
@@ -86,18 +104,8 @@ class Request:
 
     @property
     def last_event_id(self) -> str | None:
-        """The cursor, from the header, else the query ``last_event_id``.
-
-        A new ``EventSource`` can only set the query. When it reconnects by itself the
-        query still has that old one, and the header the latest.
-        """
-        header = self.headers.get("last-event-id")
-        if header:
-            # Clients send it in UTF-8; the bytes are what counts.
-            return header
-        query = self.scope.get("query_string", b"").decode("latin-1")
-        values = parse_qs(query).get("last_event_id")
-        return values[-1] if values else None
+        """See the function of this name."""
+        return last_event_id(self.scope)
 
     async def read_json(
         self, receive: Receive, *, limit: int, timeout: float | None = None

@@ -25,7 +25,7 @@ import asyncio
 import inspect
 import logging
 import random
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, NoReturn
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
@@ -41,12 +41,13 @@ from asgi_events.checks import (
 )
 from asgi_events.error_messages import ErrorMessage
 from asgi_events.events import SHUTTING_DOWN, CancelledEvent
+from asgi_events.executions.viewers import Unread
 from asgi_events.http.iterator import IteratorSource
-from asgi_events.log.source import FrameSource
+from asgi_events.log.source import BrokenOff, FrameSource
 from asgi_events.types import Headers, Receive, Scope, Send
 from asgi_events.wire.encoding import encode_json
-from asgi_events.wire.frames import goodbye, json_block
-from asgi_events.wire.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
+from asgi_events.wire.formats import NATIVE, Format
+from asgi_events.wire.frames import json_block
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +61,21 @@ def encode_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
 
 
 _HEADERS = {
-    "content-type": f"{MEDIA_TYPE}; charset=utf-8",
     "cache-control": "no-cache, no-transform",
     "x-accel-buffering": "no",
     "x-content-type-options": "nosniff",
 }
-_ENCODED = tuple(encode_headers(_HEADERS))  # of all streams that ask for no others
+
+
+def _headers_of(format: Format, given: Headers) -> tuple[tuple[bytes, bytes], ...]:
+    """The response headers of a stream."""
+    check_headers(given)
+    named = {"content-type": f"{format.media_type}; charset=utf-8"}
+    named |= _HEADERS | dict(format.headers)
+    return tuple(encode_headers(named | {n.lower(): v for n, v in given.items()}))
+
+
+_NATIVE_HEADERS = _headers_of(NATIVE, {})  # of all streams that ask for no others
 
 _NOT_ITERABLE = (
     "An EventSourceResponse is an ASGI application. Where the framework wants a "
@@ -77,40 +87,6 @@ _FAREWELL_TIMEOUT = 1.0  # seconds for the last message to a client that may be 
 _STOPPING_TIMEOUT = 2.0  # seconds for any message once the process is told to stop
 _GONE_TIMEOUT = 1.0  # seconds for a message to a client that has gone
 _GONE_SOON = 0.1  # seconds in which a failed send is followed by the disconnect
-
-
-class Unread:
-    """Streams that have ended, and whose clients have not read all that was sent.
-
-    They are many, if need be, and wait for as long as the server holds their bytes.
-    """
-
-    def __init__(self) -> None:
-        self._ends: set[asyncio.Future[None]] = set()
-        self._given_up = False
-
-    async def wait(self, end: Awaitable[None], gone: asyncio.Future[None]) -> None:
-        """Wait for the last send, unless the client goes, or it is given up."""
-        ending = asyncio.ensure_future(end)
-        self._ends.add(ending)
-        try:
-            if not self._given_up:
-                await asyncio.wait({ending, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if ending.done() and not ending.cancelled():
-                ending.result()
-        finally:
-            self._ends.discard(ending)
-            ending.cancel()
-
-    def give_up(self) -> None:
-        """Wait for nobody any more: the process stops."""
-        self._given_up = True
-        for ending in self._ends:
-            ending.cancel()
-
-    def go_on(self) -> None:
-        """Wait again."""
-        self._given_up = False
 
 
 class EventSourceResponse:
@@ -138,6 +114,7 @@ class EventSourceResponse:
         handle_signals: End the stream at SIGTERM and SIGINT: the iterable is closed,
             and the client is told ``cancelled``. Most servers wait for open streams
             before they stop.
+        format: What the client is sent besides the frames of its source.
 
     Attributes:
         last_word: Makes what the client is told when the process stops before the
@@ -156,6 +133,7 @@ class EventSourceResponse:
     __slots__ = (
         "__weakref__",
         "_sent",
+        "format",
         "handle_signals",
         "headers",
         "heartbeat_interval",
@@ -181,6 +159,7 @@ class EventSourceResponse:
         max_backlog: int | None = None,
         error_message: ErrorMessage | None = None,
         handle_signals: bool = True,
+        format: Format = NATIVE,
     ) -> None:
         check_seconds(
             heartbeat_interval=heartbeat_interval,
@@ -199,11 +178,10 @@ class EventSourceResponse:
                 f"got {type(content).__name__}{_cure(content)}"
             )
         self.status = status
-        self.headers = _ENCODED
-        if headers:
-            check_headers(headers)
-            given = {name.lower(): value for name, value in headers.items()}
-            self.headers = tuple(encode_headers(_HEADERS | given))
+        self.format = format
+        self.headers = _NATIVE_HEADERS
+        if headers or format is not NATIVE:
+            self.headers = _headers_of(format, headers or {})
         self.heartbeat_interval = heartbeat_interval
         self.send_timeout = send_timeout
         self.max_duration = max_duration
@@ -211,7 +189,7 @@ class EventSourceResponse:
         self.unread: Unread | None = None
         self._sent = False
         self.handle_signals = handle_signals
-        self.last_word: Callable[[], bytes] = _cancelled
+        self.last_word: Callable[[], bytes | None] = _cancelled
         self.source_hears = False
 
     def __iter__(self) -> NoReturn:
@@ -292,9 +270,12 @@ class _Stream:
             signals.listen(self, _Stream._told)
         try:
             await self._start()
-            await self._send(_body(STREAM_START))
+            if greeting := self._response.format.greeting:
+                await self._send(_body(greeting))
             await self._send_frames()
             await self._end()
+        except BrokenOff:
+            return  # the server closes a connection whose body has not ended
         except asyncio.CancelledError:
             if not self._dropped:
                 await self._end_cancelled()
@@ -319,7 +300,7 @@ class _Stream:
             await self._send_frames()
             await self._send(_body(b"", more_body=False))
         elif self._stopping or response.max_backlog is not None:
-            await self._say_the_end(response.last_word())
+            await self._say_the_end(response.last_word() or b"")
         else:
             await self._say_the_end()
 
@@ -348,7 +329,7 @@ class _Stream:
                     await sleep()
                     chunk = take()
                     continue
-                chunk = KEEP_ALIVE
+                chunk = self._response.format.heartbeat
             if self._backlog is not None:
                 self._spend(len(chunk))
             self._beat = False
@@ -425,7 +406,7 @@ class _Stream:
         response = self._response
         if self._ends_at is not None and now >= self._ends_at:
             self._ends_at = None
-            self._source.dismiss(goodbye("max_duration"))
+            self._source.dismiss(self._response.format.goodbye("max_duration"))
             self._waiter.wake()
         if self._sending_since is not None:
             return self._tick_while_sending(now, self._sending_since)
@@ -467,7 +448,7 @@ class _Stream:
         self._backlog -= size
         if self._backlog < 0:
             self._backlog = None
-            self._source.dismiss(goodbye("backlog"))
+            self._source.dismiss(self._response.format.goodbye("backlog"))
 
     async def _send(self, message: Any) -> None:
         if self._gone:

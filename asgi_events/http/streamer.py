@@ -9,44 +9,37 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Literal
 from weakref import ref
 
 from asgiref.sync import markcoroutinefunction
 from pydantic import BaseModel
 
-from asgi_events.actors.cache import HasStats
 from asgi_events.aio import signals
 from asgi_events.aio.grace import Grace
 from asgi_events.aio.timers import Timer, timers
-from asgi_events.aio.waiter import Waiter, resolved
-from asgi_events.bus import NOTHING
+from asgi_events.aio.waiter import Waiter
 from asgi_events.checks import (
     check_callables,
     check_counts,
     check_headers,
     check_seconds,
 )
-from asgi_events.error_messages import ErrorMessage, describe
+from asgi_events.error_messages import ErrorMessage
 from asgi_events.events import (
-    CANCELLED,
     SHUTTING_DOWN,
     CancelledEvent,
     CompleteEvent,
     ErrorEvent,
-    ExecutionEvent,
-    ExecutionResult,
     ExecutionStatus,
     TerminalEvent,
-    has_failed,
 )
-from asgi_events.exceptions import EventTooLarge
 from asgi_events.http.response import EventSourceResponse
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
+from asgi_events.log.writer import HasStats, LogWriter
 from asgi_events.types import ASGIApp, Headers
-from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.sse import KEEP_ALIVE, STREAM_START
 
 logger = logging.getLogger(__name__)
@@ -66,7 +59,7 @@ _STATUS: dict[type[TerminalEvent], ExecutionStatus] = {
 }
 
 
-class EventStreamer:
+class EventStreamer(LogWriter):
     """Streams the events of one execution.
 
     Subscribe it to the execution's bus, ours or any other that calls its subscribers
@@ -93,7 +86,6 @@ class EventStreamer:
         max_events: How many frames are held.
         max_bytes: How many bytes of frames are held.
         max_event_bytes: How many bytes of JSON an event may have; None for any number.
-        log: The log to append to, instead of one of its own.
         drain_grace: Seconds an execution with readers may run on once the process is
             told to stop.
         handle_signals: Cancel such an execution after that, at SIGTERM and SIGINT, so
@@ -117,7 +109,6 @@ class EventStreamer:
         max_events: int = 10_000,
         max_bytes: int = 16 * 1024 * 1024,
         max_event_bytes: int | None = None,
-        log: Log | None = None,
         drain_grace: float = 5.0,
         handle_signals: bool = True,
     ) -> None:
@@ -129,38 +120,21 @@ class EventStreamer:
             raise ValueError(
                 f'on_disconnect must be "cancel" or "continue", got {on_disconnect!r}'
             )
-        self.log = log or Log(max_events=max_events, max_bytes=max_bytes)
+        super().__init__(
+            Log(max_events=max_events, max_bytes=max_bytes),
+            include_cache_stats=include_cache_stats,
+            include_result=include_result,
+            error_message=error_message,
+            max_event_bytes=max_event_bytes,
+        )
         self.heartbeat_interval = heartbeat_interval
-        self._include_cache_stats = include_cache_stats
-        self._include_result = include_result
         self._on_disconnect = on_disconnect
-        self._error_message = error_message
-        self._max_event_bytes = sys.maxsize
-        if max_event_bytes is not None:
-            self._max_event_bytes = max_event_bytes
-        self.cancel_message = CANCELLED
-        self._task: asyncio.Future[Any] | None = None
-        self._ending: asyncio.Task[None] | None = None
         self._readers = 0
+        _mark_coroutine_function(self)
         self._drain_grace = drain_grace
         self._handle_signals = handle_signals
         self._grace: Grace | None = None
         self._draining: asyncio.Task[None] | None = None
-        _mark_coroutine_function(self)
-
-    def __call__(self, event: BaseModel) -> Coroutine[Any, Any, None]:
-        """Take an event, before this returns.
-
-        The answer is to be awaited: that is how a full log holds its publisher back.
-
-        Raises:
-            EventTooLarge: It has more bytes than ``max_event_bytes``.
-        """
-        data = encode_json(event)
-        if len(data) > self._max_event_bytes:
-            raise EventTooLarge(_name(event), len(data), self._max_event_bytes)
-        full = self.log.append(data, urgent=isinstance(event, ExecutionEvent))
-        return _wait_for(self.log.room()) if full else NOTHING
 
     def stream(
         self,
@@ -215,45 +189,7 @@ class EventStreamer:
             raise ValueError(
                 "This EventStreamer streams another execution already: make one each."
             )
-        self._task = task
-
-        def end(_: asyncio.Future[Any]) -> None:
-            event = self._terminal(task)
-            if self.log.last == 0 and isinstance(event, CompleteEvent):
-                logger.warning(
-                    "An EventStreamer heard no event of %r: was it subscribed to the "
-                    "bus of the execution?",
-                    task,
-                )
-            wants_stats = isinstance(event, CompleteEvent) and self._include_cache_stats
-            if wants_stats and cache_backend is not None:
-                self._ending = asyncio.ensure_future(
-                    self._end_with_stats(event, cache_backend)
-                )
-            else:
-                self.end(event, _STATUS[type(event)])
-
-        task.add_done_callback(end)
-
-    def end(self, event: TerminalEvent, status: ExecutionStatus) -> None:
-        """Append the terminal event, unless there is one already.
-
-        What is too large for viewers is an error that they are told, without an id:
-        it says nothing but how large it is.
-        """
-        data = encode_json(event)
-        if len(data) > self._max_event_bytes:
-            too_large = EventTooLarge(_name(event), len(data), self._max_event_bytes)
-            logger.error("An execution cannot say how it ended: %s", too_large)
-            if isinstance(event, CompleteEvent):
-                event, status = ErrorEvent(message=""), ExecutionStatus.FAILED
-            data = encode_json(event.model_copy(update={"message": str(too_large)}))
-        self.log.append(data, end=status)
-
-    def silence(self) -> None:
-        """Append nothing more: the log is another process's now."""
-        self.log = Log()
-        self.log.release()
+        super().follow(task, cache_backend=cache_backend)
 
     def leave(self, *, finished: bool) -> asyncio.Future[Any] | None:
         """A reader has gone; the task, when that has cancelled it.
@@ -295,60 +231,9 @@ class EventStreamer:
                     f"{SHUTTING_DOWN}; its cleanup was not done after "
                     f"{_CLEANUP_TIMEOUT} s"
                 )
-                self.end(CancelledEvent(message=message), ExecutionStatus.CANCELLED)
+                self.end(CancelledEvent(message=message))
         finally:
             signals.forget(self)
-
-    async def _end_with_stats(
-        self, event: TerminalEvent, cache_backend: HasStats
-    ) -> None:
-        stats = await _stats(cache_backend)
-        event = event.model_copy(update={"cache_stats": stats})
-        self.end(event, _STATUS[type(event)])
-
-    def _terminal(self, task: asyncio.Future[Any]) -> TerminalEvent:
-        if task.cancelled():
-            return CancelledEvent(message=self.cancel_message)
-        error = task.exception()
-        if error is not None:
-            return ErrorEvent(message=describe(error, self._error_message, _FAILED))
-        result = task.result()
-        if isinstance(result, ExecutionResult) and result.ok:
-            result = result.result
-        if has_failed(result):
-            return ErrorEvent(message=self._message_of(result))
-        return CompleteEvent(result=result if self._include_result else None)
-
-    def _message_of(self, result: Any) -> str:
-        """What a result that is not ok says of its error."""
-        for name in ("error_message", "error", "message"):
-            said = _look(result, name)
-            if isinstance(said, BaseException):
-                return describe(said, self._error_message, _FAILED)
-            if isinstance(said, str) and said:
-                return said
-        return _FAILED if isinstance(result, ExecutionResult) else _text(result)
-
-
-def _look(result: Any, name: str) -> Any:
-    try:
-        return getattr(result, name, None)
-    except Exception:  # a property of somebody else's
-        logger.exception("The %s of a result is not known.", name)
-        return None
-
-
-def _text(result: Any) -> str:
-    try:
-        return str(result) or _FAILED
-    except Exception:
-        logger.exception("A result that is not ok has no text.")
-        return _FAILED
-
-
-async def _wait_for(room: asyncio.Future[None]) -> None:
-    """A coroutine, since the buses of some libraries await nothing else."""
-    await room
 
 
 def _mark_coroutine_function(handler: Callable[[BaseModel], Any]) -> None:
@@ -363,28 +248,8 @@ def _mark_coroutine_function(handler: Callable[[BaseModel], Any]) -> None:
             setattr(handler, name, getattr(take, name))
 
 
-def _name(event: BaseModel) -> str:
-    if isinstance(event, CompleteEvent):
-        return "result"
-    return f"event {getattr(event, 'event_type', type(event).__name__)!s}"
-
-
 async def _done(task: asyncio.Future[Any]) -> None:
     await asyncio.wait({task})
-
-
-async def _stats(cache_backend: HasStats) -> Any:
-    try:
-        async with asyncio.timeout(_STATS_TIMEOUT):
-            return await resolved(cache_backend.get_stats())
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        logger.exception("get_stats() of %r was cancelled.", cache_backend)
-    except Exception:
-        logger.exception("get_stats() of %r failed.", cache_backend)
-    return None
 
 
 class EventStream:

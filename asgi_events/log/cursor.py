@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from asgi_events.aio.backoff import Backoff, Patience
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Unavailable
 from asgi_events.log.log import Log
+from asgi_events.log.source import BrokenOff
 from asgi_events.stores.contract import Page
-from asgi_events.wire import frames
-from asgi_events.wire.frames import parse_event_id, unstored_lost_frame
+from asgi_events.wire.formats import NATIVE, Format
+from asgi_events.wire.frames import parse_event_id, split, unstored_lost_frame
 from asgi_events.wire.sse import MAX_CHUNK
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ class Cursor:
         log: What it reads.
         last_event_id: Where it stands, as the client says; None is the beginning. An id
             that the log cannot continue from gives a ``reset`` event and everything.
-        read_page: How it reads what the log has let go of.
+        format: What the client is sent for each frame.
+        read_page: How it reads what the log has dropped.
         retry: Milliseconds the client is told to wait before it reconnects.
         on_close: Called once, when the viewer has left.
         patience: Seconds until what cannot be read any more is given up, with a
@@ -46,6 +48,7 @@ class Cursor:
         log: Log,
         *,
         last_event_id: str | None = None,
+        format: Format = NATIVE,
         read_page: ReadPage | None = None,
         retry: int | None = None,
         on_close: Callable[[Cursor], None] | None = None,
@@ -56,8 +59,14 @@ class Cursor:
         self._reset: str | None = None
         if last_event_id:
             self.position, self._reset = _resume(log, last_event_id)
+        self.format = format
+        self._join = log.join
+        self._untold = 0  # up to there it is translated only to know what it was
+        if format is not NATIVE:
+            self._join = self._translate
+            self._untold, self.position = self.position, 0
         self._read_page = read_page
-        self._preamble = b"" if retry is None else b"retry: %d\n" % retry
+        self._preamble = b"" if retry is None else format.retry(retry)
         self._news = True
         self._page: Page | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -65,6 +74,7 @@ class Cursor:
         self._farewell: bytes | None = None
         self.dismissed = False  # sent away, to come back
         self._over = False
+        self._breaks = False
         self._on_close = on_close
         self._patience = Patience(patience)
         log.attach(self)
@@ -77,19 +87,21 @@ class Cursor:
     def take(self, limit: int = MAX_CHUNK) -> bytes | None:
         """Committed frames not given yet; see ``FrameSource``."""
         if self._over:
+            if self._breaks:
+                raise BrokenOff
             return None
         if self._farewell is not None:
             self._over = True
-            return self._introduce(self._farewell)
+            return self._introduce(self._farewell) or self.take(limit)
         log, position = self.log, self.position
         if position < log.first - 1:
             return self._take_old(limit)
         if position < log.committed:
-            chunk, self.position = log.join(position, limit)
+            chunk, self.position = self._join(position, limit)
             return self._introduce(chunk, position + 1) if self._news else chunk
         if log.end is not None and self.finished:
             self._over = True
-            return self._introduce(self._end()) or None
+            return self._introduce(self._say_the_end()) or self.take(limit)
         return b""
 
     def on_ready(self, wake: Callable[[], None]) -> None:
@@ -101,17 +113,18 @@ class Cursor:
         else:
             self.log.sleep(self, wake)
 
-    def dismiss(self, farewell: bytes) -> None:
-        """Give ``farewell`` next, and then nothing any more."""
+    def dismiss(self, farewell: bytes | None) -> None:
+        """Give ``farewell`` next, and then nothing any more; None breaks it off."""
         if self._farewell is None:
             self.dismissed = True
-            self._farewell = farewell
+            self._farewell = self._word(farewell)
             if self._wake is not None:
                 self._wake()
 
     def begin_again(self) -> None:
         """Go back to the beginning: what was given is not what the store has."""
         self.position = 0
+        self._untold = 0
         self._reset = "future"
         self._news = True
         self._page = None
@@ -144,7 +157,29 @@ class Cursor:
             self._skip_to(page.first)
         first = self.position + 1
         self.position += len(page.frames)
-        return self._introduce(b"".join(page.frames), first)
+        if self.format is NATIVE:
+            return self._introduce(b"".join(page.frames), first)
+        return self._introduce(self._translated(first, page.frames), first)
+
+    def _translate(self, after: int, limit: int) -> tuple[bytes, int]:
+        """``Log.join`` in another format; empty if that has no word for all of it."""
+        log = self.log
+        while True:
+            stop = min(log.page(after, limit), log.committed)
+            frames = log.frames[after + 1 - log.first : stop + 1 - log.first]
+            chunk = self._translated(after + 1, frames)
+            if chunk or stop == log.committed:
+                return chunk, stop
+            after = stop
+
+    def _translated(self, first: int, frames: Sequence[bytes]) -> bytes:
+        words = []
+        for number, frame in enumerate(frames, first):
+            payload, event_id = split(frame)
+            word = self.format.frame(number, event_id, payload)
+            if number > self._untold:
+                words.append(word)
+        return b"".join(words)
 
     def _skip_to(self, first: int) -> None:
         self.position = first - 1
@@ -194,25 +229,36 @@ class Cursor:
             return False
         if self._farewell is None:
             logger.error("A viewer of %s is sent away: %s.", self.log.name, message)
-            lost = unstored_lost_frame(f"{message} any more")
-            self._farewell = lost + frames.end(ExecutionStatus.LOST)
+            payload, _ = split(unstored_lost_frame(f"{message} any more"))
+            farewell = self.format.frame(1, b"", payload)
             if self.position or self._reset:
-                self._farewell = frames.reset("future", 1) + self._farewell
+                farewell = self._word(self.format.reset("future", 1)) + farewell
+            self._farewell = farewell + self._word(
+                self.format.end(ExecutionStatus.LOST)
+            )
         return True
 
     def _introduce(self, chunk: bytes, first: int | None = None) -> bytes:
         """Put before the first block what belongs there: ``retry``, and a reset."""
         if self._reset is not None and first is not None:
-            chunk = frames.reset(self._reset, first) + chunk
+            chunk = self._word(self.format.reset(self._reset, first)) + chunk
             self._reset = None
         if chunk:
             chunk, self._preamble = self._preamble + chunk, b""
         self._news = False
         return chunk
 
-    def _end(self) -> bytes:
-        """The named event at which an ``EventSource`` closes; retained logs only."""
-        return b"" if self.log.name is None else frames.end(self.log.end)
+    def _say_the_end(self) -> bytes:
+        """What closes an ``EventSource``; nothing on a log that cannot be resumed."""
+        if self.log.name is None:
+            return b""
+        return self._word(self.format.end(self.log.end))
+
+    def _word(self, word: bytes | None) -> bytes:
+        """``word``; None breaks the connection off, once all else was given."""
+        if word is None:
+            self._breaks = True
+        return word or b""
 
 
 def _resume(log: Log, last_event_id: str) -> tuple[int, str | None]:

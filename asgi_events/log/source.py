@@ -1,9 +1,13 @@
-"""What a response pulls its frames from."""
+"""What a response pulls its bytes from."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from asgi_events.wire.sse import MAX_CHUNK
+
+
+class BrokenOff(Exception):
+    """The connection is to be broken off: its client would take an end for success."""
 
 
 @runtime_checkable
@@ -14,13 +18,16 @@ class FrameSource(Protocol):
         """Frames that are ready, at least one, joined to about ``limit`` bytes.
 
         Empty: nothing yet. None: nothing any more.
+
+        Raises:
+            BrokenOff: Nothing any more, and there is no word for that.
         """
 
     def on_ready(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` as soon as ``take`` may answer something else."""
+        """Call ``wake`` as soon as ``take`` may return something else."""
 
-    def dismiss(self, farewell: bytes) -> None:
-        """Give ``farewell`` next, and then nothing any more."""
+    def dismiss(self, farewell: bytes | None) -> None:
+        """Give ``farewell`` next, and then nothing any more; None breaks it off."""
 
     async def aclose(self) -> None:
-        """Let go of everything; ``take`` is not called again."""
+        """Release everything; ``take`` is not called again."""

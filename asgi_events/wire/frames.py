@@ -1,4 +1,10 @@
-"""Frames: one event each, numbered, as they are stored and as they go on the wire."""
+"""Frames: one event each, numbered, as they are stored and as they are sent.
+
+    data: {"event_type": "log", …}
+    id: 6b7d…:12
+
+and a blank line. The id is the execution's id and the event's number.
+"""
 
 import random
 import re
@@ -35,51 +41,72 @@ def parse_event_id(event_id: str) -> EventId | None:
 
 
 def frame(name: bytes | None, number: int, data: bytes) -> bytes:
-    """One block of an event stream: ``data``, and last its id in an execution."""
+    """One block of an event stream.
+
+    Args:
+        name: The execution's id; None for a frame without an id.
+        number: The event's number.
+        data: The event's JSON, one line.
+    """
     if name is None:
         return b"data: %b\n\n" % data
     return b"data: %b\nid: %b:%d\n\n" % (data, name, number)
 
 
-def lost_frame(name: str, number: int) -> bytes:
-    """The terminal frame that somebody else writes for a writer that is dead.
+def json_block(json: bytes) -> bytes:
+    """A block of one line of JSON, without an id."""
+    return frame(None, 0, json)
 
-    Its id ends in ``:lost``, since the writer may have shown another frame of that
-    number, which the store has lost: who has seen that one has not seen this.
+
+def join(payload: bytes, event_id: bytes) -> bytes:
+    """The frame of a payload and an id, which may be empty; undoes ``split``."""
+    if not event_id:
+        return b"data: %b\n\n" % payload
+    return b"data: %b\nid: %b\n\n" % (payload, event_id)
+
+
+def split(made: bytes) -> tuple[bytes, bytes]:
+    """The payload of a frame, one line of JSON, and its id, which may be empty."""
+    data, _, rest = made.partition(b"\n")
+    return data.removeprefix(b"data: "), rest.removeprefix(b"id: ").rstrip(b"\n")
+
+
+def lost_frame(name: str, number: int) -> bytes:
+    """The terminal frame that another process writes for a writer that has died.
+
+    Its id ends in ``:lost``: the writer may have shown another frame of that number,
+    which the store has lost. Who has seen that one has not seen this one.
     """
     data = encode_json(LostEvent())
     return b"data: %b\nid: %b:%d:lost\n\n" % (data, name.encode(), number)
 
 
 def unstored_lost_frame(message: str) -> bytes:
-    """The terminal frame for viewers here of a log that nobody can read.
+    """The terminal frame for viewers of this process of a log that nobody can read.
 
-    It is stored nowhere, and every process makes one of its own, so it has no id.
+    It has no id: it is stored nowhere, and every process makes one of its own.
     """
-    return frame(None, 1, encode_json(LostEvent(message=message)))
-
-
-def json_block(json: bytes) -> bytes:
-    """The block of one line of JSON."""
-    return b"data: %b\n\n" % json
+    return json_block(encode_json(LostEvent(message=message)))
 
 
 def reset(reason: str, first: int) -> bytes:
+    """What came before is void, for ``reason``; events follow from number ``first``."""
     data = to_json({"reason": reason, "first": first}).decode()
     return ServerSentEvent(event="reset", data=data).encode()
 
 
 def end(status: str | None) -> bytes:
+    """The execution is over; an ``EventSource`` has to close by itself."""
     data = to_json({"status": status}).decode()
     return ServerSentEvent(event="end", data=data).encode()
 
 
 def goodbye(reason: Literal["backlog", "draining", "max_duration"]) -> bytes:
-    """The end of a connection, not of its stream: the client reconnects.
+    """The connection ends, its execution does not: the client reconnects.
 
-    It has no id, so the client's place stands. The delay is spread, so that those who
-    are sent away together do not come back together; after a backlog there is nothing
-    to wait for.
+    It has no id, so the client's place stands. The delay is random, so that clients
+    that are sent away together do not come back together; after a backlog there is
+    nothing to wait for.
     """
     shortest, longest = (50, 250) if reason == "backlog" else (1000, 4000)
     return ServerSentEvent(

@@ -159,6 +159,8 @@ class Judge:
             self.excused["ended again after the store lost its end"] += 1
         elif not self._rewrites and self._may_be_gone(sight.walk):
             self.excused["another event after the file was put back"] += 1
+        elif self._may_be_gone(sight.walk) and self._writer_was_hurt(sight.walk):
+            self.excused["run again under its id after a rollback"] += 1
         else:
             was = self._bytes[event_id]
             self.accuse(f"{event_id}: {data[:99]!r} was {was[:99]!r}")
@@ -182,11 +184,16 @@ class Judge:
     def _may_be_gone(self, walk: Walk) -> bool:
         """Whether the store lost it, and nobody could write it again."""
         self.look_at_runs()
-        born = walk.runs[0][1] if walk.runs else walk.started
+        # What was cancelled before its first step ran later, or never.
+        births = [walk.started, *(moment for _, moment in walk.runs[:1])]
         return any(
             since <= born + 1 and born <= at + _NOTICED
             for since, at in self._rolled_back
+            for born in births
         )
+
+    def _writer_was_hurt(self, walk: Walk) -> bool:
+        return any(pid in self._hurt for pid, _ in walk.runs)
 
     def look_at_runs(self) -> None:
         """Read which process ran what."""

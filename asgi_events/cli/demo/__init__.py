@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 from asgi_events.cli.demo.survey import make_survey
-from asgi_events.executions.executions import ExecutionsOptions
+from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.http.app import EventsApp
 from asgi_events.http.problems import Problem, send_bytes
 from asgi_events.http.request import Request, accepts

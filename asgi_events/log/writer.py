@@ -1,0 +1,220 @@
+"""Writes the events of an execution into its log, and the one terminal event."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from asgi_events.aio.waiter import resolved
+from asgi_events.bus import NOTHING
+from asgi_events.error_messages import ErrorMessage, describe
+from asgi_events.events import (
+    CANCELLED,
+    CancelledEvent,
+    CompleteEvent,
+    ErrorEvent,
+    ExecutionEvent,
+    ExecutionResult,
+    ExecutionStatus,
+    TerminalEvent,
+    has_failed,
+)
+from asgi_events.exceptions import EventTooLarge
+from asgi_events.log.log import Log
+from asgi_events.wire.encoding import encode_json
+
+logger = logging.getLogger(__name__)
+
+_STATS_TIMEOUT = 1.0  # seconds; the end must not wait for a figure
+
+_FAILED = "Execution failed"
+
+_STATUS: dict[type[TerminalEvent], ExecutionStatus] = {
+    CompleteEvent: ExecutionStatus.COMPLETED,
+    ErrorEvent: ExecutionStatus.FAILED,
+    CancelledEvent: ExecutionStatus.CANCELLED,
+}
+
+
+class HasStats(Protocol):
+    """A cache whose statistics the ``complete`` event has; sync or async."""
+
+    def get_stats(self) -> Any: ...
+
+
+class LogWriter:
+    """A bus handler: encodes each event once, and appends it to a log.
+
+    Args:
+        log: The log.
+        include_cache_stats: The ``complete`` event has ``cache_stats``.
+        include_result: The ``complete`` event has the ``result``.
+        error_message: Makes the message of a failed execution of its exception.
+        max_event_bytes: How many bytes of JSON an event may have; None for any number.
+        on_end: Called with the terminal event that was appended.
+
+    Attributes:
+        log: The log.
+        cancel_message: The message of ``cancelled``, should the task be cancelled.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        include_cache_stats: bool = True,
+        include_result: bool = False,
+        error_message: ErrorMessage = str,
+        max_event_bytes: int | None = None,
+        on_end: Callable[[TerminalEvent], None] | None = None,
+    ) -> None:
+        self.log = log
+        self.cancel_message = CANCELLED
+        self._include_cache_stats = include_cache_stats
+        self._include_result = include_result
+        self._error_message = error_message
+        self._max_event_bytes = sys.maxsize
+        if max_event_bytes is not None:
+            self._max_event_bytes = max_event_bytes
+        self._on_end = on_end
+        self._task: asyncio.Future[Any] | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    def __call__(self, event: BaseModel) -> Coroutine[Any, Any, None]:
+        """Take an event, before this returns.
+
+        Await the answer: that is how a full log holds its publisher back.
+
+        Raises:
+            EventTooLarge: It has more bytes than ``max_event_bytes``.
+        """
+        data = encode_json(event)
+        if len(data) > self._max_event_bytes:
+            raise EventTooLarge(_name(event), len(data), self._max_event_bytes)
+        full = self.log.append(data, urgent=isinstance(event, ExecutionEvent))
+        return _wait_for(self.log.room()) if full else NOTHING
+
+    def follow(
+        self, task: asyncio.Future[Any], *, cache_backend: HasStats | None = None
+    ) -> None:
+        """End the log when ``task`` is done, as it was done."""
+        self._task = task
+
+        def end(_: asyncio.Future[Any]) -> None:
+            event = self._terminal(task)
+            if self.log.last == 0 and isinstance(event, CompleteEvent):
+                logger.warning(
+                    "No event of %r was heard: was the EventStreamer subscribed to "
+                    "the bus of the execution?",
+                    task,
+                )
+            wants_stats = isinstance(event, CompleteEvent) and self._include_cache_stats
+            if wants_stats and cache_backend is not None:
+                self._ending = asyncio.ensure_future(
+                    self._end_with_stats(event, cache_backend)
+                )
+            else:
+                self.end(event)
+
+        task.add_done_callback(end)
+
+    def end(self, event: TerminalEvent) -> None:
+        """Append the terminal event, unless there is one already.
+
+        In place of an event that is too large viewers are sent its size.
+        """
+        if self.log.end is not None:
+            return
+        data = encode_json(event)
+        if len(data) > self._max_event_bytes:
+            too_large = EventTooLarge(_name(event), len(data), self._max_event_bytes)
+            logger.error("An execution cannot say how it ended: %s", too_large)
+            if isinstance(event, CompleteEvent):
+                event = ErrorEvent(message="")
+            event = event.model_copy(update={"message": str(too_large)})
+            data = encode_json(event)
+        self.log.append(data, end=_STATUS[type(event)])
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(event)
+
+    def silence(self) -> None:
+        """Append nothing more: another process writes the log now."""
+        self.log = Log()
+        self.log.release()
+        self._on_end = None
+
+    async def _end_with_stats(
+        self, event: TerminalEvent, cache_backend: HasStats
+    ) -> None:
+        stats = await _stats(cache_backend)
+        self.end(event.model_copy(update={"cache_stats": stats}))
+
+    def _terminal(self, task: asyncio.Future[Any]) -> TerminalEvent:
+        if task.cancelled():
+            return CancelledEvent(message=self.cancel_message)
+        error = task.exception()
+        if error is not None:
+            return ErrorEvent(message=describe(error, self._error_message, _FAILED))
+        result = task.result()
+        if isinstance(result, ExecutionResult) and result.ok:
+            result = result.result
+        if has_failed(result):
+            return ErrorEvent(message=self._message_of(result))
+        return CompleteEvent(result=result if self._include_result else None)
+
+    def _message_of(self, result: Any) -> str:
+        """What a result that is not ok says of its error."""
+        for name in ("error_message", "error", "message"):
+            said = _look(result, name)
+            if isinstance(said, BaseException):
+                return describe(said, self._error_message, _FAILED)
+            if isinstance(said, str) and said:
+                return said
+        return _FAILED if isinstance(result, ExecutionResult) else _text(result)
+
+
+def _look(result: Any, name: str) -> Any:
+    try:
+        return getattr(result, name, None)
+    except Exception:  # a property of somebody else's
+        logger.exception("The %s of a result is not known.", name)
+        return None
+
+
+def _text(result: Any) -> str:
+    try:
+        return str(result) or _FAILED
+    except Exception:
+        logger.exception("A result that is not ok has no text.")
+        return _FAILED
+
+
+async def _wait_for(room: asyncio.Future[None]) -> None:
+    """A coroutine, since the buses of some libraries await nothing else."""
+    await room
+
+
+def _name(event: BaseModel) -> str:
+    if isinstance(event, CompleteEvent):
+        return "result"
+    return f"event {getattr(event, 'event_type', type(event).__name__)!s}"
+
+
+async def _stats(cache_backend: HasStats) -> Any:
+    try:
+        async with asyncio.timeout(_STATS_TIMEOUT):
+            return await resolved(cache_backend.get_stats())
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        logger.exception("get_stats() of %r was cancelled.", cache_backend)
+    except Exception:
+        logger.exception("get_stats() of %r failed.", cache_backend)
+    return None

@@ -1,0 +1,111 @@
+"""Typed events from the JSON on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias, get_args
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
+
+from asgi_events.events import (
+    CancelledEvent,
+    CompleteEvent,
+    ErrorEvent,
+    EventType,
+    ExecutionEvent,
+    LogEvent,
+    LostEvent,
+    ProgressEvent,
+    TextDelta,
+)
+from asgi_events.wire.sse import ServerSentEvent
+
+
+class ResetEvent(BaseModel):
+    """What came before is void, or is not kept any more.
+
+    Attributes:
+        reason: ``trimmed``: the oldest events are not kept. ``future``, ``foreign``,
+            ``malformed``: there is nothing to continue from.
+        first: The number of the event that follows.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    event_type: Literal["reset"] = "reset"
+    reason: str
+    first: int
+
+
+AnyEvent: TypeAlias = BaseModel | dict[str, Any]
+"""An event of ours, a model of the application's, or the JSON of any other event."""
+
+_CALL = ExecutionEvent[Any]
+
+OURS: dict[str, type[BaseModel]] = {
+    EventType.AGENT_CALL: _CALL,
+    EventType.TOOL_CALL: _CALL,
+    EventType.LLM_CALL: _CALL,
+    EventType.LOG: LogEvent,
+    EventType.TEXT_DELTA: TextDelta,
+    EventType.PROGRESS: ProgressEvent,
+    EventType.COMPLETE: CompleteEvent,
+    EventType.ERROR: ErrorEvent,
+    EventType.CANCELLED: CancelledEvent,
+    EventType.LOST: LostEvent,
+}
+"""The models of our own events by their ``event_type``."""
+
+
+class EventDecoder:
+    """Makes events of the payloads and the named events of a stream.
+
+    Args:
+        types: Models of the application's. Each has a field ``event_type`` whose
+            default, or only value, is its name on the wire.
+
+    Raises:
+        TypeError: A model has no such field.
+    """
+
+    def __init__(self, types: Iterable[type[BaseModel]] = ()) -> None:
+        self._types = OURS | {_name(type): type for type in types}
+
+    def from_json(self, payload: bytes | str) -> AnyEvent:
+        """The event of one line of JSON.
+
+        What no model knows, and what does not validate, stays a dict.
+        """
+        data = from_json(payload)
+        if not isinstance(data, dict):
+            return {"value": data}
+        model = self._types.get(str(data.get("event_type")))
+        if model is None:
+            return data
+        try:
+            return model.model_validate(data)
+        except ValueError:  # somebody else's event of the same name
+            return data
+
+    def from_sse(self, event: ServerSentEvent) -> AnyEvent | None:
+        """The event of a block of a stream; None for ``end`` and ``goodbye``."""
+        if event.event is None:
+            return self.from_json(event.data or "null")
+        if event.event == "reset":
+            return ResetEvent.model_validate_json(event.data or "{}")
+        return None
+
+
+def _name(model: type[BaseModel]) -> str:
+    field = model.model_fields.get("event_type")
+    if field is not None:
+        if isinstance(field.default, str):
+            return str(field.default)
+        values = get_args(field.annotation)
+        if len(values) == 1 and isinstance(values[0], str):
+            return values[0]
+    raise TypeError(
+        f"{model.__name__} has no event_type to be known by: give it a field "
+        f'event_type: Literal["my_event"] = "my_event".'
+    )

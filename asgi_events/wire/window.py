@@ -1,0 +1,74 @@
+"""A window of numbered frames: the newest ones of a log, held in memory."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+
+class FrameWindow:
+    """Frames under consecutive numbers; the oldest ones can be dropped.
+
+    Args:
+        start: The number before that of the first frame.
+
+    Attributes:
+        first: The number of the oldest frame held.
+        last: The number of the newest frame.
+        frames: The frames held.
+        ends: Where each of them ends, in bytes since the window was made.
+        begin: Where the oldest one begins, likewise.
+        size: Where the newest one ends, likewise.
+    """
+
+    def __init__(self, start: int = 0) -> None:
+        self.first = start + 1
+        self.last = start
+        self.frames: list[bytes] = []
+        self.ends: list[int] = []
+        self.begin = 0
+        self.size = 0
+
+    def hold(self, frames: Iterable[bytes]) -> None:
+        """Add frames after the newest one."""
+        for frame in frames:
+            self.frames.append(frame)
+            self.size += len(frame)
+            self.ends.append(self.size)
+            self.last += 1
+
+    def since(self, number: int) -> list[bytes]:
+        """The frames after ``number``, which is ``first`` - 1 at least."""
+        return self.frames[number + 1 - self.first :]
+
+    def page(self, after: int, limit: int) -> int:
+        """The number of the last of the frames after ``after`` that fit in ``limit``.
+
+        Args:
+            after: ``first`` - 1 at least, and less than ``last``.
+            limit: Bytes. One frame always fits.
+        """
+        low = after + 1 - self.first
+        begin = self.ends[low - 1] if low else self.begin
+        high = bisect_right(self.ends, begin + limit, low)
+        return self.first + max(high, low + 1) - 1
+
+    def drop(self, number: int) -> None:
+        """Drop the frames up to ``number``, which is ``first`` at least."""
+        count = number + 1 - self.first
+        self.begin = self.ends[count - 1]
+        del self.frames[:count], self.ends[:count]
+        self.first = number + 1
+
+    def cut(self, number: int) -> None:
+        """Drop the frames after ``number``, which is ``first`` - 1 at least."""
+        count = number + 1 - self.first
+        del self.frames[count:], self.ends[count:]
+        self.size = self.ends[-1] if self.ends else self.begin
+        self.last = number
+
+    def restart(self, number: int) -> None:
+        """Hold nothing; the next frame is ``number``."""
+        self.frames.clear()
+        self.ends.clear()
+        self.begin = self.size = 0
+        self.first = number
+        self.last = number - 1

@@ -1,0 +1,173 @@
+"""An execution used from Python: its result, and its typed events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from asgi_events import Executions, agent, current_state
+from asgi_events.events import CompleteEvent, ExecutionEvent, LogEvent
+from asgi_events.exceptions import (
+    ExecutionCancelled,
+    ExecutionFailed,
+    InvalidInput,
+    ResultGone,
+)
+
+
+class Report(BaseModel):
+    text: str
+
+
+class Chart(BaseModel):
+    event_type: Literal["chart"] = "chart"
+    points: list[int]
+
+
+@agent
+async def report(text: str) -> Report:
+    await current_state().log("working")
+    await current_state().publish(Chart(points=[1, 2]))
+    return Report(text=text)
+
+
+@agent
+async def fail() -> None:
+    raise ValueError("bad luck")
+
+
+@agent
+async def sleep() -> None:
+    await asyncio.sleep(3600)
+
+
+@agent
+async def lie() -> int:
+    return "seven"  # type: ignore[return-value]
+
+
+@agent
+async def say() -> AsyncIterator[str]:
+    yield "a"
+    yield "b"
+
+
+ACTORS = (report, fail, sleep, lie, say)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def executions(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Executions]:
+    options: Any = {"error_message": str, "drain_grace": 0}
+    if request.param == "sqlite":
+        options["store"] = f"sqlite:///{tmp_path}/events.db"
+    async with Executions(*ACTORS, **options) as made:
+        yield made
+
+
+async def test_is_what_the_actor_returned(executions: Executions) -> None:
+    execution = await executions.start(report, {"text": "tea"})
+    assert await execution.result() == Report(text="tea")
+    assert await (await executions.start(say)).result() == "ab"
+
+
+async def test_is_the_same_in_another_process(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/events.db"
+    async with Executions(*ACTORS, store=store) as here, Executions(store=store) as far:
+        execution = await here.start(report, {"text": "tea"})
+        found = await far.get(execution.id)
+        assert await found.result() == {"text": "tea"}  # it does not know the actor
+        async with Executions(*ACTORS, store=store) as there:
+            again = await there.get(execution.id)
+            assert await again.result() == Report(text="tea")
+
+
+async def test_is_an_exception_that_names_what_failed(executions: Executions) -> None:
+    execution = await executions.start(fail)
+    with pytest.raises(ExecutionFailed, match="bad luck") as caught:
+        await execution.result()
+    assert (caught.value.id, caught.value.status) == (execution.id, "failed")
+
+
+async def test_is_an_exception_when_it_was_cancelled(executions: Executions) -> None:
+    execution = await executions.start(sleep)
+    await execution.cancel()
+    with pytest.raises(ExecutionCancelled, match=execution.id):
+        await execution.result()
+
+
+async def test_says_what_the_actor_is_annotated_to_return(
+    executions: Executions,
+) -> None:
+    execution = await executions.start(lie)
+    with pytest.raises(ValueError, match="'lie' is annotated to return"):
+        await execution.result()
+
+
+async def test_says_that_the_result_is_gone(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/events.db"
+    async with Executions(*ACTORS, store=store) as executions:
+        execution = await executions.start(report, {"text": "tea"})
+        await execution.wait()
+        await executions.store.delete(execution.id)
+        with pytest.raises(ResultGone, match=execution.id):
+            await execution.result()
+
+
+async def test_gives_typed_events(executions: Executions) -> None:
+    execution = await executions.start(report, {"text": "tea"})
+    events = [event async for event in execution.events(types=[Chart])]
+    assert [type(event) for event in events] == [
+        ExecutionEvent[Any],
+        LogEvent,
+        Chart,
+        ExecutionEvent[Any],
+        CompleteEvent,
+    ]
+    assert events[2] == Chart(points=[1, 2])
+
+
+async def test_goes_on_after_an_event(executions: Executions) -> None:
+    execution = await executions.start(report, {"text": "tea"})
+    await execution.wait()
+    events = [event async for event in execution.events(after=2)]
+    assert events[0] == {"event_type": "chart", "points": [1, 2]}
+    assert len(events) == 3
+
+
+@pytest.mark.parametrize("after", [-1, 6])
+async def test_refuses_a_number_that_nobody_can_have(
+    executions: Executions, after: int
+) -> None:
+    execution = await executions.start(report, {"text": "tea"})
+    await execution.wait()
+    with pytest.raises(ValueError, match="has 5 events so far"):
+        await anext(execution.events(after=after))
+
+
+async def test_leaves_when_the_reader_stops(executions: Executions) -> None:
+    execution = await executions.start(sleep)
+    events = execution.events()
+    await anext(events)
+    watching = execution.viewers
+    await events.aclose()
+    assert (watching, execution.viewers) == (1, 0)
+
+
+async def test_starts_nothing_without_actors() -> None:
+    async with Executions() as executions:
+        assert executions.actors == {}
+
+
+def test_names_the_option_that_was_meant() -> None:
+    with pytest.raises(TypeError, match="did you mean 'cancel_after'"):
+        Executions(report, cancel_afer=3)  # type: ignore[call-arg]
+
+
+async def test_still_validates_its_input(executions: Executions) -> None:
+    with pytest.raises(InvalidInput):
+        await executions.start(report, {"text": 5})
