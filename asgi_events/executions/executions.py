@@ -26,6 +26,7 @@ from asgi_events.actors.actor import Actor, ActorFunction, actor_of
 from asgi_events.actors.inputs import ActorInput, returned_by
 from asgi_events.actors.state import ExecutionState, current
 from asgi_events.aio import signals
+from asgi_events.aio.backoff import Backoff
 from asgi_events.aio.grace import Grace
 from asgi_events.aio.threads import Threads
 from asgi_events.aio.timers import Timer, timers
@@ -60,6 +61,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # An Idempotency-Key is known this long, and the retention, where executions may run for
 # ever: as long as most services keep one.
 _LONGEST = 86_400.0  # seconds
+
+_LOOK_AGAIN = 0.5  # seconds at most until a start is seen that somebody waits for
 
 _LAST_WORD = 1.0  # seconds that viewers have to take the terminal event
 
@@ -237,13 +240,28 @@ class Executions:
             raise IdempotencyConflict(idempotency_key or execution.id)
         return execution
 
-    async def get(self, id: str) -> Execution:
+    async def get(self, id: str, *, wait: float = 0.0) -> Execution:
         """The execution of that id, of any owner, wherever it runs.
+
+        Args:
+            id: The execution's id.
+            wait: Seconds to wait for an execution that is about to start.
 
         Raises:
             UnknownExecution: None is held.
             Unavailable: The store does not answer.
         """
+        until = asyncio.get_running_loop().time() + wait
+        backoff = Backoff(_LOOK_AGAIN)
+        while True:
+            try:
+                return await self._get(id)
+            except UnknownExecution:
+                if asyncio.get_running_loop().time() >= until:
+                    raise
+            await backoff.wait()
+
+    async def _get(self, id: str) -> Execution:
         local = self._executions.get(id)
         if local is not None:
             return local

@@ -1,11 +1,25 @@
 """Whole HTTP answers: JSON, nothing, and problems (RFC 9457)."""
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from asgi_events.exceptions import (
+    AccessDenied,
+    Gone,
+    IdempotencyConflict,
+    InvalidInput,
+    Refused,
+    StoreError,
+    Unauthorized,
+    UnknownActor,
+    UnknownExecution,
+)
 from asgi_events.types import Headers, Receive, Scope, Send
 from asgi_events.wire.encoding import encode_json
+
+logger = logging.getLogger(__name__)
 
 
 class Problem(Exception):
@@ -87,3 +101,38 @@ async def send_bytes(
 async def send_nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer 204: to an ``EventSource``, do not come back."""
     await send_bytes(send, HTTPStatus.NO_CONTENT, b"", {"cache-control": "no-store"})
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a client is told of an exception."""
+    match error:
+        case InvalidInput():
+            malformed = any(item["type"] == "json_invalid" for item in error.errors)
+            if malformed:
+                return Problem(400, f"The body is not JSON: {error.errors[0]['msg']}.")
+            return Problem(422, "The input is not valid.", errors=error.errors)
+        case UnknownActor() | UnknownExecution():
+            return Problem(404, str(error))
+        case IdempotencyConflict():
+            return Problem(422, str(error))
+        case Gone():
+            return Problem(410, str(error))
+        case Unauthorized():
+            return Problem(
+                401, str(error), headers={"www-authenticate": error.challenge}
+            )
+        case AccessDenied():
+            return Problem(403, str(error))
+        case Refused():
+            return Problem(
+                error.status,
+                str(error),
+                headers={"retry-after": str(error.retry_after)},
+            )
+        case StoreError():
+            logger.error("The store failed.", exc_info=error)
+            return Problem(
+                503, "The store does not answer.", headers={"retry-after": "5"}
+            )
+    logger.error("A request failed.", exc_info=error)
+    return Problem(500, "Something failed on the server; its log knows more.")

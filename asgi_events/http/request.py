@@ -107,6 +107,22 @@ class Request:
         """See the function of this name."""
         return last_event_id(self.scope)
 
+    def seconds(self, name: str, longest: float) -> float:
+        """A number of seconds in the query, ``longest`` at most; 0 without it.
+
+        Raises:
+            Problem: 400, it is no number of seconds.
+        """
+        query = self.scope.get("query_string", b"").decode("latin-1")
+        given = parse_qs(query).get(name, ["0"])[-1]
+        try:
+            seconds = float(given)
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds < float("inf"):
+            raise Problem(400, f"{name} is a number of seconds, got {given!r}.")
+        return min(seconds, longest)
+
     async def read_json(
         self, receive: Receive, *, limit: int, timeout: float | None = None
     ) -> bytes:
