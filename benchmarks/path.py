@@ -23,15 +23,15 @@ import uvloop
 
 from asgi_events.aio.waiter import Waiter
 from asgi_events.aio.wakeups import Wakeups
-from asgi_events.http import streamer
+from asgi_events.log import writer
 from asgi_events.log.log import Log
 from benchmarks.report import machine
 from benchmarks.rivals import RIVALS, Tick
 
 EVENTS = 20_000
 PARTS: tuple[tuple[str, Any, str], ...] = (
-    ("EventStreamer.__call__", streamer.EventStreamer, "__call__"),
-    ("  encode_json", streamer, "encode_json"),
+    ("LogWriter.__call__", writer.LogWriter, "__call__"),
+    ("  encode_json", writer, "encode_json"),
     ("  Log.append", Log, "append"),
     ("    Wakeups.wake", Wakeups, "wake"),
     ("      Waiter.wake", Waiter, "wake"),

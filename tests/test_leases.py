@@ -652,6 +652,22 @@ async def test_writes_an_execution_that_completed_again_when_the_store_lost(
     assert await watched(there, id, 2) == events[2:]
 
 
+async def test_writes_again_what_ended_though_another_log_cannot_be_read(
+    process: Process, dictation: Dictation, settling: Lossy
+) -> None:
+    here, link = process(settling)
+    first, _ = await completed(here, dictation)
+    second, events = await completed(here, dictation)
+    link.faults["read", first] = RuntimeError("This log cannot be read.")
+    settling.empty()
+    settling.generation += 1
+    await until(lambda: settling.has(second, len(events) - 1))
+    assert not settling.has(first, 0)
+
+    del link.faults["read", first]
+    await until(lambda: settling.has(first, len(events) - 1))
+
+
 async def test_remembers_a_key_when_the_store_lost_it_under_a_living_writer(
     process: Process, dictation: Dictation, settling: Lossy
 ) -> None:

@@ -335,9 +335,11 @@ class Executions:
         if self._deleting:
             await asyncio.wait(self._deleting, timeout=1.0)
         self.viewing.unread.give_up()
-        if self._owns_store:
-            await self.store.aclose()
-        signals.forget(self)
+        try:
+            if self._owns_store:
+                await self.store.aclose()
+        finally:
+            signals.forget(self)
 
     async def _wait_for_all(self, grace: Grace) -> None:
         await grace.wait_for(

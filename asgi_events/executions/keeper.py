@@ -174,9 +174,15 @@ class Keeper:
         generation = self._get_generation()
         if generation == self._generation and not self._suspected:
             return
+        failures = []
         for kept in everything:
             if not kept.frames or kept.opening.key in self._kept:
-                await self._verify(kept)
+                try:
+                    await self._verify(kept)
+                except Exception as error:  # of this log: the others go on
+                    failures.append(error)
+        if failures:
+            raise failures[0]
         self._generation = generation
         self._suspected = False
 

@@ -178,7 +178,17 @@ class Judge:
         if self._may_be_gone(walk):
             self.excused["404 after the store lost it"] += 1
             return True
-        self.accuse(f"{sight.id}: {status}, last {sight.last_event_id}")
+        now = time.monotonic()
+        runs = [(pid, round(now - moment, 1)) for pid, moment in walk.runs]
+        lost = [
+            (round(now - since, 1), round(now - at, 1))
+            for since, at in self._rolled_back[-3:]
+        ]
+        self.accuse(
+            f"{walk.key} as {sight.id}: {status}, last {sight.last_event_id}, asked "
+            f"for {now - walk.started:.1f} s ago, ran {runs} s ago, "
+            f"ids {sorted(walk.ids)}, rolled back {lost} s ago"
+        )
         return True
 
     def _may_be_gone(self, walk: Walk) -> bool:
