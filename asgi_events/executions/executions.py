@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, Unpack
-from weakref import WeakValueDictionary
 
 from pydantic import BaseModel
 from pydantic_core import from_json
@@ -27,9 +26,7 @@ from asgi_events.actors.inputs import ActorInput, returned_by
 from asgi_events.actors.state import ExecutionState, current
 from asgi_events.aio import signals
 from asgi_events.aio.backoff import Backoff
-from asgi_events.aio.grace import Grace
 from asgi_events.aio.threads import Threads
-from asgi_events.aio.timers import Timer, timers
 from asgi_events.bus import EventBus
 from asgi_events.error_messages import redacted, with_traceback
 from asgi_events.events import SHUTTING_DOWN, TerminalEvent
@@ -37,21 +34,22 @@ from asgi_events.exceptions import (
     Draining,
     Gone,
     IdempotencyConflict,
-    StoreError,
     UnknownActor,
     UnknownExecution,
 )
 from asgi_events.executions.execution import Execution, Facts
 from asgi_events.executions.follower import Follower, Hints, Reaper
+from asgi_events.executions.held import Held
 from asgi_events.executions.idempotency import Claim, Starts, marker_of
 from asgi_events.executions.keeper import Keeper
 from asgi_events.executions.options import ExecutionsOptions, complete
 from asgi_events.executions.recorder import Opening, Recorder
 from asgi_events.executions.run import EndedRun, LocalRun, RemoteRun
+from asgi_events.executions.shutdown import Shutdown
 from asgi_events.executions.viewers import Capacity, Place, Viewers, Viewing
-from asgi_events.log.log import Bounds, Log
+from asgi_events.log.log import Log
 from asgi_events.log.writer import LogWriter
-from asgi_events.stores.contract import Grant, InMemory, Page
+from asgi_events.stores.contract import Grant, Page
 from asgi_events.stores.urls import open_store
 
 logger = logging.getLogger(__name__)
@@ -63,8 +61,6 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST = 86_400.0  # seconds
 
 _LOOK_AGAIN = 0.5  # seconds at most until a start is seen that somebody waits for
-
-_LAST_WORD = 1.0  # seconds that viewers have to take the terminal event
 
 
 class Executions:
@@ -90,11 +86,7 @@ class Executions:
         self.inputs = {name: ActorInput(actor) for name, actor in self.actors.items()}
         self.store = open_store(store) if isinstance(store, str) else store
         self._owns_store = isinstance(store, str)
-        self._durable = getattr(self.store, "durable", True)
-        self._in_memory = self.store if isinstance(self.store, InMemory) else None
-        if self._in_memory is not None:
-            self._in_memory.limit(given["max_retained_bytes"], self._make_room)
-        self._bounds = Bounds(given["max_events"], given["max_bytes"])
+        durable = getattr(self.store, "durable", True)
         self._error_message = given["error_message"]
         if self._error_message is None and given["debug"]:
             self._error_message = with_traceback
@@ -109,13 +101,12 @@ class Executions:
             given["max_viewers"],
             per_owner=given["max_viewers_per_owner"],
         )
-        self.viewing = Viewing(given, viewers, drain=self.drain, returns=self._durable)
+        self.viewing = Viewing(given, viewers, drain=self.drain, returns=durable)
         self._threads = Threads(given["max_threads"])
-        self._executions: dict[str, Execution] = {}
-        self._remote: WeakValueDictionary[str, Execution] = WeakValueDictionary()
         self._hints = Hints(self.store, lambda: self._writer)
         self._reaper = Reaper(self.store, lease=given["lease"])
         self._keeper = Keeper(self.store, self._hints, lease=given["lease"])
+        self._held = Held(self.store, self._keeper, given)
         self._starts = Starts(
             self.store,
             self.get,
@@ -124,11 +115,7 @@ class Executions:
             ttl=given["retention"] + (given["max_duration"] or _LONGEST),
             on_claimed=self._keeper.keep_mark,
         )
-        self._retained: dict[str, float] = {}  # until when, the oldest first
-        self._retaining: Timer | None = None
-        self._deleting: set[asyncio.Task[None]] = set()
-        self._drained: asyncio.Task[None] | None = None
-        self._grace: Grace | None = None
+        self._shutdown = Shutdown(self._held, self._starts, self.viewing, self._release)
 
     @property
     def draining(self) -> bool:
@@ -147,14 +134,11 @@ class Executions:
 
         Where the store lasts, what has ended is not among them: ``get`` finds it.
         """
-        return iter(list(self._executions.values()))
+        return iter(list(self._held.here.values()))
 
     def open(self) -> None:
         """Serve, again after a drain; a new one is open already."""
-        if self._drained is not None and self._drained.done():
-            self.viewing.draining = False
-            self._drained = None
-            self.viewing.unread.go_on()
+        if self._shutdown.reopen():
             self._name = secrets.token_hex(8)  # goes on with no log of its former life
         self.hear_signals()
 
@@ -232,7 +216,7 @@ class Executions:
             except UnknownExecution as error:
                 raise Gone(idempotency_key, error.id) from None
         elif id is not None:
-            local = self._executions.get(id)
+            local = self._held.here.get(id)
             execution = local or await self._starts.by_id(id, begin)
         else:
             return await begin(secrets.token_hex(16))
@@ -262,17 +246,17 @@ class Executions:
             await backoff.wait()
 
     async def _get(self, id: str) -> Execution:
-        local = self._executions.get(id)
+        local = self._held.here.get(id)
         if local is not None:
             return local
         page = await self._look(id) if _ID.fullmatch(id) else None
         if page is None:
             raise UnknownExecution(id)
-        execution = self._remote.get(id)
+        execution = self._held.elsewhere.get(id)
         if execution is None or (execution.log.end is not None and page.end is None):
             # There was none, or one whose end the store does not have.
-            execution = self._remote[id] = self._make_remote(id, page)
-            self._share()
+            execution = self._held.elsewhere[id] = self._make_remote(id, page)
+            self._held.share()
         log = execution.log
         log.known = max(log.known, page.last)
         ends_otherwise = page.end is not None and page.last < log.last
@@ -292,63 +276,27 @@ class Executions:
         another process; where the store does not outlive this one they stay and see the
         end.
         """
-        await asyncio.shield(self._begin_drain(grace))
+        if grace is None:
+            grace = self._options["drain_grace"]
+        await asyncio.shield(self._shutdown.begin(grace))
 
     def _told(self, longest: float) -> asyncio.Future[None]:
         """The process is told to stop."""
         grace = min(self._options["drain_grace"], longest)
-        draining = self._begin_drain(grace)
-        if self._grace is not None:
-            self._grace.shorten(grace)
+        draining = self._shutdown.begin(grace)
+        self._shutdown.shorten(grace)
         return draining
 
-    def _begin_drain(self, grace: float | None = None) -> asyncio.Task[None]:
-        self.viewing.draining = True
-        if self._drained is None:
-            if grace is None:
-                grace = self._options["drain_grace"]
-            self._grace = Grace(grace)
-            self._drained = asyncio.ensure_future(self._drain(self._grace))
-        return self._drained
-
-    async def _drain(self, grace: Grace) -> None:
-        if self._durable:
-            self._dismiss_all()
-        await self._wait_for_all(grace)
-        for execution in self:
-            await execution.cancel(SHUTTING_DOWN)
-        # The second more is for the store to take the terminal events.
-        await self._wait_for_all(Grace(self._options["cancel_timeout"] + 1.0))
-        for execution in self:
-            execution.abandon()
-        if not self._durable:
-            await Grace(_LAST_WORD).wait_for([self.viewing.capacity.emptied()])
-            self._dismiss_all()
-        if self._retaining is not None:
-            self._retaining.stop()
-            self._retaining = None
-        self._executions.clear()
-        self._retained.clear()
-        self._starts.clear()
+    async def _release(self) -> None:
+        """Release what is left when everything has ended."""
+        await self._held.clear()
         await self._reaper.aclose()
         await self._keeper.aclose()
-        if self._deleting:
-            await asyncio.wait(self._deleting, timeout=1.0)
-        self.viewing.unread.give_up()
         try:
             if self._owns_store:
                 await self.store.aclose()
         finally:
             signals.forget(self)
-
-    async def _wait_for_all(self, grace: Grace) -> None:
-        await grace.wait_for(
-            [self._starts.wait(), *(execution.wait() for execution in self)]
-        )
-
-    def _dismiss_all(self) -> None:
-        for execution in (*self, *self._remote.values()):
-            execution.dismiss()
 
     async def _start(
         self,
@@ -384,15 +332,15 @@ class Executions:
         place = self._running.take(owner)
         try:
             grant = await (opening.open() if claim is None else claim(opening.open))
-            if self._drained is not None and claim is None:
-                await self._delete(id)  # nobody else knows the id
+            if self._shutdown.begun and claim is None:
+                await self._held.delete(id)  # nobody else knows the id
                 raise Draining
         except BaseException:
             place.release()
             raise
         execution = self._run(facts, arguments, opening, grant, place)
-        if self._drained is not None:  # since then; others may have found it already
-            if self._grace is not None and self._grace.is_over:
+        if self._shutdown.begun:  # since then; others may have found it already
+            if self._shutdown.is_grace_over:
                 await execution.cancel(SHUTTING_DOWN)
             await execution.wait()
         return execution
@@ -437,7 +385,7 @@ class Executions:
 
         def ended(run: EndedRun) -> None:
             place.release()
-            self._retain(execution, run)
+            self._held.retain(execution, run)
 
         run = LocalRun(
             actor.run(state, kwargs=arguments),
@@ -455,8 +403,8 @@ class Executions:
             on_stored=partial(self._keeper.keep, opening, log),
             on_end=ended,
         )
-        execution = self._executions[id] = self._make(facts, log, viewers, run)
-        self._share()
+        execution = self._held.here[id] = self._make(facts, log, viewers, run)
+        self._held.share()
         return execution
 
     @property
@@ -493,7 +441,7 @@ class Executions:
         return self._make(facts, log, viewers, run)
 
     def _make_log(self, id: str, start: int) -> Log:
-        return Log(id, keeps="unstored", start=start, bounds=self._bounds)
+        return Log(id, keeps="unstored", start=start, bounds=self._held.bounds)
 
     def _make_viewers(self, facts: Facts, log: Log) -> Viewers:
         read_page = partial(self.store.read, facts.id)
@@ -516,76 +464,6 @@ class Executions:
         if page is not None and not page.alive:
             self._reaper.suspect(id)
         return page
-
-    def _retain(self, execution: Execution, run: EndedRun) -> None:
-        """Keep what has ended until its retention is over; a store that lasts does."""
-        execution.end(run)
-        self._keeper.discard_mark(execution.id)
-        if execution.id not in self._executions:  # a drain has let go of it
-            return
-        if self._durable or execution.ended is None:
-            del self._executions[execution.id]
-        if execution.ended is None:  # its loop has gone; the lease tells the rest
-            return
-        while self._keeper.held_bytes > self._options["max_retained_bytes"]:
-            self._keeper.drop_oldest()
-        if self._durable:
-            self._remote[execution.id] = execution  # for as long as viewers hold it
-        else:
-            until = asyncio.get_running_loop().time() + self._options["retention"]
-            self._retained[execution.id] = until
-            if self._retaining is None:
-                self._retaining = timers().start(self._forget_old, until)
-        self._share()
-
-    def _forget_old(self, now: float) -> float | None:
-        """Forget what has been retained for long enough; say when to look again."""
-        while self._retained:
-            id, until = next(iter(self._retained.items()))
-            if until > now:
-                return until
-            self._forget(id)
-            deleting = asyncio.ensure_future(self._delete(id))
-            self._deleting.add(deleting)
-            deleting.add_done_callback(self._deleting.discard)
-        self._retaining = None
-        return None
-
-    def _make_room(self) -> bool:
-        """Forget the oldest that is retained in memory; False when there is none."""
-        if not self._retained or self._in_memory is None:
-            return False
-        id = next(iter(self._retained))
-        self._forget(id)
-        self._in_memory.discard(id)
-        return True
-
-    def _forget(self, id: str) -> None:
-        self._executions.pop(id, None)
-        self._retained.pop(id, None)
-        self._keeper.discard(id)
-
-    def _share(self) -> None:
-        """Let all that are at hand together hold no more than may be retained.
-
-        Each that runs, here or elsewhere, may hold the same. The number of shares is a
-        power of two, so that it changes, and all have to be looked at, seldom.
-        """
-        here = len(self._executions) - len(self._retained)
-        count = max(here + len(self._remote), 1)
-        share = self._options["max_retained_bytes"] >> (count - 1).bit_length()
-        share = max(min(share, self._options["max_bytes"]), 1)
-        narrower = share < self._bounds.max_bytes
-        self._bounds.max_bytes = share
-        if narrower:
-            for execution in (*self, *self._remote.values()):
-                execution.log.fit()
-
-    async def _delete(self, id: str) -> None:
-        try:
-            await self.store.delete(id)
-        except StoreError:  # it has a time to live as well
-            logger.warning("The log %s could not be deleted.", id, exc_info=True)
 
 
 def _log_redacted(id: str, owner: str | None, error: BaseException) -> str:

@@ -1,0 +1,105 @@
+"""How the executions of a process end when the process is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from asgi_events.aio.grace import Grace
+from asgi_events.events import SHUTTING_DOWN
+from asgi_events.executions.held import Held
+from asgi_events.executions.idempotency import Starts
+from asgi_events.executions.viewers import Viewing
+
+_LAST_WORD = 1.0  # seconds that viewers have to take the terminal event
+
+
+class Shutdown:
+    """Ends what runs, once, without losing anything.
+
+    Args:
+        held: The executions.
+        starts: What is being started.
+        viewing: What their viewers share.
+        release: Called when everything has ended; releases what is left.
+
+    Attributes:
+        begun: Whether the process has been told to stop.
+    """
+
+    def __init__(
+        self,
+        held: Held,
+        starts: Starts,
+        viewing: Viewing,
+        release: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._held = held
+        self._starts = starts
+        self._viewing = viewing
+        self._release = release
+        self._drained: asyncio.Task[None] | None = None
+        self._grace: Grace | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the process has been told to stop."""
+        return self._drained is not None
+
+    @property
+    def is_grace_over(self) -> bool:
+        """Whether what runs is being cancelled."""
+        return self._grace is not None and self._grace.is_over
+
+    def reopen(self) -> bool:
+        """Begin anew after a drain; False when there was none, or it goes on."""
+        if self._drained is None or not self._drained.done():
+            return False
+        self._drained = None
+        self._viewing.draining = False
+        self._viewing.unread.go_on()
+        return True
+
+    def begin(self, grace: float) -> asyncio.Task[None]:
+        """Begin, unless that was done; the task that is done when all has ended.
+
+        Args:
+            grace: Seconds executions may run on.
+        """
+        self._viewing.draining = True
+        if self._drained is None:
+            self._grace = Grace(grace)
+            self._drained = asyncio.ensure_future(self._drain(self._grace))
+        return self._drained
+
+    def shorten(self, grace: float) -> None:
+        """Let executions run on for ``grace`` seconds at most, from now."""
+        if self._grace is not None:
+            self._grace.shorten(grace)
+
+    async def _drain(self, grace: Grace) -> None:
+        viewing, here = self._viewing, self._held.here
+        if viewing.returns:
+            self._dismiss_all()
+        await self._wait_for_all(grace)
+        for execution in list(here.values()):
+            await execution.cancel(SHUTTING_DOWN)
+        # The second more is for the store to take the terminal events.
+        timeout = viewing.options["cancel_timeout"] + 1.0
+        await self._wait_for_all(Grace(timeout))
+        for execution in list(here.values()):
+            execution.abandon()
+        if not viewing.returns:
+            await Grace(_LAST_WORD).wait_for([viewing.capacity.emptied()])
+            self._dismiss_all()
+        self._starts.clear()
+        viewing.unread.give_up()
+        await self._release()
+
+    async def _wait_for_all(self, grace: Grace) -> None:
+        running = [execution.wait() for execution in self._held.here.values()]
+        await grace.wait_for([self._starts.wait(), *running])
+
+    def _dismiss_all(self) -> None:
+        for execution in self._held:
+            execution.dismiss()
