@@ -1,20 +1,21 @@
-"""Who hears an event: any number of plain callables.
+"""The event bus: carries the events of an execution to any number of handlers.
 
-1. ``publish`` calls every handler, in the order of subscription, before it first
-   suspends; two events published one after the other reach each handler in that order.
-2. A handler may return an awaitable: the publisher waits for it. That is how a full
-   log holds its publisher back; nothing is ever dropped here.
-   A handler that has nothing to wait for returns ``NOTHING`` or any other object.
-3. A handler that raises is logged. Neither the others nor the execution notice. The
-   exception is ``EventTooLarge``: it goes to the publisher, and later handlers are not
-   called, so what a viewer cannot be shown was not published.
+1. ``publish`` calls every handler, in the order of subscription, before it returns. So
+   two events published one after the other reach each handler in that order.
+2. A handler may return an awaitable, and the publisher waits for it. That is how a full
+   log slows its publisher down; the bus drops nothing. A handler without anything to
+   wait for returns ``NOTHING`` or any other object.
+3. If a handler raises, the error is logged; the other handlers and the execution go
+   on. ``EventTooLarge`` is the exception: it is raised at the publisher, and later
+   handlers are not called, so nobody sees an event that viewers cannot be shown.
 4. Everything happens on one event loop. Calls from other threads are carried there.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any, NoReturn, TypeAlias
+from concurrent.futures import Future
+from typing import Any, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -24,22 +25,43 @@ from asgi_events.exceptions import EventTooLarge
 logger = logging.getLogger(__name__)
 
 EventHandler: TypeAlias = Callable[[Any], Awaitable[Any] | Any]
-"""Takes any pydantic model; what it returns is awaited if it can be."""
+"""Takes any pydantic model; if it returns an awaitable, that is awaited."""
 
-# A producer that never really waits must not starve the loop. At some 10 us an event
-# this bounds what other requests wait for it to a millisecond.
+
+@runtime_checkable
+class HandlerFactory(Protocol):
+    """Makes a handler for each execution, which so knows whose events it gets.
+
+    ``Executions(handlers=[…])`` asks it when an execution starts. The handler gets the
+    events of that execution only, and its terminal event last.
+    """
+
+    def for_execution(
+        self, execution_id: str, *, actor: str, owner: str | None
+    ) -> EventHandler:
+        """Return the handler for one execution.
+
+        Args:
+            execution_id: The id of the execution.
+            actor: The name of the actor that it runs.
+            owner: Its owner, as ``authorize`` returned it; None without one.
+        """
+
+
+# A publisher that never has to wait must not starve the loop. At about 10 us an event,
+# other tasks wait for it no longer than a millisecond.
 _PUBLISHES_PER_YIELD = 64
 
-# A thread that waits longer for room lets another sync actor run in its place.
+# A thread that waits longer than this lets another sync actor run.
 _PATIENCE = 1.0  # seconds
 
 
 class Nothing(Coroutine[Any, Any, None]):
-    """A coroutine that is done: there is nothing to wait for.
+    """A coroutine that is done.
 
     It can be awaited any number of times, or not at all. So a handler that returns it
-    also works on the bus of another library, whether that awaits every handler, only
-    coroutines, or none.
+    also works on the bus of another library, whether that bus awaits all handlers, only
+    coroutines, or nothing.
     """
 
     def __await__(self) -> Generator[Any, None, None]:
@@ -47,15 +69,15 @@ class Nothing(Coroutine[Any, Any, None]):
         yield
 
     def send(self, value: Any) -> NoReturn:
-        """Be done."""
+        """Return at once."""
         raise StopIteration
 
     def throw(self, error: Any, *more: Any) -> NoReturn:
-        """Raise it."""
+        """Raise ``error``."""
         raise error
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
 
 NOTHING = Nothing()
@@ -74,7 +96,7 @@ class EventBus:
         """Call ``handler(event)`` for every event from now on.
 
         Returns:
-            A function that unsubscribes it; calling it twice does no harm.
+            A function that unsubscribes it; it may be called more than once.
         """
         if not callable(handler):
             raise TypeError(f"An event handler is a callable, got {handler!r}.")
@@ -86,12 +108,50 @@ class EventBus:
 
         return unsubscribe
 
+    def subscribe_for(
+        self,
+        handler: EventHandler | HandlerFactory,
+        execution_id: str,
+        *,
+        actor: str,
+        owner: str | None,
+    ) -> Callable[[], None]:
+        """Subscribe ``handler``, or the handler that it makes for one execution.
+
+        A factory that raises, or returns something that is not callable, is logged:
+        it must not keep the execution from starting.
+
+        Returns:
+            A function that unsubscribes the handler.
+
+        Raises:
+            TypeError: ``handler`` is neither callable nor a ``HandlerFactory``.
+        """
+        if not isinstance(handler, HandlerFactory):
+            return self.subscribe(handler)
+        try:
+            return self.subscribe(
+                handler.for_execution(execution_id, actor=actor, owner=owner)
+            )
+        except Exception:
+            logger.exception(
+                "%r made no handler for execution %r, which runs without it.",
+                handler,
+                execution_id,
+            )
+            return _nothing_to_undo
+
     def publish(self, event: BaseModel) -> Awaitable[None]:
         """Hand an event to every handler, before this returns.
 
-        On the bus's event loop, await the answer: it is how a full log holds its
-        publisher back, and how one that never pauses lets others run. From any other
-        thread it blocks until that is over, and awaiting is optional.
+        On the bus's event loop, ``await`` the result, or make a task of it: so a full
+        log slows its publisher down, coroutine handlers run, and a publisher that never
+        pauses lets other tasks run. Where none of this is needed ``await`` costs
+        nothing; where it is and you forget it, Python warns that the coroutine
+        ``EventBus.publish`` was never awaited. ``publish_nowait`` never waits.
+
+        In any other thread, this blocks until the handlers are done, and ``await`` is
+        optional.
 
         Raises:
             TypeError: The event is not a pydantic model.
@@ -111,7 +171,7 @@ class EventBus:
                 carried = asyncio.run_coroutine_threadsafe(
                     self._carried(event), self._loop
                 )
-                return asyncio.wrap_future(carried)
+                return self._arrive(carried)
             self._loop = loop
         waiting: list[Awaitable[Any]] = []
         for handler in self._handlers:
@@ -134,10 +194,14 @@ class EventBus:
         return self._finish(waiting, yields) if waiting or yields else NOTHING
 
     def publish_nowait(self, event: BaseModel) -> None:
-        """Hand an event to every handler without waiting for any.
+        """Hand an event to every handler, and let those that wait run in tasks.
 
-        For what must be said while a task is being cancelled, so an event that is too
-        large is logged and no more. On an event loop only.
+        Use this where you cannot ``await``: in a callback, or while a task is being
+        cancelled. A full log does not slow you down here, so do not publish many events
+        this way. An event that is too large is logged and dropped.
+
+        Raises:
+            RuntimeError: No event loop runs in this thread; use ``publish``.
         """
         asyncio.get_running_loop()
         try:
@@ -152,11 +216,17 @@ class EventBus:
         while waiting:
             try:
                 await self._wait_for(waiting.pop(0))
-            except BaseException:  # the publisher is cancelled, its event is not
+            except BaseException:  # only the publisher is cancelled, not its event
                 self._leave_running(waiting)
                 raise
         if yields:
             await asyncio.sleep(0)
+
+    async def _arrive(self, carried: Future[None]) -> None:
+        await asyncio.wrap_future(carried)
+
+    # What Python names in its warning, if nobody awaits them.
+    _finish.__qualname__ = _arrive.__qualname__ = "EventBus.publish"
 
     async def _carried(self, event: BaseModel) -> None:
         await self.publish(event)
@@ -172,7 +242,7 @@ class EventBus:
             try:
                 published.result(timeout=_PATIENCE)
                 return NOTHING
-            except TimeoutError:  # a full log may take long; a stopped loop is for ever
+            except TimeoutError:  # the log is full, or the loop has stopped
                 release_slot()
                 if not self._loop.is_running():
                     published.cancel()
@@ -199,5 +269,9 @@ class EventBus:
 
 
 def _alias(handler: EventHandler) -> EventHandler:
-    """The same handler under another identity, so that each subscription ends alone."""
+    """Wrap a handler, so that each of its subscriptions can be ended alone."""
     return lambda event: handler(event)
+
+
+def _nothing_to_undo() -> None:
+    """End a subscription that was never made."""
