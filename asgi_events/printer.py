@@ -1,15 +1,18 @@
-"""The bus handler that shows an execution on a terminal, as a tree.
+"""The bus handler that prints an execution as a tree.
 
-One line for each event, indented by its address. Colours appear on a terminal only,
-and not when ``NO_COLOR`` is set (https://no-color.org). What actors say is printed
-without what moves the cursor, hides or reorders. Streamed text stands behind a bar, so
-that it looks like no line of the printer's own.
+It prints one line for each event, indented by the event's address. Colours appear on a
+terminal only, and not when ``NO_COLOR`` is set (https://no-color.org). Characters that
+move the cursor, hide or reorder text are replaced. Streamed text follows a bar, so that
+nobody takes it for a line of the printer.
 
-Whatever has an actor with a name, a status and an address is shown as a call, whichever
-library made it.
+Any event with an actor, a status and an address is printed as a call, whichever library
+made it.
 """
 
+from __future__ import annotations
+
 import os
+import re
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass, fields
@@ -17,11 +20,19 @@ from datetime import datetime
 from enum import Enum
 from math import isnan
 from typing import Any, TextIO
+from weakref import WeakSet
 
 from pydantic import BaseModel
 
 from asgi_events.bus import NOTHING
-from asgi_events.events import ExecutionStatus, LogEvent, ProgressEvent, TextDelta
+from asgi_events.events import (
+    EventType,
+    ExecutionStatus,
+    LogEvent,
+    ProgressEvent,
+    TerminalEvent,
+    TextDelta,
+)
 from asgi_events.terminal import printable
 from asgi_events.wire.encoding import encode_json
 
@@ -30,7 +41,7 @@ _BAR_WIDTH = 20
 
 @dataclass(frozen=True)
 class _Styles:
-    """What goes before a text; ``reset`` goes after it."""
+    """The terminal codes before a text; ``reset`` comes after it."""
 
     reset: str = "\x1b[0m"
     dim: str = "\x1b[2m"
@@ -55,16 +66,23 @@ _MARKS: dict[str, tuple[str, str]] = {
 }
 _ENDED = tuple(status for status in _MARKS if status != ExecutionStatus.STARTED)
 _OTHER_MARK = ("•", "*")
+_STATUS_AT_END: dict[str, str] = {
+    EventType.COMPLETE: ExecutionStatus.COMPLETED,
+    EventType.CANCELLED: ExecutionStatus.CANCELLED,
+    EventType.ERROR: ExecutionStatus.FAILED,
+    EventType.LOST: ExecutionStatus.FAILED,
+}
+_MADE_ID = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What is printed of a call.
+    """The parts of a call that are printed.
 
     Attributes:
-        name: What stands for the call: its address, the actor, or both.
-        status: One of ours, or the word of another library.
-        seconds: How long it took, if the event says so.
+        name: Its address, its actor, or both.
+        status: One of ours, or a word of another library.
+        seconds: How long it took, if the event has that.
     """
 
     name: str
@@ -76,13 +94,65 @@ class _Call:
     seconds: float | None
 
 
+class _Screen:
+    """The output that the printers of several executions share.
+
+    Args:
+        file: Where to print; by default standard output at the time of printing.
+
+    Attributes:
+        running: The printers of the executions that have not ended. Weak, since one
+            that another process takes over sends no terminal event here.
+        writing: The printer, and the address, whose text the unfinished line has.
+    """
+
+    def __init__(self, file: TextIO | None) -> None:
+        self._file = file
+        self.running: WeakSet[EventPrinter] = WeakSet()
+        self.writing: tuple[EventPrinter, str] | None = None
+
+    def finish_line(self) -> str:
+        """Return what ends the unfinished line, if there is one."""
+        unfinished, self.writing = self.writing is not None, None
+        return "\n" if unfinished else ""
+
+    def write(self, text: str) -> None:
+        """Write, with escapes for characters that the file's encoding lacks."""
+        out = self._out()
+        encoding = getattr(out, "encoding", None) or "utf-8"
+        out.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        out.flush()
+
+    def styles(self) -> _Styles:
+        """Return the codes for colours, empty ones where there are no colours."""
+        # https://no-color.org: set to anything but the empty string
+        coloured = self._out().isatty() and not os.environ.get("NO_COLOR")
+        return _Styles() if coloured else _PLAIN
+
+    def either(self, wanted: str, ascii: str) -> str:
+        """Return ``wanted`` if the file's encoding has it, or else ``ascii``."""
+        encoding = getattr(self._out(), "encoding", None) or "utf-8"
+        try:
+            wanted.encode(encoding)
+        except UnicodeEncodeError:
+            return ascii
+        return wanted
+
+    def _out(self) -> TextIO:
+        return self._file if self._file is not None else sys.stdout
+
+
 class EventPrinter:
     """Prints each event as it is published, and a summary at the end of each execution.
 
+    Subscribe it to a bus, or write ``Executions(handlers=[EventPrinter()])``. Then it
+    counts the calls of each execution on their own, and once several run at the same
+    time each of their lines has the execution's id.
+
     Args:
         show_timestamp: Begin each line with the local time.
-        show_address: Name the whole address of a call, not its last part only.
-        file: Where to print; standard output at the time of printing by default.
+        show_address: Print the whole address of a call, not only its last part.
+        file: Where to print; by default standard output at the time of printing.
     """
 
     def __init__(
@@ -94,12 +164,30 @@ class EventPrinter:
     ) -> None:
         self._show_timestamp = show_timestamp
         self._show_address = show_address
-        self._file = file
+        self._screen = _Screen(file)
         self._counts: dict[str, int] = {}
-        self._writing: str | None = None  # the address whose text the line belongs to
+        self._actor = ""
+        self._label = ""
+        self._is_labelled = False
+
+    def for_execution(
+        self, execution_id: str, *, actor: str, owner: str | None
+    ) -> EventPrinter:
+        """Return a printer for one execution, which prints to the same file."""
+        printer = EventPrinter(self._show_timestamp, self._show_address)
+        printer._screen = self._screen
+        printer._actor = actor
+        is_made = _MADE_ID.fullmatch(execution_id)  # 8 of its digits tell it apart
+        printer._label = _clean(execution_id[:8] if is_made else execution_id)
+        running = self._screen.running
+        running.add(printer)
+        if len(running) > 1:  # from now on nobody could tell their lines apart
+            for each in running:
+                each._is_labelled = True
+        return printer
 
     def __call__(self, event: BaseModel) -> Coroutine[Any, Any, None]:
-        """Print an event; nothing of the answer needs to be awaited."""
+        """Print an event. The result need not be awaited."""
         match event:
             case TextDelta():
                 self._text(event)
@@ -107,6 +195,8 @@ class EventPrinter:
                 self._log(event)
             case ProgressEvent():
                 self._progress(event)
+            case TerminalEvent():
+                self._end(event)
             case _ if (call := _call_of(event, whole=self._show_address)) is not None:
                 self._call(event, call)
             case _:
@@ -134,8 +224,17 @@ class EventPrinter:
             if "/" not in call.address:
                 self._summary(event, call, styles)
 
+    def _end(self, event: TerminalEvent) -> None:
+        status = _STATUS_AT_END.get(event.event_type, "")
+        styles, mark = self._look(status)
+        name = f"{styles.bold}{_clean(self._actor)}:{styles.reset} "
+        text = f"{name if self._actor else ''}{_clean(event.message)}"
+        style = getattr(styles, status, "")
+        self._line(event, f"{style}{mark}{styles.reset} {text}")
+        self._screen.running.discard(self)
+
     def _log(self, event: LogEvent) -> None:
-        styles = self._styles()
+        styles = self._screen.styles()
         style = {"warning": styles.warning, "error": styles.error}.get(
             event.level, styles.dim
         )
@@ -146,13 +245,13 @@ class EventPrinter:
         self._line(event, f"{style}{name}{level}{text}{styles.reset}", deeper=1)
 
     def _progress(self, event: ProgressEvent) -> None:
-        styles = self._styles()
+        styles = self._screen.styles()
         count = f"{event.current:g}"
         bar = ""
         if event.total and not isnan(event.current / event.total):
             share = min(max(event.current / event.total, 0.0), 1.0)
             full = round(share * _BAR_WIDTH)
-            filled, empty = tuple(self._either("█░", "#-"))
+            filled, empty = tuple(self._screen.either("█░", "#-"))
             bar = f"{filled * full}{empty * (_BAR_WIDTH - full)} {share:4.0%} "
             count = f"{count}/{event.total:g}"
         message = f" {_clean(event.message)}" if event.message else ""
@@ -160,14 +259,15 @@ class EventPrinter:
         self._line(event, text, deeper=1)
 
     def _text(self, event: TextDelta) -> None:
-        """Print text as it comes, going on in the line where the same actor stopped."""
-        margin = "  " * _depth(event.address, 1) + self._either("│ ", "| ")
+        """Print text, on the same line as the last text of the same call."""
+        bar = self._screen.either("│ ", "| ")
+        margin = f"{self._name()}{'  ' * _depth(event.address, 1)}{bar}"
         start = ""
-        if self._writing != event.address:
-            start = self._finish_line() + margin
-            self._writing = event.address
+        if self._screen.writing != (self, event.address):
+            start = self._screen.finish_line() + margin
+            self._screen.writing = (self, event.address)
         lines = map(_clean, event.delta.split("\n"))
-        self._write(start + f"\n{margin}".join(lines))
+        self._screen.write(start + f"\n{margin}".join(lines))
 
     def _summary(self, event: BaseModel, call: _Call, styles: _Styles) -> None:
         counts = {status: self._counts.get(status, 0) for status in _ENDED}
@@ -182,11 +282,15 @@ class EventPrinter:
 
     def _line(self, event: BaseModel, text: str, *, deeper: int = 0) -> None:
         indent = "  " * _depth(_address_of(event), deeper)
-        self._write(f"{self._finish_line()}{self._time(event)}{indent}{text}\n")
+        start = f"{self._screen.finish_line()}{self._time(event)}{self._name()}"
+        self._screen.write(f"{start}{indent}{text}\n")
 
-    def _finish_line(self) -> str:
-        unfinished, self._writing = self._writing is not None, None
-        return "\n" if unfinished else ""
+    def _name(self) -> str:
+        """Return the execution's id once another one has run beside it."""
+        if not self._is_labelled:
+            return ""
+        styles = self._screen.styles()
+        return f"{styles.dim}{self._label}{styles.reset} "
 
     def _time(self, event: BaseModel) -> str:
         if not self._show_timestamp:
@@ -194,38 +298,18 @@ class EventPrinter:
         timestamp = getattr(event, "timestamp", None)
         if not isinstance(timestamp, datetime):
             timestamp = datetime.now().astimezone()
-        styles = self._styles()
+        styles = self._screen.styles()
         time = timestamp.astimezone().strftime("%H:%M:%S.%f")[:-3]
         return f"{styles.dim}{time}{styles.reset} "
 
-    def _write(self, text: str) -> None:
-        out = self._out()
-        encoding = getattr(out, "encoding", None) or "utf-8"
-        out.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        out.flush()
-
-    def _out(self) -> TextIO:
-        return self._file if self._file is not None else sys.stdout
-
-    def _styles(self) -> _Styles:
-        # https://no-color.org: set to anything but the empty string
-        coloured = self._out().isatty() and not os.environ.get("NO_COLOR")
-        return _Styles() if coloured else _PLAIN
-
     def _look(self, status: str) -> tuple[_Styles, str]:
-        return self._styles(), self._either(*_MARKS.get(status, _OTHER_MARK))
-
-    def _either(self, wanted: str, ascii: str) -> str:
-        encoding = getattr(self._out(), "encoding", None) or "utf-8"
-        try:
-            wanted.encode(encoding)
-        except UnicodeEncodeError:
-            return ascii
-        return wanted
+        return self._screen.styles(), self._screen.either(
+            *_MARKS.get(status, _OTHER_MARK)
+        )
 
 
 def _call_of(event: BaseModel, *, whole: bool) -> _Call | None:
-    """The call that an event is about, whatever the class of the event is.
+    """Return the call that an event of any class describes, or None.
 
     Args:
         whole: Name the call by its whole address.
@@ -255,7 +339,7 @@ def _call_of(event: BaseModel, *, whole: bool) -> _Call | None:
 def _part(value: Any, name: str) -> Any:
     try:
         return getattr(value, name, None)
-    except Exception:  # a property of somebody else's
+    except Exception:  # a property may raise anything
         return None
 
 
