@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from asgi_events import Executions, agent, current_state
+from asgi_events.bus import EventHandler
 from asgi_events.events import CompleteEvent, ExecutionEvent, LogEvent
 from asgi_events.exceptions import (
     ExecutionCancelled,
@@ -171,3 +172,59 @@ def test_names_the_option_that_was_meant() -> None:
 async def test_still_validates_its_input(executions: Executions) -> None:
     with pytest.raises(InvalidInput):
         await executions.start(report, {"text": 5})
+
+
+class Diary:
+    """A handler factory: it writes down whose events its handlers heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str, str | None, str]] = []
+
+    def for_execution(
+        self, execution_id: str, *, actor: str, owner: str | None
+    ) -> EventHandler:
+        def hear(event: Any) -> None:
+            self.heard.append((execution_id, actor, owner, str(event.event_type)))
+
+        return hear
+
+
+async def test_tells_handlers_whose_events_they_hear_and_how_it_ended() -> None:
+    diary = Diary()
+    async with Executions(say, fail, handlers=[diary]) as executions:
+        first = await executions.start(say, owner="ada")
+        second = await executions.start(fail)
+        await first.wait()
+        await second.wait()
+    assert [entry for entry in diary.heard if entry[0] == first.id] == [
+        (first.id, "say", "ada", kind)
+        for kind in ("agent_call", "text_delta", "text_delta", "agent_call", "complete")
+    ]
+    assert [entry[1:] for entry in diary.heard if entry[0] == second.id] == [
+        ("fail", None, kind) for kind in ("agent_call", "agent_call", "error")
+    ]
+
+
+async def test_runs_what_a_handler_factory_has_no_handler_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(Diary):
+        def for_execution(
+            self, execution_id: str, *, actor: str, owner: str | None
+        ) -> EventHandler:
+            raise ValueError("no handler")
+
+    async with Executions(say, handlers=[Broken()]) as executions:
+        assert await (await executions.start(say)).result() == "ab"
+    assert "no handler" in caplog.text
+
+
+async def test_knows_its_execution_in_the_actor() -> None:
+    @agent
+    async def whoami() -> list[str | None]:
+        state = current_state()
+        return [state.execution_id, state.owner]
+
+    async with Executions(whoami) as executions:
+        execution = await executions.start(whoami, owner="ada")
+        assert await execution.result() == [execution.id, "ada"]

@@ -376,7 +376,7 @@ class Executions:
         )
         unsubscribe = bus.subscribe(writer)
         for handler in options["handlers"]:
-            bus.subscribe(handler)
+            bus.subscribe_for(handler, id, actor=facts.actor, owner=facts.owner)
         actor = self.actors[facts.actor]
 
         def tell(event: TerminalEvent) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict, get_args, get_type_hints
 
 from asgi_events.actors.cache import CacheBackend
 from asgi_events.aio.threads import MAX_THREADS
-from asgi_events.bus import EventHandler
+from asgi_events.bus import EventHandler, HandlerFactory
 from asgi_events.checks import (
     check_callables,
     check_counts,
@@ -55,7 +55,7 @@ def check_handlers(*, handlers: Any) -> None:
     """Raise for what is not a list of bus handlers, or of makers of them."""
     check_iterables(handlers=handlers)
     for handler in handlers:
-        if not hasattr(handler, "for_execution"):
+        if not isinstance(handler, HandlerFactory):
             check_callables(handler=handler)
 
 
@@ -126,7 +126,9 @@ class ExecutionsOptions(TypedDict, total=False):
         CacheBackend | None,
         Option(None, partial(check_methods, "get", "set", "get_stats")),
     ]
-    handlers: Annotated[Sequence[EventHandler], Option((), check_handlers)]
+    handlers: Annotated[
+        Sequence[EventHandler | HandlerFactory], Option((), check_handlers)
+    ]
     heartbeat_interval: Annotated[float | None, Option(15.0, _seconds_or_none)]
     send_timeout: Annotated[float | None, Option(30.0, _seconds_or_none)]
     max_stream_duration: Annotated[float | None, Option(3600.0, _seconds_or_none)]
