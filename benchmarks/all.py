@@ -2,10 +2,9 @@
 
     python -m benchmarks.all [SERVER …] [--only NAME …] [--rounds N]
 
-What was measured goes to ``benchmarks/results/<Python>.json``, beside what is there
-from other runs on the same Python; ``python -m benchmarks.summary`` makes tables and
-plots of it once more. It takes about half an hour on an idle machine, and means little
-on one that is not.
+The figures go to ``benchmarks/results/<Python>.json``, beside those of other runs on
+the same Python; ``python -m benchmarks.summary`` makes tables and plots of them once
+more. It takes about an hour on an idle machine, and means little on a busy one.
 """
 
 import argparse
@@ -14,8 +13,8 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import end, fan_out, growth, idle, one_stream, paced, summary
-from benchmarks.load import versions
+from benchmarks import end, fan_out, growth, idle, many, one_stream, paced, summary
+from benchmarks.load import MANY, versions
 from benchmarks.report import SERVERS, machine
 
 WORKLOADS: dict[str, Callable[[str, int], Any]] = {
@@ -24,6 +23,10 @@ WORKLOADS: dict[str, Callable[[str, int], Any]] = {
     "paced": lambda kind, rounds: paced.run(kind, seconds=3 * rounds + 1),
     "end": lambda kind, rounds: end.run(kind, times=20 * rounds),
     "idle": lambda kind, rounds: idle.run(kind, seconds=15 * max(1, rounds - 1)),
+    "many": many.run,
+    "idle_executions": lambda kind, rounds: idle.run(
+        kind, 15 * max(1, rounds - 1), MANY, executions=True
+    ),
 }
 
 

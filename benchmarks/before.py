@@ -1,39 +1,45 @@
 """Is this checkout slower than another one?
 
     python -m benchmarks.before CHECKOUT [uvicorn|hypercorn|granian] [--rounds N]
+                                [--only WORKLOAD …]
 
 Both run by turns on the same machine, and each figure is the ratio of such a pair: the
-other checkout is 1, and more is faster. The other checkout has to be one in which
-``python -m benchmarks.drive`` serves the same rivals.
+other checkout is 1, and more is faster. This checkout's benchmarks drive both packages.
+They use only its public names, so the other one may be laid out in any way:
+
+    git worktree add /tmp/before REVISION
+    python -m benchmarks.before /tmp/before
 """
 
 import argparse
 import contextlib
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks.client import launched
-from benchmarks.load import Server, measure, spread
+from benchmarks.load import NAP, Server, many_files, measure, spread
+from benchmarks.many import EXECUTIONS, PACE
 from benchmarks.report import SERVERS, machine
 
 RIVALS = ("asgi-events", "retained")
-_NAP = 500  # microseconds, as in ``benchmarks.load``
+ROOT = Path(__file__).parents[1]
 
 
 def _woken(server: Server) -> float:
-    return measure(server, 1, "mode=woken&seconds=1", nap=_NAP)["rate"]
+    return measure(server, 1, "mode=woken&seconds=1", nap=NAP)["rate"]
 
 
 def _burst(server: Server) -> float:
-    return measure(server, 1, "mode=burst&count=100000", nap=_NAP)["rate"]
+    return measure(server, 1, "mode=burst&count=100000", nap=NAP)["rate"]
 
 
 def _fan_out(server: Server) -> float:
-    return measure(server, 100, "mode=saturating&seconds=1", nap=_NAP)["rate"]
+    return measure(server, 100, "mode=saturating&seconds=1", nap=NAP)["rate"]
 
 
 def _paced(server: Server) -> float:
-    return measure(server, 100, "mode=paced&pace=0.01&seconds=2", nap=_NAP)["rate"]
+    return measure(server, 100, "mode=paced&pace=0.01&seconds=2", nap=NAP)["rate"]
 
 
 def _end(server: Server) -> float:
@@ -44,12 +50,18 @@ def _end(server: Server) -> float:
     return 1 / sorted(end["end"] for end in ends)[len(ends) // 2]
 
 
+def _many(server: Server) -> float:
+    query = f"mode=many&pace={PACE}&seconds=4"
+    return measure(server, EXECUTIONS, query, nap=NAP, streams=EXECUTIONS)["rate"]
+
+
 WORKLOADS: dict[str, Callable[[Server], float]] = {
     "woken": _woken,
     "burst": _burst,
     "fan-out to 100": _fan_out,
     "100 viewers at 100/s": _paced,
     "end": _end,
+    "1,000 executions": _many,
 }
 
 
@@ -59,16 +71,18 @@ def main() -> None:
     parser.add_argument("checkout")
     parser.add_argument("server", nargs="?", choices=SERVERS, default=SERVERS[0])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=WORKLOADS)
     asked = parser.parse_args()
     machine(asked.server)
+    many_files()
     for rival in RIVALS:
         with contextlib.ExitStack() as stack:
             pair = [
                 _serve(stack, rival, asked.server, checkout)
                 for checkout in (asked.checkout, None)
             ]
-            for name, workload in WORKLOADS.items():
-                ratios = []
+            for name in asked.only:
+                workload, ratios = WORKLOADS[name], []
                 for number in range(asked.rounds + 1):
                     other, this = (workload(server) for server in pair)
                     if number:  # the first round warms up
@@ -79,8 +93,14 @@ def main() -> None:
 def _serve(
     stack: contextlib.ExitStack, rival: str, kind: str, checkout: str | None
 ) -> Server:
-    process = launched("benchmarks.drive:app", kind, {"RIVAL": rival}, checkout)
-    return Server(rival, kind, *stack.enter_context(process))
+    """Serve the package of ``checkout``, or of this one for None."""
+    package = Path(checkout).resolve() if checkout else ROOT
+    process = launched("benchmarks.drive:app", kind, {"RIVAL": rival}, package)
+    server = Server(rival, kind, *stack.enter_context(process))
+    served = Path(server.get("/package"))
+    if not served.is_relative_to(package):
+        raise RuntimeError(f"The server imported {served}, not what is in {package}.")
+    return server
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -21,16 +23,25 @@ def server(app: str, kind: str = "hypercorn") -> Iterator[int]:
 
 @contextlib.contextmanager
 def launched(
-    app: str, kind: str, environment: Mapping[str, str], checkout: str | None = None
+    app: str, kind: str, environment: Mapping[str, str], package: Path | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Serve ``app``, of this checkout or another; yields the pid and the port."""
+    """Serve ``app``, an import path; yields the pid and the port.
+
+    Args:
+        package: The checkout to import ``asgi_events`` from; the benchmarks are those
+            of this checkout all the same. None for the one that is installed.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    alone = tempfile.TemporaryDirectory()  # with our benchmarks, without our package
+    if package is not None:
+        Path(alone.name, "benchmarks").symlink_to(Path(__file__).parent)
+        environment = {**environment, "PYTHONPATH": f"{alone.name}:{package}"}
     process = subprocess.Popen(
         [sys.executable, "-m", *_command(kind, app, port)],
         env=os.environ | environment,
-        cwd=checkout,
+        cwd=None if package is None else alone.name,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -44,6 +55,7 @@ def launched(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        alone.cleanup()
 
 
 def _command(kind: str, app: str, port: int) -> list[str]:

@@ -1,13 +1,17 @@
 """The application of every server: a rival, and what makes it publish.
 
-The environment variable RIVAL says which. ``GET /open`` answers the path of a new
-stream, which any number of viewers may read. ``GET /go?mode=…`` publishes events to all
-of them, ends it, and remembers when, for ``GET /finished``:
+The environment variable RIVAL names the rival. ``GET /open`` answers the path of a new
+stream, which any number of viewers may read; ``GET /open?streams=N`` the path at which
+each request reads another one of N streams. ``GET /go?mode=…`` publishes events to all
+viewers, ends the streams, and remembers when, for ``GET /finished``:
 
 * ``woken``: one as soon as the last one has been sent, for some seconds
 * ``saturating``: one for each turn of the loop, for some seconds
 * ``burst``: one and the same a number of times, without waiting for anything
 * ``paced``: one every ``pace`` seconds, for some seconds
+* ``many``: to each stream one every ``pace`` seconds, for some seconds, by a task each
+
+``GET /package`` answers where ``asgi_events`` was imported from.
 """
 
 import asyncio
@@ -16,16 +20,16 @@ from time import monotonic, monotonic_ns
 from typing import Any
 from urllib.parse import parse_qsl
 
-from benchmarks.rivals import RIVALS, Rival, Tick
+from benchmarks.rivals import RIVALS, Publish, Rival, Tick
 
-PATHS = ("/open", "/go", "/finished")
+PATHS = ("/open", "/go", "/finished", "/package")
 
 
 class Driver:
     """Makes a rival publish.
 
     Attributes:
-        sent: How many events have been given to the server; whoever sends counts.
+        sent: How many events the server was given; the code that sends them counts.
     """
 
     def __init__(self, rival: Rival) -> None:
@@ -35,12 +39,18 @@ class Driver:
         self._finished = 0.0
 
     async def answer(self, path: str, query: str) -> str:
-        """The answer to one of ``PATHS``."""
+        """Answer a request for one of ``PATHS``."""
+        asked = dict(parse_qsl(query))
         if path == "/open":
-            return await self._rival.open()
+            return await self._rival.open(int(asked.get("streams", 1)))
         if path == "/finished":
             return str(self._finished)
-        task = asyncio.create_task(self._produce(dict(parse_qsl(query))))
+        if path == "/package":
+            import asgi_events
+
+            return str(asgi_events.__file__)
+        produce = self._produce_many if asked["mode"] == "many" else self._produce
+        task = asyncio.create_task(produce(asked))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return "ok"
@@ -70,9 +80,33 @@ class Driver:
         self._finished = monotonic()
         self._rival.finish()
 
+    async def _produce_many(self, asked: dict[str, str]) -> None:
+        """Publish the same number of events to each stream, evenly spread in time."""
+        pace, seconds = float(asked["pace"]), float(asked["seconds"])
+        publishers = self._rival.publishers()
+        began, apart = monotonic(), pace / len(publishers)
+        for number, publish in enumerate(publishers):
+            first = began + number * apart
+            produce = _produce_one(publish, first, pace, round(seconds / pace))
+            task = asyncio.create_task(produce)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        await asyncio.wait(self._tasks - {asyncio.current_task()})
+        self._finished = monotonic()
+        self._rival.finish()
+
+
+async def _produce_one(publish: Publish, at: float, pace: float, count: int) -> None:
+    for number in range(count):
+        await asyncio.sleep(max(0.0, at + number * pace - monotonic()))
+        text = f"~{monotonic_ns()} of about 100 bytes"
+        published = publish(Tick(number=number, text=text))
+        if published is not None:
+            await published
+
 
 def driven(rival: Rival) -> Any:
-    """The rival's ASGI application, and beside it the paths that drive it."""
+    """Return the rival's ASGI application, with the paths that drive it beside it."""
     driver = Driver(rival)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -157,8 +157,8 @@ class Opened:
             began, first = thread_time(), log.last
             for number in range(first + 1, first + events + 1):
                 await self._publish[0](TICK)
-                await asyncio.sleep(0)
-                assert self._cursor.position == number
+                while self._cursor.position < number:  # noqa: ASYNC110, a turn
+                    await asyncio.sleep(0)
             goes.append(thread_time() - began)
         return median(goes) / events * 1e6
 

@@ -1,38 +1,47 @@
-"""What do 5,000 viewers cost that nothing is sent to?
+"""What do 5,000 viewers cost while nothing is sent to them?
 
-    python -m benchmarks.idle [uvicorn|hypercorn|granian]
+    python -m benchmarks.idle [uvicorn|hypercorn|granian] [--executions] [--viewers N]
 
-Memory: what is resident with them, less what was before the first came. CPU: over two
-intervals of heartbeats, 15 s for all that have any but the hand-written pattern, which
-has 0.25 s.
+Memory: the resident memory with them, less what it was before the first came. CPU: over
+two intervals of heartbeats. These are 0.25 s for the hand-written pattern and 15 s for
+all others that have any.
+
+All view one execution; with ``--executions`` each views an execution of its own.
 """
 
-import resource
+import argparse
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.load import ALL, reading, servers, versions
-from benchmarks.report import machine, server_asked_for
+from benchmarks.load import ALL, MANY, many_files, reading, servers, versions
+from benchmarks.report import SERVERS, machine
 
 VIEWERS = 5000
 
 
-def run(kind: str, seconds: int = 30) -> dict[str, Any]:
+def run(
+    kind: str,
+    seconds: int = 30,
+    rivals: Sequence[str] = (*ALL, "retained"),
+    viewers: int = VIEWERS,
+    executions: bool = False,
+) -> dict[str, Any]:
     """Of each rival ``memory``, bytes a viewer, and ``cpu`` in cores."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    print(f"{VIEWERS} idle viewers for {seconds} s, on {kind}")
+    many_files()
+    streams = viewers if executions else 1
+    print(f"{viewers} idle viewers of {streams} streams for {seconds} s, on {kind}")
     figures = {}
-    for rival in (*ALL, "retained"):
+    for rival in rivals:
         with servers([rival], kind) as [server]:
             with reading(server, 1, 10):
                 before = server.rss()
-            with reading(server, VIEWERS, 120):
+            with reading(server, viewers, 120, streams=streams):
                 time.sleep(3)
                 began = server.cpu()
                 time.sleep(seconds)
                 cpu = (server.cpu() - began) / seconds
-                memory = (server.rss() - before) / VIEWERS
+                memory = (server.rss() - before) / viewers
         print(
             f"  {rival:14} {memory / 1024:6.1f} KiB a viewer   {cpu:6.2%} of a core",
             flush=True,
@@ -42,5 +51,12 @@ def run(kind: str, seconds: int = 30) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    machine(*versions(server_asked_for()))
-    run(server_asked_for())
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("server", nargs="?", choices=SERVERS, default=SERVERS[0])
+    parser.add_argument("--executions", action="store_true")
+    parser.add_argument("--viewers", type=int, default=VIEWERS)
+    parser.add_argument("--seconds", type=int, default=30)
+    asked = parser.parse_args()
+    machine(*versions(asked.server))
+    rivals = MANY if asked.executions else (*ALL, "retained")
+    run(asked.server, asked.seconds, rivals, asked.viewers, asked.executions)

@@ -1,4 +1,4 @@
-"""Loads one rival's server, and reads what the server paid for it.
+"""Loads the server of one rival, and measures what the server spent on it.
 
 The reader is ``reader.c``. It is never the bottleneck as long as its CPU time stays far
 below the server's, which ``measure`` looks at: it raises when it does not.
@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -29,8 +30,10 @@ RIVALS = (
     "aiohttp-sse",
 )
 ALL = (*RIVALS, "asgi-events")
+MANY = ("hand-written", "quart", "sse-starlette", "fastapi", "asgi-events", "retained")
+"""Those measured with an execution for each viewer."""
 
-_NAP = 500  # microseconds between two looks of the reader; see there
+NAP = 500  # microseconds between two looks of the reader; see reader.c
 
 
 class Server:
@@ -77,10 +80,16 @@ def servers(rivals: Sequence[str], kind: str = "uvicorn") -> Iterator[list[Serve
 
 @contextlib.contextmanager
 def reading(
-    server: Server, viewers: int, seconds: float, pause: float = 0.3, nap: int = 0
+    server: Server,
+    viewers: int,
+    seconds: float,
+    pause: float = 0.3,
+    nap: int = 0,
+    streams: int = 1,
 ) -> Iterator[Any]:
     """The reader's process, once all its streams have begun."""
-    command = [str(_reader()), str(server.port), server.get("/open")]
+    path = server.get(f"/open?streams={streams}")
+    command = [str(_reader()), str(server.port), path]
     process = subprocess.Popen(
         [*command, str(viewers), str(seconds), str(nap)],
         stdout=subprocess.PIPE,
@@ -105,9 +114,14 @@ def measure(
     seconds: float = 60,
     pause: float = 0.3,
     nap: int = 0,
+    streams: int = 1,
 ) -> dict[str, float]:
-    """What the reader says, and ``rate``: events per CPU second of the server."""
-    with reading(server, viewers, seconds, pause, nap) as process:
+    """What the reader says, and ``rate``: events per CPU second of the server.
+
+    Args:
+        viewers: Of one stream, or one of each of as many ``streams``.
+    """
+    with reading(server, viewers, seconds, pause, nap, streams) as process:
         before, began = server.cpu(), time.monotonic()
         server.get(f"/go?{query}")
         result: dict[str, float] = json.loads(process.stdout.readline())
@@ -135,7 +149,7 @@ def compare(
     with servers(rivals, kind) as running:
         for number in range(rounds + 1):
             for server in running:
-                result = measure(server, viewers, query, nap=_NAP)
+                result = measure(server, viewers, query, nap=NAP)
                 if number:
                     results[server.rival].append(result)
     base = [result["rate"] for result in results[rivals[0]]]
@@ -159,6 +173,12 @@ def compare(
 def bound(kind: str) -> tuple[str, ...]:
     """It loses events where ``send`` suspends, as granian's does."""
     return () if kind == "granian" else ("bound",)
+
+
+def many_files() -> None:
+    """Allow this process, and the servers it starts, as many sockets as may be."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def median(runs: Sequence[Mapping[str, float]], key: str) -> float:

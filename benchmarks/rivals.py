@@ -1,14 +1,20 @@
 """The same stream by each library.
 
-Rivals have a queue for each viewer and nothing else between the producer and it, which
-is less than anybody's event bus does. None of them needs more than one task, either.
+The rivals have a queue for each viewer and nothing else between the producer and the
+queue, which is less than any event bus does. Each needs one task only.
+
+Ours use the public names alone, since ``benchmarks.before`` runs this file against
+older checkouts too.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import Any, Protocol
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from itertools import cycle
+from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
+
+Publish: TypeAlias = Callable[[Any], Awaitable[Any] | None]
 
 
 class Tick(BaseModel):
@@ -21,22 +27,29 @@ class Tick(BaseModel):
 
 
 class Rival(Protocol):
-    """What a library has to offer to be measured."""
+    """What the driver needs of a library."""
 
     app: Any
 
-    async def open(self) -> str:
-        """The path of a new stream."""
+    async def open(self, streams: int = 1) -> str:
+        """Open new streams, and return the path to read them at.
+
+        One stream may have any number of viewers. Of several streams each has one: each
+        request for the path reads the next stream.
+        """
 
     def publish(self, event: BaseModel) -> Awaitable[Any] | None:
-        """Publish to all viewers of the last stream opened."""
+        """Publish to all viewers of the only stream."""
+
+    def publishers(self) -> Sequence[Publish]:
+        """Return a function for each stream, which publishes to its viewer."""
 
     def finish(self) -> None:
-        """End it."""
+        """End all streams."""
 
 
 class Queues:
-    """What a rival is: a queue for each viewer."""
+    """A rival: a queue for each viewer, and so for each stream of many."""
 
     def __init__(self, make_app: Callable[[Callable[[], Any]], Any]) -> None:
         self._queues: set[asyncio.Queue[Tick | None]] = set()
@@ -47,7 +60,7 @@ class Queues:
         self._queues.add(queue)
         return queue
 
-    async def open(self) -> str:
+    async def open(self, streams: int = 1) -> str:
         self._queues.clear()
         return "/stream"
 
@@ -55,18 +68,21 @@ class Queues:
         for queue in self._queues:
             queue.put_nowait(event)
 
+    def publishers(self) -> Sequence[Publish]:
+        return [queue.put_nowait for queue in self._queues]
+
     def finish(self) -> None:
         self.publish(None)
 
 
 async def ticks(queue: "asyncio.Queue[Tick | None]") -> AsyncIterator[Tick]:
-    """Until None."""
+    """Yield what the queue gives, until None."""
     while (event := await queue.get()) is not None:
         yield event
 
 
 class HandWritten(Queues):
-    """The README's "before": it looks four times a second whether it is over."""
+    """The README's "before": it checks four times a second whether it is over."""
 
     def __init__(self) -> None:
         from starlette.responses import StreamingResponse
@@ -80,9 +96,9 @@ class HandWritten(Queues):
         super().__init__(lambda _: app)
         self._over = asyncio.Event()
 
-    async def open(self) -> str:
+    async def open(self, streams: int = 1) -> str:
         self._over = asyncio.Event()
-        return await super().open()
+        return await super().open(streams)
 
     def finish(self) -> None:
         self._over.set()
@@ -187,55 +203,78 @@ def django(queue: Callable[[], Any]) -> Any:
 
 
 class Bare:
-    """Ours: an ``EventStreamer`` on a bus."""
+    """Ours: an ``EventStreamer`` on a bus, or one on each of many."""
 
     def __init__(self) -> None:
         self._stop = asyncio.Event()
 
-    async def open(self) -> str:
+    async def open(self, streams: int = 1) -> str:
         from asgi_events import EventBus, EventStreamer
 
-        bus = EventBus()
-        self._streamer = EventStreamer(
-            on_disconnect="continue", heartbeat_interval=15.0
-        )
-        bus.subscribe(self._streamer)
+        buses = [EventBus() for _ in range(streams)]
+        streamers = []
+        for bus in buses:
+            streamer = EventStreamer(on_disconnect="continue", heartbeat_interval=15.0)
+            bus.subscribe(streamer)
+            streamers.append(streamer)
+        self._next = cycle(streamers)
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._stop.wait())
-        self.publish = bus.publish
+        self._publishers = [bus.publish for bus in buses]
+        self.publish = self._publishers[0]
         return "/stream"
+
+    def publishers(self) -> Sequence[Publish]:
+        return self._publishers
 
     def finish(self) -> None:
         self._stop.set()
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
-        response = self._streamer.response(execution_task=self._task)
+        response = next(self._next).response(execution_task=self._task)
         await response(scope, receive, send)
 
 
 class Retained:
-    """Ours: an ``EventsApp`` with the store in memory, and ids on the wire."""
+    """Ours: an ``EventsApp`` as it is by default, and ids on the wire."""
 
     def __init__(self) -> None:
         from asgi_events import EventsApp, current_state, tool
 
         @tool
         async def produce() -> None:
-            self.publish = current_state().publish
-            self._stop = asyncio.Event()
-            self._started.set()
-            await self._stop.wait()
+            self._publishers.append(current_state().publish)
+            stop = self._stop
+            self._started.release()
+            await stop.wait()
 
-        self.app = EventsApp(produce, cancel_after=None)
+        self._app = EventsApp(produce, cancel_after=None, max_executions=None)
+        self._stop = asyncio.Event()
 
-    async def open(self) -> str:
-        self._started = asyncio.Event()
-        execution = await self.app.executions.start("produce", {})
-        await self._started.wait()
-        return f"/executions/{execution.id}/events"
+    async def open(self, streams: int = 1) -> str:
+        self._stop = asyncio.Event()
+        self._started = asyncio.Semaphore(0)
+        self._publishers: list[Publish] = []
+        paths = []
+        for _ in range(streams):
+            execution = await self._app.executions.start("produce", {})
+            await self._started.acquire()
+            paths.append(f"/executions/{execution.id}/events")
+        self.publish = self._publishers[0]
+        self._next = iter(paths)
+        return paths[0] if streams == 1 else "/next"
+
+    def publishers(self) -> Sequence[Publish]:
+        return self._publishers
 
     def finish(self) -> None:
         self._stop.set()
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("path") == "/next":
+            path = next(self._next)
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await self._app(scope, receive, send)
 
 
 class Uncoalesced(Bare):
@@ -249,21 +288,25 @@ class Uncoalesced(Bare):
 
 
 class Bound:
-    """What none can beat with a write for each event: one future, one ``send``.
+    """The least that a write for each event costs: one future, one ``send``.
 
-    No heartbeat, no disconnect, no slow viewer, no history; a bus of one handler.
+    It has no heartbeat, no history and one handler on its bus, and it looks neither for
+    disconnects nor for slow viewers. It has one stream only.
     """
 
     def __init__(self) -> None:
         self._frame: bytes | None = b""
         self._waiting: list[asyncio.Future[None]] = []
 
-    async def open(self) -> str:
+    async def open(self, streams: int = 1) -> str:
         self._frame = b": stream-start\n\n"
         return "/stream"
 
     def publish(self, event: BaseModel) -> None:
         self._wake(b"data: %b\n\n" % event.__pydantic_serializer__.to_json(event))
+
+    def publishers(self) -> Sequence[Publish]:
+        return [self.publish]
 
     def finish(self) -> None:
         self._wake(None)

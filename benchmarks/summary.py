@@ -59,6 +59,19 @@ def _sustained(found: Mapping[str, float]) -> str:
     return f"{found['cpu']:.0%}, {found['p50'] * 1e3:.0f}, {found['p99'] * 1e3:.0f} ms"
 
 
+def _many(length: str) -> Callable[[Results], Mapping[str, str]]:
+    """CPU of an event beside the hand-written pattern, and the latency."""
+
+    def cells(on: Results) -> dict[str, str]:
+        return {
+            rival: f"{statistics.median(found['cpu']) * 1e6:.1f} us, "
+            f"× {statistics.median(found['ratios']):.2f}, {found['p99'] * 1e3:.0f} ms"
+            for rival, found in on.get("many", {}).get(length, {}).items()
+        }
+
+    return cells
+
+
 _ROWS: dict[str, Callable[[Results], Mapping[str, str]]] = {
     "one stream, woken for each event": _rates("one_stream", "woken"),
     "one stream, burst of 100,000": _rates("one_stream", "burst"),
@@ -72,6 +85,12 @@ _ROWS: dict[str, Callable[[Results], Mapping[str, str]]] = {
         "idle", lambda found: f"{found['memory'] / 1024:.1f} KiB"
     ),
     "… CPU": _each("idle", lambda found: f"{found['cpu']:.1%}"),
+    "1,000 executions, 50 events/s each, 4 s: CPU, p99": _many("4"),
+    "… 16 s": _many("16"),
+    "5,000 idle executions with a viewer each: memory each": _each(
+        "idle_executions", lambda found: f"{found['memory'] / 1024:.1f} KiB"
+    ),
+    "… their CPU": _each("idle_executions", lambda found: f"{found['cpu']:.1%}"),
 }
 
 
