@@ -1061,8 +1061,8 @@ def test_says_at_once_that_there_is_no_directory(tmp_path: Path) -> None:
         with pytest.raises(StoreError) as caught:
             make(path)
         assert str(caught.value) == (
-            f"{path} can not be made, there is no directory {path.parent}: make it, "
-            "or name another file."
+            f"{path} cannot be created, there is no directory {path.parent}: "
+            "create it, or name another file."
         )
 
 
