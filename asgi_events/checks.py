@@ -13,9 +13,9 @@ def check_seconds(
     """Raise for an option that is not a positive number of seconds.
 
     Args:
-        required: None is wrong too; otherwise it switches something off.
-        zero: Zero is right too.
-        options: By their names.
+        required: Refuse None too; otherwise None switches something off.
+        zero: Allow zero.
+        options: The values by the names of their options.
     """
     for name, seconds in options.items():
         if seconds is None and not required:
@@ -32,7 +32,7 @@ def check_seconds(
 
 
 def check_counts(*, required: bool = False, **options: int | None) -> None:
-    """Raise for an option that is not a positive int; None is any number of them."""
+    """Raise for an option that is not a positive int; None means no limit."""
     for name, count in options.items():
         if count is None and not required:
             continue
@@ -51,7 +51,7 @@ def check_callables(**options: Any) -> None:
 
 
 def check_methods(*methods: str, **options: Any) -> None:
-    """Raise for an option that is neither None nor has ``methods``."""
+    """Raise for an option that is not None and lacks one of ``methods``."""
     for name, value in options.items():
         missing = [m for m in methods if not callable(getattr(value, m, None))]
         if value is not None and missing:
@@ -59,7 +59,7 @@ def check_methods(*methods: str, **options: Any) -> None:
 
 
 def check_iterables(**options: Any) -> None:
-    """Raise for an option that is not an iterable of things."""
+    """Raise for an option that is a str or not iterable."""
     for name, value in options.items():
         if isinstance(value, str) or not isinstance(value, Iterable):
             raise TypeError(f"{name} must be a list or tuple, got {value!r}")
@@ -72,7 +72,7 @@ def check_texts(**options: Any) -> None:
             raise TypeError(f"{name} must be a str, got {value!r}")
 
 
-# RFC 9110, section 7.6.1: they belong to the server, and are illegal in HTTP/2.
+# RFC 9110, section 7.6.1: the server sets them, and HTTP/2 forbids them.
 _CONNECTION = {
     "connection",
     "keep-alive",
@@ -89,7 +89,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def check_headers(headers: Headers) -> None:
-    """Raise for a header that a stream cannot have.
+    """Raise for a header that an event stream must not have.
 
     Raises:
         TypeError: A name or a value is not a str.
@@ -105,7 +105,7 @@ def check_headers(headers: Headers) -> None:
             )
         if name.lower() in _CONNECTION:
             raise ValueError(
-                f"The header {name!r} belongs to the connection, which is the server's."
+                f"The header {name!r} belongs to the connection: the server sets it."
             )
         if name.lower() == "content-length":
             raise ValueError("An event stream has no length: leave content-length out.")
@@ -113,7 +113,7 @@ def check_headers(headers: Headers) -> None:
 
 
 def check_value(name: str, value: str) -> None:
-    """Raise for a value that no header can have.
+    """Raise for a value that HTTP does not allow in a header.
 
     Raises:
         ValueError: It has control characters or is not in Latin-1.

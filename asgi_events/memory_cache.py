@@ -17,8 +17,8 @@ class MemoryCache:
     """A ``CacheBackend`` of at most ``maxsize`` results.
 
     Args:
-        maxsize: When it is full the least recently used result goes.
-        ttl: Seconds a result is kept; None while there is room.
+        maxsize: How many results it keeps; the least recently used one goes first.
+        ttl: How many seconds it keeps a result; None means as long as there is room.
     """
 
     def __init__(self, *, maxsize: int = 1024, ttl: float | None = None) -> None:
@@ -30,7 +30,7 @@ class MemoryCache:
         self._misses = 0
 
     def get(self, key: str) -> ExecutionResult[Any] | None:
-        """The result kept under ``key``, or None."""
+        """Return the result under ``key``, or None."""
         with self._lock:
             found: ExecutionResult[Any] | None = self._results.get(key)
             if found is None:
@@ -40,12 +40,12 @@ class MemoryCache:
             return found
 
     def set(self, key: str, value: ExecutionResult[Any]) -> None:
-        """Keep ``value`` under ``key``."""
+        """Store ``value`` under ``key``."""
         with self._lock:
             self._results[key] = value
 
     def get_stats(self) -> dict[str, Any]:
-        """Hits, misses, their ratio, and how many results are kept."""
+        """Return hits, misses, the hit rate, and the number of results."""
         with self._lock:
             asked = self._hits + self._misses
             return {

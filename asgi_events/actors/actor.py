@@ -296,7 +296,26 @@ def _check_function(function: Any, event_type: EventType) -> None:
 
 
 class _Decorator:
-    """``@tool`` and ``@tool(…)`` in one."""
+    """Makes an actor of a function: ``@tool``, or ``@tool(name=…)`` with options.
+
+    The function may be a coroutine function, a sync function, which then runs in a
+    thread, or a generator of either kind, which streams text. What comes back is a
+    coroutine function; that of a generator returns the whole text. Put framework
+    decorators above this one, and ``@staticmethod`` or ``@classmethod`` too.
+
+    Args:
+        name: The name in addresses and URLs; the function's own by default.
+        detail: Takes the arguments of a call, and of a method its object first, and
+            returns the text that viewers see for it. By default they see nothing,
+            because arguments may be private.
+        cacheable: Keep results by the arguments, in ``cache_backend``, or else in the
+            execution's cache, or else in a ``MemoryCache`` of this actor.
+        cache_backend: The actor's own cache; implies ``cacheable``.
+
+    Raises:
+        TypeError: It does not decorate a function.
+        ValueError: The name cannot be part of an address or a URL.
+    """
 
     def __init__(self, event_type: EventType, **options: Any) -> None:
         self._event_type = event_type
