@@ -64,7 +64,7 @@ _LOOK_AGAIN = 0.5  # seconds at most until a start is seen that somebody waits f
 
 
 class Executions:
-    """Runs actors, and keeps what they publish for whoever watches, now or later.
+    """Runs actors, and keeps their events for viewers who come now or later.
 
     Args:
         actors: What can be started. Without any it finds, watches and cancels what

@@ -65,7 +65,7 @@ class Held:
         """
         execution.end(run)
         self._keeper.discard_mark(execution.id)
-        if execution.id not in self.here:  # a drain has let go of it
+        if execution.id not in self.here:  # a drain has cleared it
             return
         if self._durable or execution.ended is None:
             del self.here[execution.id]

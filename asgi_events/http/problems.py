@@ -104,7 +104,7 @@ async def send_nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def problem_of(error: Exception) -> Problem:
-    """What a client is told of an exception."""
+    """Return the problem that a client is sent for an exception."""
     match error:
         case InvalidInput():
             malformed = any(item["type"] == "json_invalid" for item in error.errors)

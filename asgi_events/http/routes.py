@@ -122,20 +122,19 @@ class Exchange:
             limit=self._routes.max_body,
             timeout=self._routes.body_timeout,
         )
-        if not request.wants_stream:
-            execution = await self._executions.start(
-                name, body, owner=owner, idempotency_key=key
-            )
-            return await self._about(execution, 202)
-        # A start that finds no place for its viewer starts nothing.
-        place = self._executions.viewing.capacity.take(owner)
+        place = None
+        if request.wants_stream:  # without a place for its viewer nothing is started
+            place = self._executions.viewing.capacity.take(owner)
         try:
             execution = await self._executions.start(
                 name, body, owner=owner, idempotency_key=key
             )
+            if place is None:
+                return await self._about(execution, 202)
             return await self._stream(execution, place=place)
         except BaseException:
-            place.release()
+            if place is not None:
+                place.release()
             raise
 
     async def _rejoin(self, name: str, last_event_id: str) -> ASGIApp:

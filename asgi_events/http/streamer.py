@@ -30,10 +30,6 @@ from asgi_events.error_messages import ErrorMessage
 from asgi_events.events import (
     SHUTTING_DOWN,
     CancelledEvent,
-    CompleteEvent,
-    ErrorEvent,
-    ExecutionStatus,
-    TerminalEvent,
 )
 from asgi_events.http.response import EventSourceResponse
 from asgi_events.log.cursor import Cursor
@@ -47,16 +43,6 @@ logger = logging.getLogger(__name__)
 OnDisconnect = Literal["cancel", "continue"]
 
 _CLEANUP_TIMEOUT = 10.0  # seconds a response waits for the task it has cancelled
-
-_STATS_TIMEOUT = 1.0  # seconds; the end must not wait for a figure
-
-_FAILED = "Execution failed"
-
-_STATUS: dict[type[TerminalEvent], ExecutionStatus] = {
-    CompleteEvent: ExecutionStatus.COMPLETED,
-    ErrorEvent: ExecutionStatus.FAILED,
-    CancelledEvent: ExecutionStatus.CANCELLED,
-}
 
 
 class EventStreamer(LogWriter):

@@ -209,7 +209,7 @@ class Log(FrameWindow):
         self.extend(frames, end=end)
 
     def drop_uncommitted(self) -> None:
-        """Let go of what is not stored."""
+        """Drop the frames that are not stored."""
         self.cut(self.committed)
         for cursor in self._cursors:
             if cursor.position > self.last:  # what it was shown elsewhere may be gone

@@ -214,7 +214,7 @@ class EventStore(Protocol):
         """Hints of changes."""
 
     async def aclose(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
 
 
 @runtime_checkable
@@ -240,7 +240,7 @@ class AppendNow(Protocol):
         frames: Sequence[bytes],
         end: str | None = None,
     ) -> Ack | None:
-        """Store ``frames`` before this returns; None: there is nothing to heed."""
+        """Store ``frames`` before this returns; None if there is nothing to tell."""
 
 
 @runtime_checkable
