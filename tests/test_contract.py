@@ -27,8 +27,10 @@ from asgi_events import (
     agent,
     tool,
 )
+from asgi_events.testing import Connection
 from asgi_events.wire.sse import Decoder
-from tests.asgi import TIMEOUT, Connection, data
+from tests import TIMEOUT
+from tests.payloads import data
 
 T = TypeVar("T")
 

@@ -19,9 +19,10 @@ from playwright.async_api import Browser, ConsoleMessage, Page, expect
 from asgi_events.cli import main
 from asgi_events.cli.command import _default_store
 from asgi_events.cli.demo import Demo
+from asgi_events.testing import Client, Connection
 from asgi_events.wire.sse import Decoder
-from tests.asgi import Connection, call, data
 from tests.browsers import chromium
+from tests.payloads import data
 from tests.servers import TIMEOUT, Server
 
 ENDED = '#outcome:not([data-status=""]):not([data-status="started"])'
@@ -142,8 +143,8 @@ CALLS = 2 + 2 + 1 + 12 * 3 + 3 + 2
 async def test_surveys_the_tree_and_nothing_outside_it(tree: Path) -> None:
     demo = Demo(tree)
     headers = {"accept": "text/event-stream"}
-    answer = await call(
-        demo, "POST", "/survey", headers=headers, json={"pattern": "*.py", "seconds": 0}
+    answer = await Client(demo).post(
+        "/survey", headers=headers, json={"pattern": "*.py", "seconds": 0}
     )
     events = data(Decoder().feed(answer.body))
     await demo.events.executions.drain(0)
@@ -158,13 +159,13 @@ async def test_surveys_the_tree_and_nothing_outside_it(tree: Path) -> None:
 async def test_answers_json_to_those_who_do_not_ask_for_a_page(
     tree: Path, accept: str
 ) -> None:
-    answer = await call(Demo(tree), "GET", "/", headers={"accept": accept})
+    answer = await Client(Demo(tree)).get("/", headers={"accept": accept})
 
     assert [actor["name"] for actor in (await answer.json())["actors"]] == ["survey"]
 
 
 async def test_answers_the_page_with_a_strict_policy(tree: Path) -> None:
-    answer = await call(Demo(tree), "GET", "/", headers={"accept": "text/html"})
+    answer = await Client(Demo(tree)).get("/", headers={"accept": "text/html"})
 
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     policy = answer.headers["content-security-policy"]
@@ -186,7 +187,7 @@ async def test_answers_a_scope_that_no_server_sends(tree: Path, odd: Any) -> Non
 
 @pytest.mark.parametrize("path", ["/static/../survey.py", "/static/x", "/static"])
 async def test_has_no_files_but_its_own(tree: Path, path: str) -> None:
-    assert (await call(Demo(tree), "GET", path)).status == 404
+    assert (await Client(Demo(tree)).get(path)).status == 404
 
 
 @pytest.mark.parametrize(
@@ -217,8 +218,8 @@ async def test_answers_to_its_own_hosts_only(
     demo = Demo(tree, host=bound)
     for path in ("/", "/static/demo.js"):
         headers = {"accept": "text/html", "host": host}
-        assert (await call(demo, "GET", path, headers=headers)).status == status
-    started = await call(demo, "POST", "/survey", headers={"host": host})
+        assert (await Client(demo).get(path, headers=headers)).status == status
+    started = await Client(demo).post("/survey", headers={"host": host})
     await demo.events.executions.drain(0)
     assert started.status == (202 if status == 200 else 421)
 

@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from tests.asgi import Connection, call, data, kinds
+from asgi_events.testing import Client, Connection
+from tests.payloads import data, kinds
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 STREAM = {"accept": "text/event-stream", "content-type": "application/json"}
@@ -58,8 +59,8 @@ async def test_hello_streams_a_whole_execution(example: ModuleType) -> None:
 
 @pytest.mark.parametrize("example", ["middleware"], indirect=True)
 async def test_middleware_starts_an_execution_from_a_view(example: ModuleType) -> None:
-    page = await call(example.app, "GET", "/")
-    started = await (await call(example.app, "POST", "/start")).json()
+    page = await Client(example.app).get("/")
+    started = await (await Client(example.app).post("/start")).json()
     async with Connection(example.app, "GET", started["events"]) as connection:
         events = await connection.events()
     await example.app.executions.drain(0)

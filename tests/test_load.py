@@ -8,7 +8,7 @@ import tracemalloc
 from asgi_events import EventsApp, current_state, tool
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
-from tests.asgi import Connection, call
+from asgi_events.testing import Client, Connection
 
 VIEWERS = 200
 EVENTS = 2_000
@@ -56,7 +56,7 @@ async def run(viewers: int, events: int) -> int:
     expected = list(range(1, events + 4))  # started, the events, completed, complete
     assert all(seen == expected for seen, _ in results)
     assert execution.viewers == 0
-    assert (await call(app, "GET", f"/executions/{execution.id}")).status == 200
+    assert (await Client(app).get(f"/executions/{execution.id}")).status == 200
     await app.executions.drain(0)
     return sum(connections for _, connections in results)
 

@@ -1,0 +1,166 @@
+"""What has ended, and is lost by the store."""
+
+from __future__ import annotations
+
+import pytest
+
+from asgi_events import Executions
+from asgi_events.exceptions import Unavailable
+from asgi_events.executions.idempotency import marker_of
+from asgi_events.wire.sse import ServerSentEvent
+from tests.executions.leases.processes import (
+    Dictation,
+    Lossy,
+    Process,
+    last_of,
+    until,
+    watched,
+)
+
+
+@pytest.fixture
+def settling() -> Lossy:
+    return Lossy(settle_time=60.0)
+
+
+async def completed(
+    executions: Executions, dictation: Dictation
+) -> tuple[str, list[ServerSentEvent]]:
+    execution = await executions.start(dictation.actor)
+    dictation.say(1, 2, None)
+    events = await watched(executions, execution.id)
+    assert last_of(events) == "complete"
+    return execution.id, events
+
+
+@pytest.mark.parametrize("last", [None, 2], ids=["all", "its end"])
+async def test_writes_an_execution_that_completed_again_when_the_store_lost(
+    process: Process, dictation: Dictation, settling: Lossy, last: int | None
+) -> None:
+    (here, _), (there, _) = process(settling), process(settling)
+    id, events = await completed(here, dictation)
+    if last is None:
+        settling.empty()
+    else:
+        settling.roll_back(id, last)
+    settling.generation += 1
+    await until(lambda: settling.has(id, len(events) - 1))
+
+    assert await watched(there, id) == events
+    assert await watched(there, id, 2) == events[2:]
+
+
+async def test_writes_again_what_ended_though_another_log_cannot_be_read(
+    process: Process, dictation: Dictation, settling: Lossy
+) -> None:
+    here, link = process(settling)
+    first, _ = await completed(here, dictation)
+    second, events = await completed(here, dictation)
+    link.faults["read", first] = RuntimeError("This log cannot be read.")
+    settling.empty()
+    settling.generation += 1
+    await until(lambda: settling.has(second, len(events) - 1))
+    assert not settling.has(first, 0)
+
+    del link.faults["read", first]
+    await until(lambda: settling.has(first, len(events) - 1))
+
+
+async def test_remembers_a_key_when_the_store_lost_it_under_a_living_writer(
+    process: Process, dictation: Dictation, settling: Lossy
+) -> None:
+    settling.durable = True
+    (here, _), (there, _) = process(settling), process(settling)
+    execution = await here.start(dictation.actor, idempotency_key="key")
+    names = (execution.id, marker_of(None, "key"))
+    for _ in range(2):  # while it runs, and when it has ended
+        settling.empty()
+        settling.generation += 1
+        await until(lambda: all(settling.has(name, 0) for name in names))
+        found = await there.start(dictation.actor, idempotency_key="key")
+        assert found.id == execution.id
+        dictation.say(None)
+        assert await execution.wait() == "completed"
+
+
+async def test_writes_what_ended_again_when_somebody_takes_its_writer_for_dead(
+    process: Process, dictation: Dictation, settling: Lossy
+) -> None:
+    (here, _), (there, _) = process(settling, lease=3.0), process(settling, lease=3.0)
+    id, events = await completed(here, dictation)
+    settling.roll_back(id, 2)
+    settling._logs[id].sign -= 1.6
+
+    assert await watched(there, id) == events
+
+
+async def test_does_not_write_again_what_has_another_end_now(
+    process: Process,
+    dictation: Dictation,
+    settling: Lossy,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    here, _ = process(settling)
+    id, _ = await completed(here, dictation)
+    log = settling._logs[id]
+    settling.roll_back(id, 2)
+    log.hold([b"data: x\n\n"])
+    log.finish("lost")
+    settling.generation += 1
+    await until(lambda: "but in the store as: lost" in caplog.text)
+
+    assert log.last == 3
+    assert here._keeper.held_bytes == 0
+
+
+async def test_keeps_nothing_for_a_store_that_loses_nothing(
+    process: Process, dictation: Dictation, store: Lossy
+) -> None:
+    here, _ = process(store)
+    await completed(here, dictation)
+
+    assert (len(here._keeper), here._keeper.held_bytes) == (0, 0)
+
+
+async def test_keeps_what_has_ended_until_the_store_has_settled(
+    process: Process, dictation: Dictation
+) -> None:
+    here, link = process(Lossy(settle_time=0.3))
+    _, events = await completed(here, dictation)
+    held = here._keeper.held_bytes
+    size = sum(len(e.encode()) for e in events[:-1])
+
+    assert 0.9 * size < held <= 1.1 * size
+    await until(lambda: len(here._keeper) == 0)
+    assert here._keeper.held_bytes == 0
+    assert "read" in link.called  # the probe
+
+
+async def test_drops_what_it_has_kept_longest(
+    process: Process, dictation: Dictation, settling: Lossy
+) -> None:
+    here, _ = process(settling)
+    first, _ = await completed(here, dictation)
+    held = here._keeper.held_bytes
+    second, _ = await completed(here, dictation)
+
+    here._keeper.drop_oldest()
+
+    assert held * 0.9 < here._keeper.held_bytes < held * 1.1
+    settling.empty()
+    settling.generation += 1
+    await until(lambda: settling.has(second, 1))
+    assert not settling.has(first, 1)
+
+
+async def test_tries_again_to_write_what_the_store_has_lost(
+    process: Process, dictation: Dictation, settling: Lossy
+) -> None:
+    here, link = process(settling)
+    id, events = await completed(here, dictation)
+    settling.empty()
+    settling.generation += 1
+    link.faults["open", None] = Unavailable("Not yet.")
+    await until(lambda: link.called.count("open") >= 3)
+    link.faults.clear()
+    await until(lambda: settling.has(id, len(events) - 1))

@@ -1,0 +1,95 @@
+"""A viewer in another format than the native one."""
+
+import json
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from asgi_events import ExecutionResponse, Executions, agent, current_state
+from asgi_events.testing import Connection
+from asgi_events.wire.formats import NATIVE, Format, Reason
+
+
+class Lines:
+    """One numbered line for each log event; it counts them, so it has a state."""
+
+    media_type = "text/plain"
+    headers: Mapping[str, str] = {"x-format": "lines"}
+    greeting = b"hello\n"
+    heartbeat = b".\n"
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def retry(self, milliseconds: int) -> bytes:
+        return b""
+
+    def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
+        event = json.loads(payload)
+        if event["event_type"] != "log":
+            return b""
+        self._count += 1
+        return b"%d/%d %b\n" % (self._count, number, event["message"].encode())
+
+    def reset(self, reason: str, first: int) -> bytes | None:
+        return b"reset %d\n" % first
+
+    def end(self, status: str | None) -> bytes | None:
+        return b"end\n"
+
+    def goodbye(self, reason: Reason) -> bytes | None:
+        return b"bye\n"
+
+
+class Speechless(Lines):
+    """It has no word for the end."""
+
+    def end(self, status: str | None) -> None:
+        return None
+
+
+@agent
+async def count(to: int) -> None:
+    for number in range(to):
+        await current_state().log(f"line {number}")
+        await current_state().progress(number)
+
+
+async def body_of(
+    format: Callable[[], Format] | None, last_event_id: int | None = None
+) -> tuple[Connection, bytes]:
+    async with Executions(count) as executions:
+        execution = await executions.start(count, {"to": 3})
+        await execution.wait()
+        headers = {}
+        if last_event_id is not None:
+            headers["last-event-id"] = f"{execution.id}:{last_event_id}"
+        response = ExecutionResponse(execution, format=format)
+        connection = Connection(response, headers=headers)
+        async with connection:
+            await connection.task
+        return connection, connection.body
+
+
+async def test_is_what_the_viewer_is_sent() -> None:
+    connection, body = await body_of(Lines)
+    assert body == b"hello\n1/2 line 0\n2/4 line 1\n3/6 line 2\nend\n"
+    assert connection.headers["content-type"] == "text/plain; charset=utf-8"
+    assert connection.headers["x-format"] == "lines"
+
+
+async def test_knows_what_came_before_when_its_viewer_resumes() -> None:
+    _, body = await body_of(Lines, last_event_id=4)
+    assert body == b"hello\n3/6 line 2\nend\n"
+
+
+async def test_breaks_the_connection_off_where_it_has_no_word() -> None:
+    connection, body = await body_of(Speechless)
+    assert body == b"hello\n1/2 line 0\n2/4 line 1\n3/6 line 2\n"
+    assert not connection.ended
+
+
+@pytest.mark.parametrize("payload", [b"{}", b'{"a":"data: x"}'])
+def test_gives_native_frames_back_byte_for_byte(payload: bytes) -> None:
+    made = NATIVE.frame(1, b"x:1", payload)
+    assert made == b"data: " + payload + b"\nid: x:1\n\n"
