@@ -12,8 +12,8 @@ from asgi_events.stores.sqlite.file import warn_of_the_wal_reset_bug
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays: no collection needs to walk it again."""
-    # It is said once in a process: no test is to find it among what it looks for.
+    """Freeze what is imported by now: no collection needs to walk it again."""
+    # The warning comes once in a process: no test must find it among its own.
     warn_of_the_wal_reset_bug()
     gc.collect()
     gc.freeze()
@@ -33,11 +33,17 @@ def fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 async def no_task_is_left() -> AsyncIterator[None]:
-    """Every test leaves its event loop as it found it: without tasks."""
+    """Every test leaves its event loop as it found it: without tasks.
+
+    Garbage is collected in the test that made it, so that its warnings fail that test.
+    What was there before is frozen: no collection needs to walk it again.
+    """
+    gc.collect()
+    gc.freeze()
     yield
     gc.collect()
     own = asyncio.current_task()
-    for _ in range(3):  # what was cancelled last may still have to be told
+    for _ in range(3):  # a task that was cancelled last may still have to run
         await asyncio.sleep(0)
     left = [t for t in asyncio.all_tasks() if t is not own and not t.done()]
     assert not left, f"tasks left behind: {left}"
