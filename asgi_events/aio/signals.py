@@ -1,17 +1,18 @@
-"""Hears that the process is told to stop, without taking the signal from anybody.
+"""Tells streams and executions that the process is to stop, and passes the signal on.
 
-No server tells its applications before their streams have ended, and most wait for the
-streams for ever. So SIGTERM and SIGINT are heard here first, by everything of ours that
-would keep the process waiting, and then handed to the handler that was there.
+Servers tell their applications to stop only after all streams have ended, and most wait
+for the streams for ever. So we handle SIGTERM and SIGINT first: we tell everything of
+ours that would keep the process waiting, then call the handler that was there before.
 
-1. There is one link for each signal, above the handler that was there. It is made when
-   the first listener comes, and the handler is put back when the last one has left.
+1. There is one link for each signal, above the handler that was there. The first
+   listener installs it, and the last one puts the old handler back as it leaves. Both
+   take a few microseconds, since a server may have one stream after the other.
 2. A handler that is a Python callable is called at once: servers stop by themselves
    when their streams have ended. This holds for ``signal.signal`` (uvicorn, daphne) and
    for ``loop.add_signal_handler`` (hypercorn, granian), whose handler does nothing.
 3. Where the signal would have killed the process (SIG_DFL: a script, a worker of a
-   queue) it does so after everything has drained. Another one kills at once.
-4. SIG_IGN is there for a reason: it stays.
+   queue) it does so after everything has drained. A second signal kills at once.
+4. SIG_IGN stays: somebody has set it on purpose.
 """
 
 from __future__ import annotations
@@ -26,62 +27,66 @@ from collections.abc import Callable, Iterable
 from contextvars import Context
 from types import FrameType
 from typing import Any, TypeAlias
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-# A person at a keyboard, or a reloader, wants the next start and not the last word.
+# After Ctrl-C, or before a reload, the next start matters more than the last events.
 HURRIED = 0.5  # seconds
 
-Told: TypeAlias = Callable[[Any, float], "asyncio.Future[Any] | None"]
-"""Takes the listener and how many seconds of grace it may allow at most.
+Stop: TypeAlias = Callable[[Any, float], "asyncio.Future[Any] | None"]
+"""Stops a listener. Takes the listener and the longest grace it may allow, in seconds.
 
-Called on the listener's event loop, perhaps again while it stops. Returns what is done
-when the listener has stopped, in bounded time; None when it has nothing to do.
+It is called on the listener's event loop, perhaps again while the listener stops.
+Returns a future that is done, in bounded time, when the listener has stopped; None when
+there is nothing to stop.
 """
 
-# NOTE: neither loops nor listeners are held: a stream that was dropped is not told.
-_listeners: WeakKeyDictionary[
-    asyncio.AbstractEventLoop, WeakKeyDictionary[Any, Told]
-] = WeakKeyDictionary()
+Loop: TypeAlias = asyncio.AbstractEventLoop
+
+# NOTE: this keeps neither a loop nor a listener alive. We do not tell a stream that was
+# dropped without being closed.
+_listeners: WeakKeyDictionary[Any, tuple[ref[Loop], Stop]] = WeakKeyDictionary()
+
+# ``signal`` looks each handler up in an enum, and a failed look-up takes ten times as
+# long as all the rest. The module below it, where there is one, does not look.
+_signal: Any = sys.modules.get("_signal", signal)
 
 _enabled = True
 _warned = False
 
 
-def listen(listener: object, told: Told) -> None:
-    """Tell ``listener`` on the running loop when the process is told to stop."""
-    loop = asyncio.get_running_loop()
-    known = _listeners.get(loop)
-    if known is None:
-        known = _listeners[loop] = WeakKeyDictionary()
-    known[listener] = told
+def listen(listener: object, stop: Stop) -> None:
+    """Call ``stop`` on the running loop when the process is told to stop."""
+    _listeners[listener] = (ref(asyncio.get_running_loop()), stop)
     _install()
 
 
 def forget(listener: object) -> None:
-    """Tell ``listener`` nothing; with the last one the old handlers come back."""
-    for known in list(_listeners.values()):
-        known.pop(listener, None)
-    if not any(known and not loop.is_closed() for loop, known in _items()):
+    """Do not tell ``listener`` any more; the last one puts the old handlers back."""
+    _listeners.pop(listener, None)
+    if not _listeners or all(loop.is_closed() for loop in _loops()):
         _restore()
 
 
 def tell(longest: float = float("inf")) -> list[asyncio.Future[Any]]:
-    """Stop all that listens on the running loop, as a signal does.
+    """Stop all listeners of the running loop, as a signal does.
 
     Args:
-        longest: Seconds of grace that each may allow at most.
+        longest: The longest grace that each may allow, in seconds.
 
     Returns:
-        What is done when they have stopped.
+        Futures that are done when the listeners have stopped.
     """
+    here = asyncio.get_running_loop()
     stopping = []
-    for listener, told in list(_listeners.get(asyncio.get_running_loop(), {}).items()):
+    for listener, (loop, stop) in list(_listeners.items()):
+        if loop() is not here:
+            continue
         try:
-            stopped = told(listener, longest)
+            stopped = stop(listener, longest)
         except Exception:
             logger.exception("%r could not be stopped; the others are.", listener)
             continue
@@ -91,20 +96,20 @@ def tell(longest: float = float("inf")) -> list[asyncio.Future[Any]]:
 
 
 def disable() -> None:
-    """Hear no signal in this process any more; call ``tell`` instead."""
+    """Handle no signal in this process any more; call ``tell`` instead."""
     global _enabled
     _enabled = False
     _restore()
 
 
 def enable() -> None:
-    """Hear signals again, from the next stream or start on."""
+    """Handle signals again, from the next stream or start on."""
     global _enabled
     _enabled = True
 
 
 class _Link:
-    """A handler of one signal, above another one."""
+    """A handler of one signal, above the one that was there before."""
 
     def __init__(self, number: int, previous: Any) -> None:
         self.previous = previous
@@ -114,9 +119,9 @@ class _Link:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self._heard += 1
-        # A fork inherits this handler and its parent's loops, which are not its own.
+        # A forked process inherits this handler, and loops that only its parent runs.
         loops = _running() if os.getpid() == self._pid else []
-        if self.previous is signal.SIG_DFL:
+        if self.previous == signal.SIG_DFL:
             signal.signal(number, signal.SIG_DFL)
             _Death(number, loops, self._longest())
             return
@@ -133,9 +138,7 @@ class _Link:
 class _Death:
     """The end of the process by a signal, once everything has drained."""
 
-    def __init__(
-        self, number: int, loops: Iterable[asyncio.AbstractEventLoop], longest: float
-    ) -> None:
+    def __init__(self, number: int, loops: Iterable[Loop], longest: float) -> None:
         self._number = number
         self._loops = set(loops)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -144,10 +147,10 @@ class _Death:
         if not self._loops:
             signal.raise_signal(number)
 
-    def _begin(self, loop: asyncio.AbstractEventLoop, longest: float) -> None:
+    def _begin(self, loop: Loop, longest: float) -> None:
         self._tasks.add(loop.create_task(self._drain(loop, longest)))
 
-    async def _drain(self, loop: asyncio.AbstractEventLoop, longest: float) -> None:
+    async def _drain(self, loop: Loop, longest: float) -> None:
         try:
             if stopping := tell(longest):
                 await asyncio.wait(stopping)
@@ -157,28 +160,33 @@ class _Death:
                 signal.raise_signal(self._number)
 
 
-def _items() -> list[tuple[asyncio.AbstractEventLoop, WeakKeyDictionary[Any, Told]]]:
-    return list(_listeners.items())
+def _loops() -> set[Loop]:
+    """Return the loops that have listeners."""
+    loops = {loop() for loop, _ in list(_listeners.values())}
+    return {loop for loop in loops if loop is not None}
 
 
-def _running() -> list[asyncio.AbstractEventLoop]:
-    """The loops that can be told, and have somebody to tell."""
-    return [loop for loop, known in _items() if known and loop.is_running()]
+def _running() -> list[Loop]:
+    """Return the loops that run and have listeners."""
+    return [loop for loop in _loops() if loop.is_running()]
 
 
 def _install() -> None:
-    """Be above the handlers that are there now; servers may have set theirs since."""
-    if not _enabled or isinstance(signal.getsignal(signal.SIGTERM), _Link):
+    """Put a link above each handler that is there now.
+
+    NOTE: a server may have set its own since the last stream.
+    """
+    if not _enabled or isinstance(_signal.getsignal(signal.SIGTERM), _Link):
         return
     if threading.current_thread() is not threading.main_thread():
         _warn("Signals arrive in the main thread, and this event loop runs in another.")
         return
     for number in _SIGNALS:
-        previous = signal.getsignal(number)
+        previous = _signal.getsignal(number)
         if isinstance(previous, _Link):
             continue
-        if callable(previous) or previous is signal.SIG_DFL:
-            signal.signal(number, _Link(number, previous))
+        if callable(previous) or previous == signal.SIG_DFL:
+            _signal.signal(number, _Link(number, previous))
         elif number == signal.SIGTERM:
             _warn("SIGTERM is ignored in this process, or not handled by Python.")
     if _is_worker_of_hypercorn():
@@ -189,20 +197,20 @@ def _install() -> None:
 
 
 def _restore() -> None:
-    """Put back the handlers that were there, unless others have come since."""
+    """Put the old handlers back, unless another one was set since."""
     if threading.current_thread() is not threading.main_thread():
         return
     for number in _SIGNALS:
-        link = signal.getsignal(number)
+        link = _signal.getsignal(number)
         if isinstance(link, _Link):
-            signal.signal(number, link.previous)
+            _signal.signal(number, link.previous)
 
 
 def _is_reloading(previous: Any) -> bool:
     """Whether the server starts again as soon as this process has ended.
 
-    NOTE: uvicorn stops what it reloads by SIGTERM, as it would in production. Its
-    handler is a method of the server, which knows.
+    NOTE: uvicorn reloads by SIGTERM, the signal that also ends it in production. Its
+    handler is a method of the server, and the server's config has the difference.
     """
     server = getattr(previous, "__self__", None)
     reloads = getattr(getattr(server, "config", None), "reload", False)
@@ -210,13 +218,13 @@ def _is_reloading(previous: Any) -> bool:
 
 
 def _is_worker_of_hypercorn() -> bool:
-    """Whether this is a process that hypercorn has spawned."""
+    """Whether hypercorn has spawned this process."""
     spawning = sys.modules.get("multiprocessing.process")
     return (
         spawning is not None
         and spawning.parent_process() is not None
         and "hypercorn" in sys.modules
-        and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        and _signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     )
 
 
