@@ -109,9 +109,12 @@ class Link:
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        while chunk := await reader.read(self._chunk):
-            writer.write(chunk)
-            await asyncio.sleep(self._pause)
+        try:
+            while chunk := await reader.read(self._chunk):
+                writer.write(chunk)
+                await asyncio.sleep(self._pause)
+        finally:  # the client has gone, maybe before there was a way to the server
+            writer.transport.abort()
 
     async def _answer(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -485,9 +488,10 @@ class TestASlowLink:
             grant = await begin(writer)
             other = await begin(writer, "other")
             await writer.append("log", grant, 0, [large])
+            # Loads the scripts; a busy machine may take longer than the timeout.
+            await insist(lambda: store.read("log", 1, ALL))
+            await insist(lambda: store.renew("other", other))
             async with asyncio.timeout(TIMEOUT):
-                await store.read("log", 1, ALL)  # loads the scripts
-                await store.renew("other", other)
                 page, ack = await asyncio.gather(
                     held(store), store.renew("other", other)
                 )
@@ -502,7 +506,8 @@ class TestASlowLink:
             Link(server.port, pause=0.005) as link,
             opened(f"{link.url}?timeout=0.3") as store,
         ):
-            grant, other = await begin(store), await begin(store, "other")
+            grant = await insist(lambda: begin(store))
+            other = await insist(lambda: begin(store, "other"))
             async with asyncio.timeout(TIMEOUT):
                 acks = await asyncio.gather(
                     store.append("log", grant, 0, [large]),
