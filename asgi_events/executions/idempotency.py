@@ -6,14 +6,20 @@ has no frames; its ``end`` names the process that may start.
 | marker | log of the execution | then |
 |---|---|---|
 | none | none | nobody has asked: make a marker, and go on below |
-| no end | none | nothing ran: whoever asks opens the log, and ends the marker |
+| no end, fresh | none | nothing ran yet: who asks opens the log, and ends the marker |
+| no end, old | none | who asks ends it as superseded, and makes the next marker |
 | no end | open | its writer is about to end the marker; who finds that does it too |
 | ended | open, or ended | this is the key's execution |
 | ended | none | it is over, and no longer kept: nothing starts again |
+| superseded | – | the next marker counts; its key in the store has this one's id |
+
+A marker is old without a log when its process died between the two, or when the store
+went back to that moment. In the second case viewers may have seen events of that id, so
+the id is not used again.
 
 Two things are decided by compare-and-set, so it does not matter who is slow, dies or
-asks at the same time: whoever opens the log of that id is its writer, and the actor is
-only run by the writer whose name ends the marker. Markers are never deleted.
+asks at the same time: the process that opens the log of an id is its writer, and only
+the writer whose name ends the marker runs the actor. Markers are never deleted.
 """
 
 from __future__ import annotations
@@ -38,7 +44,7 @@ from asgi_events.exceptions import (
 )
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.recorder import Opening
-from asgi_events.stores.contract import EventStore, Grant
+from asgi_events.stores.contract import EventStore, Grant, Page
 from asgi_events.wire.encoding import encode_json
 
 logger = logging.getLogger(__name__)
@@ -58,6 +64,9 @@ Find: TypeAlias = Callable[[str], Awaitable[Execution]]
 """Finds the execution of an id, wherever it runs; raises ``UnknownExecution``."""
 
 _ROUNDS = 10  # each one sees a change that another process has made meanwhile
+
+SUPERSEDED = "superseded"
+"""The ``end`` of a marker whose id was never run, or is lost; the next one counts."""
 
 
 def marker_of(owner: str | None, idempotency_key: str) -> str:
@@ -147,20 +156,47 @@ class Starts:
             except UnknownExecution:
                 raise refusal from None
 
-    async def _by_marker(self, marker: str, begin: Begin) -> Execution:
+    async def _by_marker(self, first: str, begin: Begin) -> Execution:
         for _ in range(_ROUNDS):
-            page = await self._store.read(marker, 0, 0)
+            marker, page = await self._newest(first)
             if page is not None and page.end is not None:
                 return await self._find(page.meta["id"])
-            id = secrets.token_hex(16) if page is None else page.meta["id"]
+            old = page is not None and await self._is_old(page)
+            id = secrets.token_hex(16) if page is None or old else page.meta["id"]
+            claim = self._claim
+            if page is not None and old:
+                claim = partial(self._claim_instead, marker, page.meta["id"])
+                marker = _next_marker(first, page)
             try:
-                return await begin(id, partial(self._claim, marker, id))
+                return await begin(id, partial(claim, marker, id))
             except (Busy, Ended, Fenced):
                 await self._settle(marker, id)
             except Refused:
                 if page is None or not await self._settle(marker, id):
                     raise
-        raise Unavailable(f"What {marker} stands for changes all the time; ask again.")
+        raise Unavailable(f"What {first} stands for changes all the time; ask again.")
+
+    async def _newest(self, first: str) -> tuple[str, Page | None]:
+        """A key's newest marker, and what the store has of it."""
+        marker = first
+        while True:
+            page = await self._store.read(marker, 0, 0)
+            if page is None or page.end != SUPERSEDED:
+                return marker, page
+            marker = _next_marker(first, page)
+
+    async def _is_old(self, marker: Page) -> bool:
+        """Whether nobody is about to open the log that an open marker names."""
+        return not marker.alive and (
+            await self._store.read(marker.meta["id"], 0, 0) is None
+        )
+
+    async def _claim_instead(
+        self, old: str, old_id: str, marker: str, id: str, open_log: OpenLog
+    ) -> Grant:
+        """Claim under the next marker; who is slow to end the old one is fenced."""
+        await self._end(old, await self._open_marker(old, old_id), SUPERSEDED)
+        return await self._claim(marker, id, open_log)
 
     async def _claim(self, marker: str, id: str, open_log: OpenLog) -> Grant:
         """Open the log under a marker, and end the marker in this process's name."""
@@ -220,6 +256,10 @@ class Starts:
             await self._store.delete(id)
         except StoreError:  # it has a time to live as well
             logger.warning("The log %s could not be deleted.", id, exc_info=True)
+
+
+def _next_marker(first: str, superseded: Page) -> str:
+    return f"{first}:{superseded.meta['id']}"
 
 
 async def _open(open_log: OpenLog) -> Grant:

@@ -218,6 +218,16 @@ class Keeper:
         return len(frames)
 
     def _give_up(self, kept: Kept, end: str) -> None:
+        if not kept.frames:
+            id = kept.opening.meta["id"]
+            logger.error(
+                "The Idempotency-Key of the execution %s may have started another one, "
+                "since the store had lost its marker; that is now: %s",
+                id,
+                end,
+            )
+            self._marks.pop(id, None)
+            return
         logger.error(
             "The execution %s has ended here as %s, but in the store as: %s",
             kept.opening.key,

@@ -23,6 +23,7 @@ from asgi_events.exceptions import (
     Unavailable,
 )
 from asgi_events.executions import Execution
+from asgi_events.executions.idempotency import marker_of
 from asgi_events.stores.memory import MemoryStore
 from tests import TIMEOUT
 
@@ -479,6 +480,67 @@ async def test_takes_no_log_that_it_has_opened_itself_for_an_execution(
 
     assert await processes.end(execution) == "completed"
     assert processes.runs == 2
+
+
+# The marker is old, and there is no log
+
+
+async def until_old(processes: Processes, marker: str) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        while (page := await processes.store.read(marker, 0, 0)) and page.alive:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+@others
+async def test_uses_no_id_again_whose_log_is_lost(
+    processes: Processes, ask: Ask
+) -> None:
+    here, _ = processes.process()
+    lost = await processes.start(here)
+    await processes.end(lost)
+    # The store goes back to the moment before the log was opened.
+    marker = marker_of(None, "k")
+    await processes.store.delete(lost.id)
+    await processes.store.delete(marker)
+    await processes.store.open(
+        marker, writer=lost.id, lease=0.001, ttl=60.0, meta={"id": lost.id}
+    )
+    await until_old(processes, marker)
+
+    found = await ask(processes, here)
+    found += await ask(processes, here)
+    status = await processes.end(found[0])
+
+    assert len({each.id for each in found}) == 1
+    assert found[0].id != lost.id
+    assert (status, processes.runs) == ("completed", 2)
+    assert await processes.store.read(lost.id, 0, 0) is None
+
+
+@others
+@pytest.mark.parametrize(
+    ("step", "fault"), [("open marker", "late"), ("open log", "held")]
+)
+async def test_runs_once_when_the_starter_is_slower_than_its_lease(
+    processes: Processes, step: str, fault: str, ask: Ask
+) -> None:
+    here, link = processes.process()
+    link.step, link.fault = step, fault
+
+    first = asyncio.create_task(processes.start(here))
+    await asyncio.wait_for(link.reached.wait(), TIMEOUT)
+    slow = await processes.store.read(marker_of(None, "k"), 0, 0)
+    await until_old(processes, marker_of(None, "k"))
+    found = await ask(processes, here)
+    link.free.set()
+    found.append(await first)
+    status = await processes.end(found[0])
+
+    assert slow is not None
+    assert len({each.id for each in found}) == 1
+    assert found[0].id != slow.meta["id"]
+    assert (status, processes.runs) == ("completed", 1)
+    assert await processes.store.read(slow.meta["id"], 0, 0) is None
 
 
 # The key is known for longer than its execution
