@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import re
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,11 @@ from types import ModuleType
 
 import pytest
 
-from asgi_events.testing import Client, Connection
+from asgi_events.testing import Client, Connection, virtual_time
 from tests.payloads import data, kinds
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+README = Path(__file__).parent.parent / "README.md"
+EXAMPLES = README.parent / "examples"
 STREAM = {"accept": "text/event-stream", "content-type": "application/json"}
 
 HELLO = [
@@ -55,6 +57,29 @@ async def test_hello_streams_a_whole_execution(example: ModuleType) -> None:
 
     assert kinds(events) == HELLO
     assert data(events)[-1]["result"].startswith("There is tea in China, tea in India")
+
+
+async def test_the_first_code_of_the_readme_is_a_whole_program(tmp_path: Path) -> None:
+    code = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)[0]
+    (tmp_path / "app.py").write_text(code)
+    app = runpy.run_path(str(tmp_path / "app.py"))["app"]
+
+    body = b'{"topic": "tea"}'
+    with virtual_time():
+        async with Connection(
+            app, "POST", "/research", headers=STREAM, body=body
+        ) as connection:
+            events = await connection.events()
+    id = (events[0].id or "").partition(":")[0]
+    headers = {"last-event-id": f"{id}:2"}
+    resumed = await Client(app).get(f"/executions/{id}/events", headers=headers)
+    await app.executions.drain(0)
+
+    assert kinds(events)[:3] == ["agent_call", "tool_call", "tool_call"]
+    assert data(events)[-1]["result"] == (
+        "There is tea in China, tea in India, tea in Kenya. "
+    )
+    assert data(await resumed.events()) == data(events[2:])
 
 
 @pytest.mark.parametrize("example", ["middleware"], indirect=True)
@@ -153,8 +178,10 @@ async def test_every_framework_streams_in_every_way(
 
 def test_starts_hypercorn_in_every_page_so_that_it_hears_signals() -> None:
     """Its default stops worker processes without a signal, so streams would hang."""
-    root = EXAMPLES.parent
-    files = [root / "README.md", *root.glob("docs/*.md"), *EXAMPLES.glob("*.py")]
+    root = README.parent
+    pages = ["*.md", "docs/*.md", "examples/*.py", "benchmarks/*.py"]
+    files = [file for page in pages for file in root.glob(page)]
+    files += (root / "asgi_events").rglob("*.py")
     commands = [
         line
         for file in files
