@@ -1,4 +1,4 @@
-"""Executions around an application that exists already, and a page that watches one.
+"""The middleware around an application that you have, and a page that watches.
 
     pip install "asgi-events[server]" starlette
     hypercorn --workers 0 middleware:app
@@ -22,7 +22,7 @@ async def index(request: Request) -> Response:
 
 
 async def start(request: Request) -> Response:
-    """A view that starts an execution itself."""
+    """Start an execution from a view."""
     executions = request.scope["asgi_events"]
     execution = await executions.start("research", {"topic": "tea"})
     return JSONResponse({"events": f"/events/executions/{execution.id}/events"})

@@ -1,4 +1,4 @@
-"""The streamer in code that has its task and its response already; here FastAPI.
+"""An ``EventStreamer`` in endpoints that make their own task and response (FastAPI).
 
 pip install "asgi-events[cache,server]" fastapi
 hypercorn --workers 0 streaming_api:app
@@ -20,6 +20,7 @@ from asgi_events import (
     ExecutionState,
     Message,
     agent,
+    current_state,
     llm,
     tool,
 )
@@ -44,9 +45,11 @@ async def write(prompt: str) -> AsyncIterator[str]:
 
 @agent
 async def omni_agent(message: Message, context: str, state: ExecutionState) -> Message:
+    """A call of an actor raises its error; ``run`` returns it with the result."""
     hits = await search(message.content)
     await state.log(f"{len(hits)} hits")
-    return Message(content=await write(f"There is {', '.join(hits)}."))
+    written = await current_state().run(write, f"There is {', '.join(hits)}.")
+    return Message(content=written.result or f"No summary: {written.error_message}")
 
 
 class Query(BaseModel):
@@ -56,23 +59,23 @@ class Query(BaseModel):
 app = FastAPI()
 
 
-def run(query: Query) -> tuple[EventStreamer, asyncio.Task[object]]:
+def listen() -> tuple[EventStreamer, ExecutionState]:
+    """A streamer for one execution, and the state in which to run it."""
     bus = EventBus()
     streamer = EventStreamer(include_cache_stats=True, heartbeat_interval=0.25)
     bus.subscribe(streamer)
     bus.subscribe(EventPrinter(show_timestamp=True, show_address=True))
-    state = ExecutionState(event_bus=bus, cache_backend=cache_backend)
-    message = Message(content=query.query)
-    execution_task = asyncio.create_task(
-        ExecutionEvent[Message](actor=omni_agent)(message, "", state)
-    )
-    return streamer, execution_task
+    return streamer, ExecutionState(event_bus=bus, cache_backend=cache_backend)
 
 
 @app.post("/stream")
 async def stream(query: Query) -> StreamingResponse:
-    """With the framework's own response."""
-    streamer, execution_task = run(query)
+    """The long form, and the response of the framework."""
+    streamer, state = listen()
+    message = Message(content=query.query)
+    execution_task = asyncio.create_task(
+        ExecutionEvent[Message](actor=omni_agent)(message, "", state)
+    )
     return StreamingResponse(
         streamer.stream(execution_task=execution_task, cache_backend=cache_backend),
         media_type="text/event-stream",
@@ -81,8 +84,10 @@ async def stream(query: Query) -> StreamingResponse:
 
 @app.post("/response")
 async def response(query: Query) -> Response:
-    """With ours, which drops a client that reads nothing, and has the right headers."""
-    streamer, execution_task = run(query)
+    """The short form, and our response: it drops a client that reads nothing."""
+    streamer, state = listen()
+    message = Message(content=query.query)
+    execution_task = asyncio.create_task(state.run(omni_agent, message, "", state))
     return ASGIResponse(
         streamer.response(execution_task=execution_task, cache_backend=cache_backend)
     )

@@ -1,4 +1,6 @@
-"""Django: around it, and from an async view. Django mounts nothing below itself.
+"""Django: a stream from an async view, and the middleware.
+
+Django cannot mount applications.
 
 pip install "asgi-events[server]" django
 hypercorn --workers 0 with_django:app
@@ -17,26 +19,23 @@ from asgi_events import (
     EventBus,
     EventsMiddleware,
     EventStreamer,
-    ExecutionEvent,
     ExecutionState,
 )
 from asgi_events.adapters.django import asgi_response
 
 
 async def stream(request: HttpRequest) -> StreamingHttpResponse:
-    """A stream of its own.
+    """Stream one execution.
 
-    Database connections belong to threads here: none is held by an async view that
-    has left its ``sync_to_async`` calls.
+    Django binds database connections to threads, so this view holds none while no
+    ``sync_to_async`` call runs.
     """
     topic = Topic.model_validate_json(request.body)
     bus = EventBus()
     streamer = EventStreamer()
     bus.subscribe(streamer)
-    call = ExecutionEvent[str](actor=research)(topic, "", ExecutionState(bus))
-    return await asgi_response(
-        request, streamer.response(execution_task=asyncio.create_task(call))
-    )
+    task = asyncio.create_task(ExecutionState(bus).run(research, topic))
+    return await asgi_response(request, streamer.response(execution_task=task))
 
 
 urlpatterns = [path("stream", stream)]

@@ -1,4 +1,4 @@
-"""FastAPI: mounted, around it, and from an endpoint.
+"""FastAPI: a stream from an endpoint, the routes mounted, and the middleware.
 
 pip install "asgi-events[server]" fastapi
 hypercorn --workers 0 with_fastapi:app
@@ -15,7 +15,6 @@ from asgi_events import (
     EventsApp,
     EventsMiddleware,
     EventStreamer,
-    ExecutionEvent,
     ExecutionState,
 )
 from asgi_events.adapters.starlette import ASGIResponse
@@ -25,17 +24,17 @@ api = FastAPI()
 
 @api.post("/stream")
 async def stream(topic: Topic) -> Response:
-    """A stream of its own.
+    """Stream one execution.
 
-    A dependency that holds something (a database session) needs
-    ``Depends(…, scope="function")``: by default FastAPI gives it back when the stream
-    is over, not when this returns.
+    Give a dependency that holds a resource, such as a database session,
+    ``Depends(…, scope="function")``. By default FastAPI closes it when the stream ends,
+    not when this function returns.
     """
     bus = EventBus()
     streamer = EventStreamer()
     bus.subscribe(streamer)
-    call = ExecutionEvent[str](actor=research)(topic, "", ExecutionState(bus))
-    return ASGIResponse(streamer.response(execution_task=asyncio.create_task(call)))
+    task = asyncio.create_task(ExecutionState(bus).run(research, topic))
+    return ASGIResponse(streamer.response(execution_task=task))
 
 
 api.mount("/mounted", EventsApp(research))

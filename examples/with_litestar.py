@@ -1,4 +1,4 @@
-"""Litestar: mounted, around it, and from an endpoint.
+"""Litestar: a stream from an endpoint, the routes mounted, and the middleware.
 
 pip install "asgi-events[server]" litestar
 hypercorn --workers 0 with_litestar:app
@@ -16,19 +16,18 @@ from asgi_events import (
     EventsApp,
     EventsMiddleware,
     EventStreamer,
-    ExecutionEvent,
     ExecutionState,
 )
 
 
 @post("/stream", status_code=200)
 async def stream(data: JSONBody[Topic]) -> ASGIApp:
-    """A stream of its own: Litestar sends an ASGI application that is returned."""
+    """Stream one execution. Litestar calls the ASGI application that this returns."""
     bus = EventBus()
     streamer = EventStreamer()
     bus.subscribe(streamer)
-    call = ExecutionEvent[str](actor=research)(data, "", ExecutionState(bus))
-    return streamer.response(execution_task=asyncio.create_task(call))
+    task = asyncio.create_task(ExecutionState(bus).run(research, data))
+    return streamer.response(execution_task=task)
 
 
 mounted = asgi("/mounted", is_mount=True, copy_scope=True)(EventsApp(research))

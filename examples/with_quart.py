@@ -1,4 +1,4 @@
-"""Quart: around it, and from a view. Quart mounts nothing below itself.
+"""Quart: a stream from a view, and the middleware. Quart cannot mount applications.
 
 pip install "asgi-events[server]" quart
 hypercorn --workers 0 with_quart:app
@@ -13,7 +13,6 @@ from asgi_events import (
     EventBus,
     EventsMiddleware,
     EventStreamer,
-    ExecutionEvent,
     ExecutionState,
 )
 from asgi_events.adapters.quart import asgi_response
@@ -23,15 +22,13 @@ views = Quart(__name__)
 
 @views.post("/stream")
 async def stream() -> Response:
-    """A stream of its own."""
+    """Stream one execution."""
     topic = Topic.model_validate_json(await request.get_data())
     bus = EventBus()
     streamer = EventStreamer()
     bus.subscribe(streamer)
-    call = ExecutionEvent[str](actor=research)(topic, "", ExecutionState(bus))
-    return await asgi_response(
-        streamer.response(execution_task=asyncio.create_task(call))
-    )
+    task = asyncio.create_task(ExecutionState(bus).run(research, topic))
+    return await asgi_response(streamer.response(execution_task=task))
 
 
 app = EventsMiddleware(views, actors=[research])

@@ -1,14 +1,13 @@
-"""Executions run by a worker of a task queue, here taskiq; the web tier shows them.
+"""A worker of a task queue (taskiq) runs executions; the web server streams them.
 
 pip install "asgi-events[redis,server]" fastapi taskiq taskiq-redis
 taskiq worker with_queue:broker
 hypercorn --workers 0 with_queue:app
 curl -N --location localhost:8000/research --json '{"topic": "tea"}'
 
-Both need a Redis 7 or Valkey: REDIS_URL, by default redis://localhost:6379.
+Both need Valkey, or Redis 7 or later, at REDIS_URL (redis://localhost:6379).
 """
 
-import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
@@ -20,10 +19,9 @@ from hello import Topic, research
 from taskiq import TaskiqEvents, TaskiqState
 from taskiq_redis import RedisStreamBroker
 
-from asgi_events import ExecutionResponse, Executions
+from asgi_events import Execution, ExecutionResponse, Executions
 from asgi_events.adapters.starlette import ASGIResponse
 from asgi_events.exceptions import UnknownExecution
-from asgi_events.executions import Execution
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://localhost:6379")
 
@@ -36,7 +34,7 @@ executions = Executions(research, store=REDIS_URL)
 
 @broker.task
 async def run(id: str, topic: str) -> None:
-    """Run ``research``; a job that is delivered twice runs once, since it has an id."""
+    """Run ``research``. If the queue delivers a job twice, its id starts it once."""
     execution = await executions.start(research, {"topic": topic}, id=id)
     await execution.wait()
 
@@ -46,7 +44,7 @@ async def stop(state: TaskiqState) -> None:
     await executions.drain()
 
 
-# The web tier
+# The web server
 
 
 @asynccontextmanager
@@ -69,7 +67,8 @@ async def begin(topic: Topic) -> Response:
 
 @app.get("/executions/{id}/events")
 async def watch(id: str) -> Response:
-    return ASGIResponse(ExecutionResponse(await find(id, patience=30.0)))
+    """Stream an execution; a worker may still have to take its job from the queue."""
+    return ASGIResponse(ExecutionResponse(await find(id, wait=30.0)))
 
 
 @app.delete("/executions/{id}", status_code=202)
@@ -77,13 +76,8 @@ async def cancel(id: str) -> None:
     await (await find(id)).cancel()
 
 
-async def find(id: str, *, patience: float = 0.0) -> Execution:
-    """The execution, which a worker may still have to take from the queue."""
-    until = asyncio.get_running_loop().time() + patience
-    while True:
-        try:
-            return await executions.get(id)
-        except UnknownExecution as error:
-            if asyncio.get_running_loop().time() >= until:
-                raise HTTPException(404, str(error)) from error
-        await asyncio.sleep(0.05)
+async def find(id: str, *, wait: float = 0.0) -> Execution:
+    try:
+        return await executions.get(id, wait=wait)
+    except UnknownExecution as error:
+        raise HTTPException(404, str(error)) from error

@@ -1,4 +1,4 @@
-"""Starlette: mounted, around it, and from an endpoint.
+"""Starlette: a stream from an endpoint, the routes mounted, and the middleware.
 
 pip install "asgi-events[server]" starlette
 hypercorn --workers 0 with_starlette:app
@@ -16,24 +16,23 @@ from asgi_events import (
     EventsApp,
     EventsMiddleware,
     EventStreamer,
-    ExecutionEvent,
     ExecutionState,
 )
 from asgi_events.types import ASGIApp
 
 
 async def stream(request: Request) -> ASGIApp:
-    """A stream of its own: what an endpoint returns is called as an application.
+    """Stream one execution. Starlette calls the ASGI application that this returns.
 
-    Read the body, and give back the database connection, before this returns: nothing
-    of the request is needed while it streams.
+    Read the body and close the database session before you return: the stream does not
+    need the request.
     """
     topic = Topic.model_validate_json(await request.body())
     bus = EventBus()
     streamer = EventStreamer()
     bus.subscribe(streamer)
-    call = ExecutionEvent[str](actor=research)(topic, "", ExecutionState(bus))
-    return streamer.response(execution_task=asyncio.create_task(call))
+    task = asyncio.create_task(ExecutionState(bus).run(research, topic))
+    return streamer.response(execution_task=task)
 
 
 mounted = EventsApp(research)
