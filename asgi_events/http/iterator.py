@@ -4,9 +4,10 @@ The other source is ``Cursor``, a viewer's place in a log.
 """
 
 import asyncio
+import inspect
 import logging
 from collections import deque
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 
 from asgi_events.error_messages import ErrorMessage, describe
 from asgi_events.events import ErrorEvent
+from asgi_events.log.source import FrameSource
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.frames import json_block
 from asgi_events.wire.sse import MAX_CHUNK, ServerSentEvent
@@ -38,6 +40,38 @@ def _warn_of(fields: tuple[str, ...]) -> None:
         "This is said once.",
         ", ".join(fields),
     )
+
+
+def source_of(
+    content: FrameSource | AsyncIterable[Any],
+    *,
+    error_message: ErrorMessage | None = None,
+) -> FrameSource:
+    """Return the source of a response's content, which may be one already.
+
+    Raises:
+        TypeError: ``content`` is neither a source nor an async iterable.
+    """
+    if isinstance(content, FrameSource):
+        return content
+    if isinstance(content, AsyncIterable):
+        return IteratorSource(content, error_message=error_message)
+    raise TypeError(
+        "content must be an async iterable of events, "
+        f"got {type(content).__name__}{_cure(content)}"
+    )
+
+
+def _cure(content: object) -> str:
+    """Return what to do about content that is nearly right."""
+    if inspect.isroutine(content):
+        return ": call it"
+    if inspect.iscoroutine(content):
+        content.close()
+        return ": await it, and give what it returns"
+    if isinstance(content, Iterable) and not isinstance(content, str | bytes):
+        return ": yield its items in an async generator"
+    return ""
 
 
 def encode_item(item: Any) -> bytes:

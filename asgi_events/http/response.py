@@ -1,48 +1,44 @@
 """The only code that sends a body.
 
-One task, the caller's own, sends; one other task receives. The sender sleeps on one
+One task, the caller's own, sends; another task receives. The sender sleeps on one
 future that four things wake: frames, the client's disconnect, the timer, a farewell.
 
-1. Disconnect is what ``receive`` says and nothing else. After it most servers' ``send``
-   is a no-op that does not even suspend; that of uvicorn may raise, that of hypercorn
-   may never return. So ``gone`` is looked at before each send, two sends never follow
-   one another without a turn of the loop, an error of ``send`` counts only while the
-   client is there, and a send to one that has gone is given up.
-2. ``send_timeout`` is terminal. Whether the message went out is unknown, so the stream
-   is dropped; the client comes back with the last id it has.
+1. Only ``receive`` tells that the client has disconnected. After that ``send`` of most
+   servers does nothing and does not even suspend; uvicorn's may raise, hypercorn's may
+   never return. So the sender checks ``gone`` before each send and lets the loop turn
+   between two sends. To a client that has gone, an error of ``send`` does not count,
+   and a send that does not return is given up.
+2. After ``send_timeout`` nobody knows whether the message went out, so the stream is
+   dropped. The client comes back with the last id it has.
 3. Some servers never hold a sender back: daphne, and most over HTTP/2. They buffer what
    a stuck client does not read, so there a stream that can be resumed ends after
-   ``max_backlog`` bytes; a client that does read comes back at once. hypercorn then
-   waits in the very last send until the client has read all of it, and nowhere else. So
-   that send has no timeout where somebody counts who is ``Unread``.
-4. Every other way out ends with ``more_body=False``. When the server cancels us that
-   is the first thing awaited: uvicorn leaves one turn of the loop.
+   ``max_backlog`` bytes; a client that does read comes back at once. hypercorn waits
+   until the client has read everything, but only in the very last send. So that send
+   has no timeout where ``Unread`` counts the streams that wait in it.
+4. Every other exit ends the body with ``more_body=False``. After the server has
+   cancelled us this is the first thing that we await: uvicorn leaves one turn of the
+   loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-import random
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable
 from typing import Any, NoReturn
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
 from asgi_events.aio import signals
-from asgi_events.aio.timers import Timer, timers
 from asgi_events.aio.waiter import Waiter
-from asgi_events.checks import (
-    check_callables,
-    check_counts,
-    check_headers,
-    check_seconds,
-)
+from asgi_events.checks import check_callables, check_counts, check_seconds
 from asgi_events.error_messages import ErrorMessage
 from asgi_events.events import SHUTTING_DOWN, CancelledEvent
 from asgi_events.executions.viewers import Unread
-from asgi_events.http.iterator import IteratorSource
+from asgi_events.http.deadlines import Deadlines
+from asgi_events.http.headers import stream_headers
+from asgi_events.http.iterator import source_of
+from asgi_events.http.servers import holds_back, waits_for_what_it_cancels
 from asgi_events.log.source import BrokenOff, FrameSource
 from asgi_events.types import Headers, Receive, Scope, Send
 from asgi_events.wire.encoding import encode_json
@@ -51,31 +47,6 @@ from asgi_events.wire.frames import json_block
 
 logger = logging.getLogger(__name__)
 
-
-def encode_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI wants them, the names in lower case."""
-    return [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in headers.items()
-    ]
-
-
-_HEADERS = {
-    "cache-control": "no-cache, no-transform",
-    "x-accel-buffering": "no",
-    "x-content-type-options": "nosniff",
-}
-
-
-def _headers_of(format: Format, given: Headers) -> tuple[tuple[bytes, bytes], ...]:
-    """The response headers of a stream."""
-    check_headers(given)
-    named = {"content-type": f"{format.media_type}; charset=utf-8"}
-    named |= _HEADERS | dict(format.headers)
-    return tuple(encode_headers(named | {n.lower(): v for n, v in given.items()}))
-
-
-_NATIVE_HEADERS = _headers_of(NATIVE, {})  # of all streams that ask for no others
 
 _NOT_ITERABLE = (
     "An EventSourceResponse is an ASGI application. Where the framework wants a "
@@ -92,44 +63,45 @@ _GONE_SOON = 0.1  # seconds in which a failed send is followed by the disconnect
 class EventSourceResponse:
     """An ASGI application that sends one event stream.
 
-    Return it from any framework that takes an ASGI application, or await it.
+    Return it from any framework that takes an ASGI application, or await it with
+    ``(scope, receive, send)``. It can be sent once.
 
     Args:
         content: An async iterable of ``ServerSentEvent``, pydantic models, dicts (one
-            line of JSON), str (the text of ``data``) or bytes (encoded blocks, sent as
-            they are); or a ``FrameSource``.
+            line of JSON), str (the text of ``data``) or bytes (encoded blocks, sent
+            unchanged); or a ``FrameSource``.
         status: The HTTP status.
-        headers: More response headers, or other values for ours.
-        heartbeat_interval: Seconds without data until a comment is sent; None for
-            never.
-        send_timeout: Seconds one send may take until the stream is dropped; None for
-            ever.
-        max_duration: Seconds until the stream ends with a ``goodbye`` from which the
-            client reconnects, less up to a tenth so that not all come back at once.
-        max_backlog: Bytes handed to a server that never holds a sender back until the
-            stream ends with a ``goodbye``; None for any number, since a stream that can
-            not be resumed would lose its rest.
-        error_message: What the client is told when the iterable raises; None tells it
-            only that there was an error. It is logged either way.
-        handle_signals: End the stream at SIGTERM and SIGINT: the iterable is closed,
-            and the client is told ``cancelled``. Most servers wait for open streams
-            before they stop.
-        format: What the client is sent besides the frames of its source.
+        headers: Further response headers, or other values for ours.
+        heartbeat_interval: Seconds without data until a comment is sent; None for no
+            comments.
+        send_timeout: Seconds that one send may take until the stream is dropped; None
+            for any time.
+        max_duration: Seconds until the stream ends with a ``goodbye``, after which the
+            client reconnects. It ends up to a tenth earlier, so that clients do not all
+            return at once. None for any time.
+        max_backlog: Bytes that a server which never holds a sender back may be given
+            until the stream ends with a ``goodbye``. None for any number: a stream that
+            cannot be resumed would lose its rest.
+        error_message: Makes the message that the client gets when the iterable raises;
+            None for a neutral one. The exception is logged in any case.
+        handle_signals: At SIGTERM and SIGINT close the iterable and send ``cancelled``.
+            Most servers wait for open streams before they stop.
+        format: Makes the bytes that the stream has beside the frames of its source.
 
     Attributes:
-        last_word: Makes what the client is told when the process stops before the
-            source has ended.
-        source_hears: Whether the source hears the signals itself, and ends.
-        unread: Where the stream waits at its end until its client has read it, if the
-            server is one that never holds a sender back; its source is closed by then.
-            None: it is dropped after ``send_timeout``.
+        last_word: Returns the bytes that the client gets when the process stops before
+            the source has ended.
+        source_hears: Whether the source handles the signals itself, and ends.
+        unread: Where the stream waits at its end until the client has read it, on a
+            server that never holds a sender back; the source is closed by then. None:
+            the stream is dropped after ``send_timeout``.
 
     Raises:
-        TypeError: ``content`` is none of the above.
-        ValueError: An interval that is not positive, a header that no stream can have.
+        TypeError: ``content``, or an option, is of a wrong type.
+        ValueError: An interval is not positive, or a stream cannot have a header.
     """
 
-    # No __dict__: FastAPI would take that for the content, and name another error.
+    # No __dict__: FastAPI would serialise it, and its error would not name the cause.
     __slots__ = (
         "__weakref__",
         "_sent",
@@ -168,20 +140,10 @@ class EventSourceResponse:
         )
         check_counts(max_backlog=max_backlog)
         check_callables(error_message=error_message)
-        if isinstance(content, FrameSource):
-            self.source: FrameSource = content
-        elif isinstance(content, AsyncIterable):
-            self.source = IteratorSource(content, error_message=error_message)
-        else:
-            raise TypeError(
-                "content must be an async iterable of events, "
-                f"got {type(content).__name__}{_cure(content)}"
-            )
+        self.source: FrameSource = source_of(content, error_message=error_message)
         self.status = status
         self.format = format
-        self.headers = _NATIVE_HEADERS
-        if headers or format is not NATIVE:
-            self.headers = _headers_of(format, headers or {})
+        self.headers = stream_headers(format, headers)
         self.heartbeat_interval = heartbeat_interval
         self.send_timeout = send_timeout
         self.max_duration = max_duration
@@ -193,7 +155,7 @@ class EventSourceResponse:
         self.source_hears = False
 
     def __iter__(self) -> NoReturn:
-        """Refuse what FastAPI does to an endpoint's result that it does not know."""
+        """Raise: FastAPI iterates over results whose type it does not know."""
         raise TypeError(_NOT_ITERABLE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -209,10 +171,7 @@ class EventSourceResponse:
                     f"An event stream answers http requests, not {scope['type']!r}."
                 )
             stream = _Stream(self, scope, receive, send)
-            if scope["method"] == "HEAD":
-                await stream.head()
-            else:
-                await stream.run()
+            await (stream.head() if scope["method"] == "HEAD" else stream.run())
         finally:
             await self.source.aclose()
 
@@ -231,43 +190,38 @@ class _Stream:
         self._response = response
         self._source = response.source
         self._waiter = Waiter(response.source.on_ready)
+        self._deadlines = Deadlines(
+            heartbeat_interval=response.heartbeat_interval,
+            send_timeout=response.send_timeout,
+            max_duration=response.max_duration,
+        )
         self._receive = receive
         self._asgi_send = send
         self._task = asyncio.current_task()
         self._watching: asyncio.Task[None] | None = None
-        self._timer: Timer | None = None
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._send_timeout = response.send_timeout
         self._gone = False
         self._stopping = False
-        self._patient = _waits_for_what_it_cancels(scope)
+        self._patient = waits_for_what_it_cancels(scope)
         self._dropped = False
         self._broken = False
-        self._beat = False
-        self._sending_since: float | None = None
-        self._last_sent = self._started = self._loop.time()
         self._backlog: int | None = None
         self._unread: Unread | None = None
-        if response.max_backlog is not None and not _holds_back(scope):
+        if response.max_backlog is not None and not holds_back(scope):
             self._backlog = response.max_backlog
             self._unread = response.unread
-        self._ends_at: float | None = None
-        if response.max_duration is not None:
-            self._ends_at = self._started + response.max_duration * random.uniform(
-                0.9, 1
-            )
 
     async def head(self) -> None:
-        """Headers and no body (RFC 9110, section 9.3.2)."""
+        """Send headers and no body (RFC 9110, section 9.3.2)."""
         await self._start()
         await self._send(_body(b"", more_body=False))
 
     async def run(self) -> None:
         """Send frames until they end or the client goes."""
         self._watching = self._loop.create_task(self._watch())
-        self._timer = timers().start(self._tick, self._first_tick())
+        self._deadlines.start(self)
         if self._response.handle_signals:
-            signals.listen(self, _Stream._told)
+            signals.listen(self, _Stream._stop)
         try:
             await self._start()
             if greeting := self._response.format.greeting:
@@ -284,56 +238,80 @@ class _Stream:
                 raise  # the server's own cancel came as well
         except Exception:
             if not self._broken:
-                await self._say_the_end()
+                await self._send_end()
             raise
         finally:
-            self._timer.stop()
+            self._deadlines.stop()
             self._watching.cancel()
             self._over.set_result(None)
             if self._response.handle_signals:
                 signals.forget(self)
 
+    def wake(self) -> None:
+        """Let the sender look at its source and its deadlines."""
+        self._waiter.wake()
+
+    def expire(self) -> None:
+        """End with a goodbye: the stream has lasted for ``max_duration``."""
+        self._source.dismiss(self._response.format.goodbye("max_duration"))
+        self._waiter.wake()
+
+    def drop(self) -> None:
+        """Cancel the send that is under way, and with it the stream."""
+        if self._task is None or self._dropped:
+            return
+        if not self._gone:
+            logger.info(
+                "An event stream was dropped: its client took nothing for %s s.",
+                self._deadlines.send_timeout,
+            )
+        self._dropped = True
+        self._task.cancel()
+
     async def _end_cancelled(self) -> None:
-        """The server has cancelled the response; say the end, if there is time."""
+        """The server has cancelled the response: send the end, if there is time."""
         response = self._response
         if self._stopping and self._patient:
             await self._send_frames()
             await self._send(_body(b"", more_body=False))
-        elif self._stopping or response.max_backlog is not None:
-            await self._say_the_end(response.last_word() or b"")
-        else:
-            await self._say_the_end()
+            return
+        speaks = self._stopping or response.max_backlog is not None
+        await self._send_end((response.last_word() or b"") if speaks else b"")
 
-    def _told(self, longest: float) -> asyncio.Future[None]:
-        """The process is told to stop: end, and wait no longer for a stuck client."""
+    def _stop(self, longest: float) -> asyncio.Future[None]:
+        """End because the process stops, and wait less for a stuck client."""
         self._stopping = True
         if not self._response.source_hears:
             self._source.dismiss(self._response.last_word())
             self._waiter.wake()
-        timeout = self._send_timeout
-        self._send_timeout = min(_STOPPING_TIMEOUT, timeout or _STOPPING_TIMEOUT)
-        if self._timer is not None:
-            self._timer.stop()
-            now = self._loop.time()
-            self._timer = timers().start(self._tick, self._tick(now))
+        self._deadlines.shorten(_STOPPING_TIMEOUT)
         return self._over
 
+    async def _start(self) -> None:
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": self._response.status,
+                "headers": list(self._response.headers),  # middleware adds to it
+            }
+        )
+
     async def _send_frames(self) -> None:
-        """What every event of every viewer costs, so it calls as little as it can."""
+        """Send what the source gives. Every event of every viewer costs one turn."""
         take, sleep, send = self._source.take, self._waiter.sleep, self._asgi_send
-        now = self._loop.time
+        now, deadlines = self._loop.time, self._deadlines
         chunk = take()
         while chunk is not None and not self._gone:
             if not chunk:
-                if not self._beat:
+                if not deadlines.beat:
                     await sleep()
                     chunk = take()
                     continue
                 chunk = self._response.format.heartbeat
             if self._backlog is not None:
                 self._spend(len(chunk))
-            self._beat = False
-            self._last_sent = self._sending_since = now()
+            deadlines.beat = False
+            deadlines.last_sent = deadlines.sending_since = now()
             try:
                 await send(
                     {"type": "http.response.body", "body": chunk, "more_body": True}
@@ -341,10 +319,28 @@ class _Stream:
             except Exception as error:
                 await self._failed(error)
                 return
-            self._sending_since = None
+            deadlines.sending_since = None
             chunk = take()
             if chunk:
                 await asyncio.sleep(0)
+
+    def _spend(self, size: int) -> None:
+        assert self._backlog is not None
+        self._backlog -= size
+        if self._backlog < 0:
+            self._backlog = None
+            self._source.dismiss(self._response.format.goodbye("backlog"))
+
+    async def _send(self, message: Any) -> None:
+        if self._gone:
+            return
+        deadlines = self._deadlines
+        deadlines.last_sent = deadlines.sending_since = self._loop.time()
+        try:
+            await self._asgi_send(message)
+        except Exception as error:
+            await self._failed(error)
+        deadlines.sending_since = None
 
     async def _end(self) -> None:
         end = _body(b"", more_body=False)
@@ -357,131 +353,40 @@ class _Stream:
         except Exception as error:
             await self._failed(error)
 
+    async def _send_end(self, farewell: bytes = b"") -> None:
+        """Send the end of a stream that was cancelled or has failed, if possible."""
+        try:
+            async with asyncio.timeout(_FAREWELL_TIMEOUT):
+                await self._send(_body(farewell, more_body=False))
+        except TimeoutError:
+            logger.info("A cancelled stream could not be ended: its client is stuck.")
+        except Exception:
+            logger.info("A cancelled stream could not be ended.", exc_info=True)
+
     async def _watch(self) -> None:
         """Wait for the disconnect; the only code that calls ``receive``."""
         try:
             while (await self._receive())["type"] != "http.disconnect":
                 pass
         except Exception:
-            logger.exception("receive() failed; the client is taken to be gone.")
+            logger.exception("receive() failed; the stream ends as if its client left.")
         self._gone = True
         self._waiter.wake()
-        if self._sending_since is not None:  # hypercorn does not return from it
+        if self._deadlines.sending_since is not None:  # hypercorn may never return
             await asyncio.sleep(_GONE_TIMEOUT)
-            if self._sending_since is not None:
-                self._drop()
+            if self._deadlines.sending_since is not None:
+                self.drop()
 
     async def _failed(self, error: Exception) -> None:
-        """Return when the client has gone, to whom any send may fail; raise if not."""
-        if isinstance(error, OSError):  # promised by ASGI 2.4 for one that has gone
+        """Return if the client has gone, when any send may fail; else raise."""
+        if isinstance(error, OSError):  # ASGI 2.4 raises it when the client has gone
             self._gone = True
-        self._sending_since = None
+        self._deadlines.sending_since = None
         if not self._gone and self._watching is not None:
             await asyncio.wait({self._watching}, timeout=_GONE_SOON)
         if not self._gone:
             self._broken = True
             raise error
-
-    def _drop(self) -> None:
-        """Give up the send that is under way, and the stream."""
-        if self._task is not None and not self._dropped:
-            self._dropped = True
-            self._task.cancel()
-
-    def _first_tick(self) -> float:
-        """Within the second half of an interval, to spread those that came together."""
-        return self._started + self._step() * random.uniform(0.5, 1)
-
-    def _step(self) -> float:
-        response = self._response
-        steps = (
-            response.heartbeat_interval,
-            self._send_timeout,
-            response.max_duration,
-        )
-        return min((step for step in steps if step is not None), default=3600.0)
-
-    def _tick(self, now: float) -> float:
-        """Look at every deadline; say when to look again."""
-        response = self._response
-        if self._ends_at is not None and now >= self._ends_at:
-            self._ends_at = None
-            self._source.dismiss(self._response.format.goodbye("max_duration"))
-            self._waiter.wake()
-        if self._sending_since is not None:
-            return self._tick_while_sending(now, self._sending_since)
-        at = now + self._step()
-        if response.heartbeat_interval is not None:
-            due = self._last_sent + response.heartbeat_interval
-            if now >= due:
-                self._beat = True
-                self._waiter.wake()
-            else:
-                at = min(at, due)
-        return at if self._ends_at is None else min(at, self._ends_at)
-
-    def _tick_while_sending(self, now: float, since: float) -> float:
-        timeout = self._send_timeout
-        if timeout is None:
-            return now + self._step()
-        if now < since + timeout:
-            return since + timeout
-        if not self._dropped:
-            logger.info(
-                "An event stream was dropped: its client took nothing for %s s.",
-                timeout,
-            )
-            self._drop()
-        return now + timeout
-
-    async def _start(self) -> None:
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": self._response.status,
-                "headers": list(self._response.headers),  # middleware adds to it
-            }
-        )
-
-    def _spend(self, size: int) -> None:
-        assert self._backlog is not None
-        self._backlog -= size
-        if self._backlog < 0:
-            self._backlog = None
-            self._source.dismiss(self._response.format.goodbye("backlog"))
-
-    async def _send(self, message: Any) -> None:
-        if self._gone:
-            return
-        self._last_sent = self._sending_since = self._loop.time()
-        try:
-            await self._asgi_send(message)
-        except Exception as error:
-            await self._failed(error)
-        self._sending_since = None
-
-    async def _say_the_end(self, farewell: bytes = b"") -> None:
-        try:
-            async with asyncio.timeout(_FAREWELL_TIMEOUT):
-                await self._send(_body(farewell, more_body=False))
-        except TimeoutError:
-            logger.info("A cancelled event stream could not say its end: client stuck.")
-        except Exception:
-            logger.info(
-                "A cancelled event stream could not say its end.", exc_info=True
-            )
-
-
-def _cure(content: object) -> str:
-    """What to do about content that is nearly right."""
-    if inspect.isroutine(content):
-        return ": call it"
-    if inspect.iscoroutine(content):
-        content.close()
-        return ": await it, and give what it returns"
-    if isinstance(content, Iterable) and not isinstance(content, str | bytes):
-        return ": yield its items in an async generator"
-    return ""
 
 
 def _body(body: bytes, *, more_body: bool = True) -> Any:
@@ -490,21 +395,3 @@ def _body(body: bytes, *, more_body: bool = True) -> Any:
 
 def _cancelled() -> bytes:
     return json_block(encode_json(CancelledEvent(message=SHUTTING_DOWN)))
-
-
-def _waits_for_what_it_cancels(scope: Scope) -> bool:
-    """Whether the server cancels its applications at once when it is told to stop.
-
-    NOTE: that is daphne, which names no spec_version; then it waits as long as they
-    take. The others cancel when their patience is at an end.
-    """
-    return "spec_version" not in scope.get("asgi", {})
-
-
-def _holds_back(scope: Scope) -> bool:
-    """Whether the server's ``send`` waits for a client that does not read.
-
-    NOTE: there is no way to ask. Daphne is the one that names no spec_version; of the
-    servers with HTTP/2 only granian waits, and ending a stream early costs it little.
-    """
-    return scope.get("http_version") != "2" and "spec_version" in scope.get("asgi", {})

@@ -1,4 +1,4 @@
-"""A viewer of an execution, as an ASGI application."""
+"""The response that streams an execution to one viewer."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ from asgi_events.wire.formats import NATIVE, Format
 
 
 class ExecutionResponse:
-    """Streams the events of an execution, from where the client stands.
+    """An ASGI application that streams an execution to one viewer.
 
-    Return it from any framework that takes an ASGI application, or await it. It reads
-    ``Last-Event-ID``, or ``?last_event_id=`` of an ``EventSource`` that is new. A
-    client that has all events gets 204, at which an ``EventSource`` stops. ``HEAD``
-    gets the headers and is no viewer.
+    Return it from any framework that takes an ASGI application, or await it with
+    ``(scope, receive, send)``. It continues after ``Last-Event-ID``, or after
+    ``?last_event_id=`` for an ``EventSource`` that is new. A client that has all events
+    gets a 204, which stops an ``EventSource``. ``HEAD`` gets the headers and does not
+    count as a viewer.
 
-    It raises ``LimitReached``, before it has sent anything, when ``max_viewers``, or
-    ``max_viewers_per_owner`` of the execution's owner, watch already.
+    The call raises ``LimitReached`` before it sends anything, when ``max_viewers``, or
+    ``max_viewers_per_owner`` of the execution's owner, are watching already.
 
     Args:
         execution: The execution.
-        headers: More response headers, or other values for ours.
-        counts: The viewer keeps the execution from ``cancel_after``, and by leaving
-            lets it begin. False is for a viewer who may read but not cancel.
-        format: Makes what this viewer is sent; the class of a ``Format``.
-        place: A place that was taken for this viewer; it is released in any case.
+        headers: Further response headers, or other values for ours.
+        counts: Whether the viewer counts for ``cancel_after``. Give False for a viewer
+            who may read but not cancel.
+        format: Makes the bytes of this stream: the class of a ``Format``.
+        place: A place that the caller has taken for this viewer; the call releases it.
 
     Raises:
-        TypeError, ValueError: A header that no stream can have; see ``check_headers``.
+        TypeError, ValueError: A header that a stream cannot have; see
+            ``check_headers``.
     """
 
-    # No __dict__: FastAPI would take that for the content, and name another error.
+    # No __dict__: FastAPI would serialise it, and its error would not name the cause.
     __slots__ = ("_counts", "_execution", "_format", "_headers", "_place")
 
     def __init__(
@@ -50,12 +52,7 @@ class ExecutionResponse:
         format: Callable[[], Format] | None = None,
         place: Place | None = None,
     ) -> None:
-        try:
-            check_headers(headers or {})
-        except BaseException:
-            if place is not None:
-                place.release()
-            raise
+        check_headers(headers or {})
         self._place = place
         self._execution = execution
         self._headers = headers
@@ -63,43 +60,33 @@ class ExecutionResponse:
         self._format = format
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        watchers = self._execution.watchers
         place, self._place = self._place, None
         try:
-            await self._respond(scope, receive, send, place)
-        finally:
+            seen = last_event_id(scope)
+            # A fetch client takes a 204 for an error, so a POST gets the ``end`` event.
+            if scope["method"] != "POST" and watchers.is_complete_after(seen):
+                await send_nothing(scope, receive, send)
+                return
+            format = NATIVE if self._format is None else self._format()
+            if scope["method"] == "HEAD":
+                response = EventSourceResponse(
+                    _no_frames(), headers=self._headers, format=format
+                )
+            else:
+                place = place or watchers.take_place()
+                response = self._response(seen, format)
+            await response(scope, receive, send)
+        except asyncio.CancelledError:
+            # Daphne sends no lifespan.shutdown, but waits for its applications.
+            if watchers.viewing.draining:
+                await watchers.viewing.drain()
+            raise
+        finally:  # after the viewer has left: the server may hold what it has not read
             if place is not None:
                 place.release()
 
-    async def _respond(
-        self, scope: Scope, receive: Receive, send: Send, place: Place | None
-    ) -> None:
-        execution = self._execution
-        seen = last_event_id(scope)
-        # After a POST a 204 would be an error: it has the named event that ends it.
-        is_get = scope["method"] != "POST"
-        if is_get and execution.watchers.is_complete_after(seen):
-            await send_nothing(scope, receive, send)
-            return
-        format = NATIVE if self._format is None else self._format()
-        if scope["method"] == "HEAD":  # looks, but does not watch
-            response = EventSourceResponse(
-                _no_frames(), headers=self._headers, format=format
-            )
-            await response(scope, receive, send)
-            return
-        place = place or execution.watchers.take_place()
-        try:
-            await self._make(seen, format)(scope, receive, send)
-        except asyncio.CancelledError:
-            # Daphne sends no lifespan.shutdown, but waits for its applications.
-            viewing = execution.watchers.viewing
-            if viewing.draining:
-                await viewing.drain()
-            raise
-        finally:  # later than the viewer leaves: the server may hold what is unread
-            place.release()
-
-    def _make(self, seen: str | None, format: Format) -> EventSourceResponse:
+    def _response(self, seen: str | None, format: Format) -> EventSourceResponse:
         viewing = self._execution.watchers.viewing
         options = viewing.options
         response = EventSourceResponse(
@@ -116,7 +103,7 @@ class ExecutionResponse:
         response.source_hears = True
 
         def last_word() -> bytes | None:
-            # Nothing where there is nothing to come back to: it may still end.
+            # No goodbye where no other process can continue: the execution may end.
             return format.goodbye("draining") if viewing.returns else b""
 
         response.last_word = last_word

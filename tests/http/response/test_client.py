@@ -134,7 +134,9 @@ async def test_takes_an_error_of_receive_for_a_client_that_has_left(
     )
 
     assert content.life == CLEANED_UP
-    assert caplog.messages == ["receive() failed; the client is taken to be gone."]
+    assert caplog.messages == [
+        "receive() failed; the stream ends as if its client left."
+    ]
 
 
 async def test_gives_up_a_send_that_never_returns_to_a_client_that_has_gone(

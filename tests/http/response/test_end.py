@@ -190,7 +190,7 @@ async def test_does_not_hang_when_the_server_cancels_a_blocked_send(
         c.task = asyncio.ensure_future(asyncio.sleep(0))
     assert content.life == CLEANED_UP
     assert caplog.messages == [
-        "A cancelled event stream could not say its end: client stuck."
+        "A cancelled stream could not be ended: its client is stuck."
     ]
 
 

@@ -1,0 +1,131 @@
+"""When a stream has to act though no frame comes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Protocol
+
+from asgi_events.aio.timers import Timer, timers
+
+
+class Timed(Protocol):
+    """What ``Deadlines`` calls; each call returns at once."""
+
+    def wake(self) -> None:
+        """A heartbeat is due."""
+
+    def expire(self) -> None:
+        """The stream has lasted for its longest time."""
+
+    def drop(self) -> None:
+        """One send has taken longer than ``send_timeout``."""
+
+
+class Deadlines:
+    """The heartbeat, the send timeout and the longest duration of one stream.
+
+    One timer looks at all three. The sender writes down when it sends, and calls
+    nothing here for a frame.
+
+    Args:
+        heartbeat_interval: Seconds without a send until a heartbeat is due, or None.
+        send_timeout: Seconds that one send may take, or None.
+        max_duration: Seconds that the stream may last, or None. It ends up to a tenth
+            earlier, so that clients do not all return at once.
+
+    Attributes:
+        beat: Whether a heartbeat is due.
+        last_sent: The loop's time at which the last send began.
+        sending_since: The loop's time at which the send that is under way began; None
+            between sends.
+        send_timeout: As given; ``shorten`` may lower it.
+    """
+
+    __slots__ = (
+        "_ends_at",
+        "_heartbeat_interval",
+        "_longest_step",
+        "_started",
+        "_timed",
+        "_timer",
+        "beat",
+        "last_sent",
+        "send_timeout",
+        "sending_since",
+    )
+
+    def __init__(
+        self,
+        *,
+        heartbeat_interval: float | None,
+        send_timeout: float | None,
+        max_duration: float | None,
+    ) -> None:
+        self.beat = False
+        self.sending_since: float | None = None
+        self._started = asyncio.get_running_loop().time()
+        self.last_sent = self._started
+        self.send_timeout = send_timeout
+        self._heartbeat_interval = heartbeat_interval
+        self._longest_step = min(heartbeat_interval or 3600.0, max_duration or 3600.0)
+        self._ends_at: float | None = None
+        if max_duration is not None:
+            self._ends_at = self._started + max_duration * random.uniform(0.9, 1)
+        self._timed: Timed | None = None
+        self._timer: Timer | None = None
+
+    def start(self, timed: Timed) -> None:
+        """Call ``timed`` at the deadlines from now on.
+
+        The first look is in the second half of an interval, to spread streams that
+        came together.
+        """
+        self._timed = timed
+        first = self._started + self._step() * random.uniform(0.5, 1)
+        self._timer = timers().start(self._tick, first)
+
+    def stop(self) -> None:
+        """Call nothing any more."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+
+    def shorten(self, send_timeout: float) -> None:
+        """Allow one send ``send_timeout`` seconds at most, also the one under way."""
+        self.send_timeout = min(send_timeout, self.send_timeout or send_timeout)
+        if self._timer is not None:
+            self._timer.stop()
+            now = asyncio.get_running_loop().time()
+            self._timer = timers().start(self._tick, self._tick(now))
+
+    def _step(self) -> float:
+        """Return the seconds after which to look again at the latest."""
+        return min(self._longest_step, self.send_timeout or 3600.0)
+
+    def _tick(self, now: float) -> float:
+        """Look at every deadline; return when to look again."""
+        assert self._timed is not None
+        if self._ends_at is not None and now >= self._ends_at:
+            self._ends_at = None
+            self._timed.expire()
+        if self.sending_since is not None:
+            return self._tick_while_sending(self._timed, now, self.sending_since)
+        at = now + self._step()
+        if self._heartbeat_interval is not None:
+            due = self.last_sent + self._heartbeat_interval
+            if now >= due:
+                self.beat = True
+                self._timed.wake()
+            else:
+                at = min(at, due)
+        return at if self._ends_at is None else min(at, self._ends_at)
+
+    def _tick_while_sending(self, timed: Timed, now: float, since: float) -> float:
+        timeout = self.send_timeout
+        if timeout is None:
+            return now + self._step()
+        if now < since + timeout:
+            return since + timeout
+        timed.drop()
+        return now + timeout
