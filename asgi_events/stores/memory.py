@@ -14,7 +14,7 @@ from typing import Self, TypeAlias
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing
 from asgi_events.stores.contract import Ack, Grant, Page
 from asgi_events.stores.rules import Suspicion, is_alive, suspect
-from asgi_events.stores.watching import HintSet
+from asgi_events.stores.watching import PendingKeys
 
 # Bytes of memory, measured with tracemalloc (Python 3.11): what a log takes without its
 # frames, together with the execution that it is of, and what a frame takes beside its
@@ -374,8 +374,8 @@ class _MemoryWatch:
         self._inboxes = inboxes
         self._keys: set[str] = set()
         self._writers: set[str] = set()
-        self._hints = HintSet()
-        self.hint = self._hints.add
+        self._pending = PendingKeys()
+        self.hint = self._pending.add
 
     def add(self, key: str) -> None:
         self._keys.add(key)
@@ -390,7 +390,7 @@ class _MemoryWatch:
         self._inboxes[writer].add(self)
 
     async def get(self) -> set[str]:
-        return await self._hints.get()
+        return await self._pending.get()
 
     async def aclose(self) -> None:
         for key in self._keys:

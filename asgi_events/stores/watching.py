@@ -1,13 +1,13 @@
-"""What all watches have in common: hints that wait until somebody gets them."""
+"""What the watches of all stores share: the keys whose hints nobody has taken yet."""
 
 import asyncio
 
 
-class HintSet:
-    """The keys hinted at since they were last got.
+class PendingKeys:
+    """The keys that were hinted at since the last ``get``.
 
-    Hints at one key become one, so no more of them wait than keys were watched. A
-    ``get`` that is cancelled loses none.
+    Several hints at one key count once, so at most as many keys wait as are watched. A
+    ``get`` that is cancelled loses none of them.
     """
 
     def __init__(self) -> None:
@@ -15,12 +15,12 @@ class HintSet:
         self._hinted = asyncio.Event()
 
     def add(self, *keys: str) -> None:
-        """Hint at ``keys``, one at least; on the event loop of who gets them."""
+        """Add ``keys``, at least one; call it on the event loop of ``get``."""
         self._keys.update(keys)
         self._hinted.set()
 
     async def get(self) -> set[str]:
-        """Wait for hints; all that wait, which are then forgotten."""
+        """Wait until there are keys; return all of them, and keep none."""
         await self._hinted.wait()
         self._hinted.clear()
         keys, self._keys = self._keys, set()

@@ -27,7 +27,7 @@ from asgi_events.stores.redis.scripts import (
     Script,
 )
 from asgi_events.stores.redis.server import Server
-from asgi_events.stores.redis.subscriber import Hints, RedisWatch
+from asgi_events.stores.redis.subscriber import RedisSubscriber, RedisWatch
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class RedisStore:
             meet=self._server.meet,
             confirm=confirm_by(durability or address.durability, self._timeout),
         )
-        self._hints: Hints | None = None
+        self._subscriber: RedisSubscriber | None = None
 
     @property
     def generation(self) -> int:
@@ -189,20 +189,20 @@ class RedisStore:
                 return
 
     async def watch(self) -> RedisWatch:
-        if self._hints is None:
-            self._hints = Hints(
+        if self._subscriber is None:
+            self._subscriber = RedisSubscriber(
                 self._make,
                 channel=self._log,
                 inbox=self._inbox,
                 timeout=self._timeout,
                 meet=self._server.meet,
             )
-        return RedisWatch(self._hints)
+        return RedisWatch(self._subscriber)
 
     async def aclose(self) -> None:
-        hints, self._hints = self._hints, None
-        if hints is not None:
-            await hints.aclose()
+        subscriber, self._subscriber = self._subscriber, None
+        if subscriber is not None:
+            await subscriber.aclose()
         await self._commands.aclose()
 
     async def _append(
@@ -244,8 +244,8 @@ class RedisStore:
     async def _tell(self, writer: bytes, key: str) -> None:
         """Hint to a writer, wherever it is, that it is asked for something."""
         inbox = self._inbox(writer.decode())
-        if self._hints is not None:  # it may be here, and not subscribed yet
-            self._hints.tell(inbox, key)
+        if self._subscriber is not None:  # it may be here, and not subscribed yet
+            self._subscriber.tell(inbox, key)
         data = key.encode("utf-8", "surrogatepass")
         with suppress(StoreError):  # it hears of it when it renews its lease
             await self._commands.send(b"SPUBLISH", inbox, data)

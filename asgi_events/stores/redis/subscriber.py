@@ -17,7 +17,7 @@ from asgi_events.stores.redis.connection import (
     explain,
     pack,
 )
-from asgi_events.stores.watching import HintSet
+from asgi_events.stores.watching import PendingKeys
 
 logger = logging.getLogger(__name__)
 
@@ -25,39 +25,39 @@ _POLL = 1.0  # seconds after which every watched key is hinted: a hint may get l
 
 
 class RedisWatch:
-    def __init__(self, hints: "Hints") -> None:
-        self._all = hints
+    def __init__(self, subscriber: "RedisSubscriber") -> None:
+        self._subscriber = subscriber
         self._keys: set[str] = set()
         self._writers: set[str] = set()
-        self._hints = HintSet()
+        self._pending = PendingKeys()
 
     def add(self, key: str) -> None:
         self._keys.add(key)
-        self._all.add(key, self)
+        self._subscriber.add(key, self)
 
     def discard(self, key: str) -> None:
         self._keys.discard(key)
-        self._all.discard(key, self)
+        self._subscriber.discard(key, self)
 
     def add_writer(self, writer: str) -> None:
         self._writers.add(writer)
-        self._all.add_writer(writer, self)
+        self._subscriber.add_writer(writer, self)
 
     def hint(self, key: str) -> None:
-        self._hints.add(key)
+        self._pending.add(key)
 
     async def get(self) -> set[str]:
-        return await self._hints.get()
+        return await self._pending.get()
 
     async def aclose(self) -> None:
         for key in list(self._keys):
             self.discard(key)
         for writer in self._writers:
-            self._all.discard_writer(writer, self)
+            self._subscriber.discard_writer(writer, self)
         self._writers.clear()
 
 
-class Hints:
+class RedisSubscriber:
     """The hints of all watches, on one connection.
 
     A key is hinted when its subscription begins, so that a change between the first

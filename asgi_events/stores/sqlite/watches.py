@@ -18,7 +18,7 @@ from threading import Lock
 from time import monotonic
 
 from asgi_events.stores.sqlite.threads import Worker, call_soon
-from asgi_events.stores.watching import HintSet
+from asgi_events.stores.watching import PendingKeys
 
 _POLL = 0.01  # seconds between two looks for what other processes have written
 _POLL_QUIET = 0.025  # likewise, when they have written nothing for so many seconds:
@@ -93,7 +93,7 @@ class Watch:
         self.writers: set[str] = set()
         self._watches = watches
         self._reader = reader
-        self._hints = HintSet()
+        self._pending = PendingKeys()
         with watches.lock:
             watches.all.add(self)
 
@@ -114,10 +114,10 @@ class Watch:
         looking.add_done_callback(_ignore_error)
 
     def hint(self, keys: set[str]) -> None:
-        self._hints.add(*keys)
+        self._pending.add(*keys)
 
     async def get(self) -> set[str]:
-        return await self._hints.get()
+        return await self._pending.get()
 
     async def aclose(self) -> None:
         with self._watches.lock:

@@ -19,7 +19,7 @@ from asgi_events.exceptions import (
 )
 from asgi_events.stores import Ack, Grant, Page
 from asgi_events.stores.redis import RedisStore
-from asgi_events.stores.redis import subscriber as redis_hints
+from asgi_events.stores.redis import subscriber as redis_subscriber
 from tests.servers import TIMEOUT
 from tests.stores.redis.links import (
     ALL,
@@ -230,7 +230,7 @@ class TestAServerThatStandsStill:
     async def test_gives_hints_again(
         self, server: Valkey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(redis_hints, "_POLL", 0.05)
+        monkeypatch.setattr(redis_subscriber, "_POLL", 0.05)
         async with opened(server.url, timeout=0.1) as store:
             watch = await store.watch()
             watch.add("log")
@@ -453,7 +453,7 @@ class TestTheGenerationOfTheServer:
     async def test_is_heard_of_by_who_asks_nothing(
         self, server: Valkey, store: RedisStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(redis_hints, "_POLL", 0.02)
+        monkeypatch.setattr(redis_subscriber, "_POLL", 0.02)
         await begin(store)
         watch = await store.watch()
         watch.add_writer("w")

@@ -24,7 +24,7 @@ from asgi_events.exceptions import (
 from asgi_events.stores import Ack
 from asgi_events.stores.redis import RedisStore
 from asgi_events.stores.redis import server as redis_server
-from asgi_events.stores.redis import subscriber as redis_hints
+from asgi_events.stores.redis import subscriber as redis_subscriber
 from tests.servers import TIMEOUT, require
 from tests.stores.redis.links import (
     begin,
@@ -291,7 +291,7 @@ class TestPermissions:
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(redis_hints, "_POLL", 0.02)
+        monkeypatch.setattr(redis_subscriber, "_POLL", 0.02)
         async with opened(limited(server, "-ssubscribe")) as store:
             watch = await store.watch()
             watch.add("log")

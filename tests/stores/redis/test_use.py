@@ -16,7 +16,7 @@ from asgi_events.exceptions import (
 )
 from asgi_events.stores import Ack, Grant, Page
 from asgi_events.stores.redis import RedisStore
-from asgi_events.stores.redis import subscriber as redis_hints
+from asgi_events.stores.redis import subscriber as redis_subscriber
 from asgi_events.stores.redis.subscriber import RedisWatch
 from tests.servers import TIMEOUT
 from tests.stores.redis.links import (
@@ -113,7 +113,7 @@ class TestTwoProcesses:
         other: RedisStore,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(redis_hints, "_POLL", 3600.0)
+        monkeypatch.setattr(redis_subscriber, "_POLL", 3600.0)
         watch = await other.watch()
 
         async def hints() -> set[str]:
@@ -264,7 +264,7 @@ class TestHints:
     async def test_come_also_when_they_got_lost(
         self, store: RedisStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(redis_hints, "_POLL", 0.02)
+        monkeypatch.setattr(redis_subscriber, "_POLL", 0.02)
         watch = await store.watch()
         watch.add("log")
         async with asyncio.timeout(TIMEOUT):
@@ -277,7 +277,7 @@ class TestHints:
         store: RedisStore,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(redis_hints, "_POLL", 0.05)
+        monkeypatch.setattr(redis_subscriber, "_POLL", 0.05)
         one, two = await store.watch(), await store.watch()
         one.add("a")
         two.add("b")
@@ -296,7 +296,7 @@ class TestHints:
         store: RedisStore,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(redis_hints, "_POLL", 3600.0)
+        monkeypatch.setattr(redis_subscriber, "_POLL", 3600.0)
         one, two = await store.watch(), await store.watch()
         one.add("log")
         async with asyncio.timeout(TIMEOUT):
@@ -319,7 +319,7 @@ class TestAnInbox:
     async def inbox(
         self, server: Valkey, store: RedisStore, monkeypatch: pytest.MonkeyPatch
     ) -> RedisWatch:
-        monkeypatch.setattr(redis_hints, "_POLL", 3600.0)
+        monkeypatch.setattr(redis_subscriber, "_POLL", 3600.0)
         inbox = await store.watch()
         inbox.add_writer("w")
         await until_subscribed(server, 1)
