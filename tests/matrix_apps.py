@@ -14,7 +14,7 @@ import gc
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,10 @@ from asgi_events import (
     current_state,
     tool,
 )
+from asgi_events.events import TerminalEvent
 from asgi_events.exceptions import UnknownExecution
 from asgi_events.http.problems import send_json
 from asgi_events.http.viewing import ExecutionResponse
-from asgi_events.stores import Ack, Grant
-from asgi_events.stores.memory import MemoryStore
 from asgi_events.types import ASGIApp, Receive, Scope, Send
 
 WAYS: dict[str, list[str]] = {
@@ -123,22 +122,17 @@ def _note(line: str) -> None:
             file.write(line)
 
 
-class NotedStore(MemoryStore):
-    """A memory store that writes to a file how each execution ended."""
+class NotedEnds:
+    """Writes to a file how each execution ended."""
 
-    async def append(
-        self,
-        key: str,
-        grant: Grant,
-        after: int,
-        frames: Sequence[bytes],
-        *,
-        end: str | None = None,
-    ) -> Ack:
-        ack = await super().append(key, grant, after, frames, end=end)
-        if end is not None:
-            _note(f"{key} {end}\n")
-        return ack
+    def for_execution(
+        self, execution_id: str, *, actor: str, owner: str | None
+    ) -> Callable[[BaseModel], None]:
+        def handle(event: BaseModel) -> None:
+            if isinstance(event, TerminalEvent):
+                _note(f"{execution_id} {event.event_type}\n")
+
+        return handle
 
 
 OPTIONS: dict[str, Any] = {
@@ -171,7 +165,7 @@ def _shared() -> Executions | None:
 
 
 def _executions() -> dict[str, Executions]:
-    held = {"": Executions(*ACTORS, store=NotedStore(), **OPTIONS)}
+    held = {"": Executions(*ACTORS, handlers=[NotedEnds()], **OPTIONS)}
     if (shared := _shared()) is not None:
         held["shared-"] = shared
     return held

@@ -153,14 +153,16 @@ class Execution:
         return f"<Execution {self.id} of {self.actor}: {self.status}>"
 
     def end(self, run: Run) -> None:
-        """Hold no more than what viewers need: all else is in the store.
+        """Hold no more than what viewers need, where all else is in a store.
 
         Args:
             run: What is behind it from now on.
         """
         self._run = run
-        self.watchers.on_change = self._drop_unwatched
-        self._drop_unwatched()
+        self.watchers.on_change = None
+        if self._read_page is not None:
+            self.watchers.on_change = self._drop_unwatched
+            self._drop_unwatched()
 
     @property
     def id(self) -> str:

@@ -7,52 +7,27 @@ Application code holds the same object that the HTTP routes use; in a view it is
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-import logging
-import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, Unpack
 
-from pydantic import BaseModel
-from pydantic_core import from_json
-
 from asgi_events.actors.actor import Actor, ActorFunction, actor_of
-from asgi_events.actors.inputs import ActorInput, returned_by
-from asgi_events.actors.state import ExecutionState, current
+from asgi_events.actors.inputs import ActorInput
 from asgi_events.aio import signals
 from asgi_events.aio.backoff import Backoff
-from asgi_events.aio.threads import Threads
-from asgi_events.bus import EventBus
-from asgi_events.error_messages import redacted, with_traceback
-from asgi_events.events import SHUTTING_DOWN, TerminalEvent
-from asgi_events.exceptions import (
-    Draining,
-    Gone,
-    IdempotencyConflict,
-    UnknownActor,
-    UnknownExecution,
-)
-from asgi_events.executions.execution import Execution, Facts
-from asgi_events.executions.follower import Follower, Hints, Reaper
+from asgi_events.exceptions import Gone, IdempotencyConflict, UnknownExecution
+from asgi_events.executions.execution import Execution
 from asgi_events.executions.held import Held
-from asgi_events.executions.idempotency import Claim, Starts, marker_of
-from asgi_events.executions.keeper import Keeper
+from asgi_events.executions.in_memory import HeldInMemory
+from asgi_events.executions.in_store import HeldInStore
+from asgi_events.executions.launch import Launcher, ask, make_execution
 from asgi_events.executions.options import ExecutionsOptions, complete
-from asgi_events.executions.recorder import Opening, Recorder
-from asgi_events.executions.run import EndedRun, LocalRun, RemoteRun
 from asgi_events.executions.shutdown import Shutdown
-from asgi_events.executions.viewers import Capacity, Place, Viewers, Viewing
-from asgi_events.log.log import Log
-from asgi_events.log.writer import LogWriter
-from asgi_events.stores.contract import Grant, Page
+from asgi_events.executions.viewers import Capacity, Viewing
+from asgi_events.stores.contract import EventStore
 from asgi_events.stores.urls import open_store
-
-logger = logging.getLogger(__name__)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -81,41 +56,25 @@ class Executions:
         self, *actors: ActorFunction[..., Any], **options: Unpack[ExecutionsOptions]
     ) -> None:
         self._options = given = complete(options)
-        store = "memory://" if given["store"] is None else given["store"]
         self.actors = _by_name(actors)
         self.inputs = {name: ActorInput(actor) for name, actor in self.actors.items()}
-        self.store = open_store(store) if isinstance(store, str) else store
-        self._owns_store = isinstance(store, str)
-        durable = getattr(self.store, "durable", True)
-        self._error_message = given["error_message"]
-        if self._error_message is None and given["debug"]:
-            self._error_message = with_traceback
-        self._name = secrets.token_hex(8)
-        self._running = Capacity(
-            "max_executions",
-            given["max_executions"],
-            per_owner=given["max_executions_per_owner"],
-        )
+        self.store, self._owns_store = _opened(given["store"])
         viewers = Capacity(
             "max_viewers",
             given["max_viewers"],
             per_owner=given["max_viewers_per_owner"],
         )
-        self.viewing = Viewing(given, viewers, drain=self.drain, returns=durable)
-        self._threads = Threads(given["max_threads"])
-        self._hints = Hints(self.store, lambda: self._writer)
-        self._reaper = Reaper(self.store, lease=given["lease"])
-        self._keeper = Keeper(self.store, self._hints, lease=given["lease"])
-        self._held = Held(self.store, self._keeper, given)
-        self._starts = Starts(
-            self.store,
-            self.get,
-            writer=lambda: self._writer,
-            lease=given["lease"],
-            ttl=given["retention"] + (given["max_duration"] or _LONGEST),
-            on_claimed=self._keeper.keep_mark,
+        lasts = self.store is not None and self.store.durable
+        self.viewing = Viewing(given, viewers, drain=self.drain, returns=lasts)
+        make = partial(make_execution, self.actors, self.viewing)
+        key_ttl = given["retention"] + (given["max_duration"] or _LONGEST)
+        self._held: Held = (
+            HeldInMemory(given, key_ttl=key_ttl)
+            if self.store is None
+            else HeldInStore(self.store, given, key_ttl=key_ttl, make=make)
         )
-        self._shutdown = Shutdown(self._held, self._starts, self.viewing, self._release)
+        self._shutdown = Shutdown(self._held, self.viewing, self._release)
+        self._launcher = Launcher(self.actors, given, self._held, self._shutdown, make)
 
     @property
     def draining(self) -> bool:
@@ -132,14 +91,14 @@ class Executions:
     def __iter__(self) -> Iterator[Execution]:
         """Those that run and those that are held in memory, the oldest first.
 
-        Where the store lasts, what has ended is not among them: ``get`` finds it.
+        Where there is a store, what has ended is not among them: ``get`` finds it.
         """
         return iter(list(self._held.here.values()))
 
     def open(self) -> None:
         """Serve, again after a drain; a new one is open already."""
         if self._shutdown.reopen():
-            self._name = secrets.token_hex(8)  # goes on with no log of its former life
+            self._held.reopen()
         self.hear_signals()
 
     def hear_signals(self) -> None:
@@ -185,42 +144,20 @@ class Executions:
             StoreError: The store did not open the log.
         """
         self.hear_signals()
-        name = actor if isinstance(actor, str) else actor_of(actor).name
-        if name not in self.actors:
-            raise UnknownActor(name, list(self.actors))
-        if owner is not None and not owner.strip():
-            raise ValueError(
-                "owner must be None or a str that is not blank: executions of a blank "
-                f"owner would belong to everybody who has no name, got {owner!r}"
-            )
-        takes = self.inputs[name]
-        arguments = (
-            takes.from_json(input)
-            if isinstance(input, bytes)
-            else takes.from_python(input)
-        )
+        asked = ask(self.actors, self.inputs, actor, input, owner)
         if id is not None and not _ID.fullmatch(id):
             raise ValueError(f"An id is 1 to 64 of A-Z a-z 0-9 _ and -, got {id!r}")
-        fingerprint = _fingerprint(name, input, owner)
-        begin = partial(
-            self._start,
-            name=name,
-            arguments=arguments,
-            owner=owner,
-            fingerprint=fingerprint,
-        )
+        begin = partial(self._launcher.launch, asked)
         if idempotency_key is not None:
-            marker = marker_of(owner, idempotency_key)
             try:
-                execution = await self._starts.by_marker(marker, begin)
+                execution = await self._held.by_key(owner, idempotency_key, begin)
             except UnknownExecution as error:
                 raise Gone(idempotency_key, error.id) from None
         elif id is not None:
-            local = self._held.here.get(id)
-            execution = local or await self._starts.by_id(id, begin)
+            execution = await self._held.by_id(id, begin)
         else:
             return await begin(secrets.token_hex(16))
-        if execution.fingerprint != fingerprint:
+        if execution.fingerprint != asked.fingerprint:
             raise IdempotencyConflict(idempotency_key or execution.id)
         return execution
 
@@ -239,33 +176,14 @@ class Executions:
         backoff = Backoff(_LOOK_AGAIN)
         while True:
             try:
-                return await self._get(id)
+                local = self._held.here.get(id)
+                if local is None and not _ID.fullmatch(id):
+                    raise UnknownExecution(id)
+                return local or await self._held.find(id)
             except UnknownExecution:
                 if asyncio.get_running_loop().time() >= until:
                     raise
             await backoff.wait()
-
-    async def _get(self, id: str) -> Execution:
-        local = self._held.here.get(id)
-        if local is not None:
-            return local
-        page = await self._look(id) if _ID.fullmatch(id) else None
-        if page is None:
-            raise UnknownExecution(id)
-        execution = self._held.elsewhere.get(id)
-        if execution is None or (execution.log.end is not None and page.end is None):
-            # There was none, or one whose end the store does not have.
-            execution = self._held.elsewhere[id] = self._make_remote(id, page)
-            self._held.share()
-        log = execution.log
-        log.known = max(log.known, page.last)
-        ends_otherwise = page.end is not None and page.last < log.last
-        # Who is there is shown what is new, frame by frame.
-        if not execution.viewers and (page.last > log.last or ends_otherwise):
-            log.fork(page.last, end=page.end)
-        if page.ended is not None and log.end is not None:
-            execution.ended = datetime.fromtimestamp(page.ended, UTC)
-        return execution
 
     async def drain(self, grace: float | None = None) -> None:
         """Shut down without losing anything; may be called more than once.
@@ -289,188 +207,17 @@ class Executions:
 
     async def _release(self) -> None:
         """Release what is left when everything has ended."""
-        await self._held.clear()
-        await self._reaper.aclose()
-        await self._keeper.aclose()
+        await self._held.aclose()
         try:
-            if self._owns_store:
+            if self.store is not None and self._owns_store:
                 await self.store.aclose()
         finally:
             signals.forget(self)
 
-    async def _start(
-        self,
-        id: str,
-        claim: Claim | None = None,
-        *,
-        name: str,
-        arguments: dict[str, Any],
-        owner: str | None,
-        fingerprint: str,
-    ) -> Execution:
-        if self.draining:
-            raise Draining
-        facts = Facts(
-            id=id,
-            actor=name,
-            owner=owner,
-            created=datetime.now(UTC),
-            fingerprint=fingerprint,
-        )
-        meta = facts.to_meta() | {
-            "writer": self._writer,
-            "lease": f"{self._options['lease']:g}",
-        }
-        opening = Opening(
-            store=self.store,
-            key=id,
-            writer=self._writer,
-            lease=self._options["lease"],
-            ttl=self._options["retention"],
-            meta=meta,
-        )
-        place = self._running.take(owner)
-        try:
-            grant = await (opening.open() if claim is None else claim(opening.open))
-            if self._shutdown.begun and claim is None:
-                await self._held.delete(id)  # nobody else knows the id
-                raise Draining
-        except BaseException:
-            place.release()
-            raise
-        execution = self._run(facts, arguments, opening, grant, place)
-        if self._shutdown.begun:  # since then; others may have found it already
-            if self._shutdown.is_grace_over:
-                await execution.cancel(SHUTTING_DOWN)
-            await execution.wait()
-        return execution
 
-    def _run(
-        self,
-        facts: Facts,
-        arguments: dict[str, Any],
-        opening: Opening,
-        grant: Grant,
-        place: Place,
-    ) -> Execution:
-        """Run an actor, under a log that was opened for it."""
-        options, id = self._options, facts.id
-        log = self._make_log(id, grant.last)
-        viewers = self._make_viewers(facts, log)
-        message = self._error_message or partial(_log_redacted, id, facts.owner)
-        bus = EventBus()
-        state = ExecutionState(
-            bus,
-            cache_backend=options["cache_backend"],
-            error_message=message,
-            execution_id=id,
-            owner=facts.owner,
-        )
-        state.threads = self._threads
-        writer = LogWriter(
-            log,
-            include_result=True,
-            error_message=message,
-            max_event_bytes=options["max_event_bytes"],
-            on_end=lambda event: tell(event),
-        )
-        unsubscribe = bus.subscribe(writer)
-        for handler in options["handlers"]:
-            bus.subscribe_for(handler, id, actor=facts.actor, owner=facts.owner)
-        actor = self.actors[facts.actor]
-
-        def tell(event: TerminalEvent) -> None:
-            unsubscribe()
-            bus.publish_nowait(event)
-
-        def ended(run: EndedRun) -> None:
-            place.release()
-            self._held.retain(execution, run)
-
-        run = LocalRun(
-            actor.run(state, kwargs=arguments),
-            id=id,
-            log=log,
-            viewers=viewers,
-            state=state,
-            writer=writer,
-            unsubscribe=unsubscribe,
-            recorder=Recorder(log, opening, grant),
-            follower=self._make_follower(log),
-            hints=self._hints,
-            options=options,
-            cache_backend=options["cache_backend"],
-            on_stored=partial(self._keeper.keep, opening, log),
-            on_end=ended,
-        )
-        execution = self._held.here[id] = self._make(facts, log, viewers, run)
-        self._held.share()
-        return execution
-
-    @property
-    def _writer(self) -> str:
-        """Who writes the logs; a process that was forked off this one is another."""
-        return f"{self._name}-{os.getpid()}"
-
-    def _make(
-        self, facts: Facts, log: Log, viewers: Viewers, run: LocalRun | RemoteRun
-    ) -> Execution:
-        actor = self.actors.get(facts.actor)
-        return Execution(
-            facts,
-            log=log,
-            viewers=viewers,
-            run=run,
-            read_page=partial(self.store.read, facts.id),
-            result_type=Any if actor is None else returned_by(actor),
-        )
-
-    def _make_remote(self, id: str, page: Page) -> Execution:
-        facts = Facts.from_meta(id, page.meta)
-        log = self._make_log(id, page.last)
-        log.extend([], end=page.end)
-        viewers = self._make_viewers(facts, log)
-        run = RemoteRun(
-            id=id,
-            log=log,
-            viewers=viewers,
-            store=self.store,
-            follower=self._make_follower(log),
-            ended=None,
-        )
-        return self._make(facts, log, viewers, run)
-
-    def _make_log(self, id: str, start: int) -> Log:
-        return Log(id, keeps="unstored", start=start, bounds=self._held.bounds)
-
-    def _make_viewers(self, facts: Facts, log: Log) -> Viewers:
-        read_page = partial(self.store.read, facts.id)
-        return Viewers(log, self.viewing, owner=facts.owner, read_page=read_page)
-
-    def _make_follower(self, log: Log) -> Follower:
-        after, lease = self._options["cancel_after"], self._options["lease"]
-        return Follower(
-            log,
-            self.store,
-            self._hints,
-            self._reaper,
-            attend=None if after is None else max(after, lease),
-            patience=lease,
-        )
-
-    async def _look(self, id: str) -> Page | None:
-        """How a log stands; one whose writer is dead is ended soon."""
-        page = await self.store.read(id, 0, 0)
-        if page is not None and not page.alive:
-            self._reaper.suspect(id)
-        return page
-
-
-def _log_redacted(id: str, owner: str | None, error: BaseException) -> str:
-    """The message of ``redacted``; the server's log says in which call and for whom."""
-    state = current.get()
-    call = f"actor {state.address!r}, " if state is not None else ""
-    return redacted(error, f"{call}execution {id!r}, owner {owner!r}")
+def _opened(store: str | EventStore | None) -> tuple[EventStore | None, bool]:
+    """A store, and whether it is ours, so that we close it."""
+    return (open_store(store), True) if isinstance(store, str) else (store, False)
 
 
 def _by_name(actors: Sequence[ActorFunction[..., Any]]) -> dict[str, Actor[..., Any]]:
@@ -488,13 +235,3 @@ def _by_name(actors: Sequence[ActorFunction[..., Any]]) -> dict[str, Actor[..., 
             )
         named[actor.name] = actor
     return named
-
-
-def _fingerprint(name: str, input: Any, owner: str | None) -> str:
-    """Of what was given: defaults may be made anew each time, sets have no order."""
-    if isinstance(input, bytes):
-        input = from_json(input)
-    elif isinstance(input, BaseModel):
-        input = input.model_dump(mode="json", exclude_unset=True)
-    asked = json.dumps([name, owner, input or {}], sort_keys=True, default=repr)
-    return hashlib.sha256(asked.encode()).hexdigest()

@@ -43,6 +43,7 @@ from asgi_events.exceptions import (
     UnknownExecution,
 )
 from asgi_events.executions.execution import Execution
+from asgi_events.executions.held import Begin, OpenLog
 from asgi_events.executions.recorder import Opening
 from asgi_events.stores.contract import EventStore, Grant, Page
 from asgi_events.wire.encoding import encode_json
@@ -50,15 +51,6 @@ from asgi_events.wire.encoding import encode_json
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-OpenLog: TypeAlias = Callable[[], Awaitable[Grant]]
-"""Opens the log of an execution that is about to start."""
-
-Claim: TypeAlias = Callable[[OpenLog], Awaitable[Grant]]
-"""Opens that log, and returns only if the actor may then be run."""
-
-Begin: TypeAlias = Callable[[str, Claim], Coroutine[Any, Any, Execution]]
-"""Starts an execution of a given id; raises ``Busy`` or ``Ended`` if there is one."""
 
 Find: TypeAlias = Callable[[str], Awaitable[Execution]]
 """Finds the execution of an id, wherever it runs; raises ``UnknownExecution``."""

@@ -68,7 +68,7 @@ class Keeper:
 
     def __init__(self, store: EventStore, hints: Hints, *, lease: float) -> None:
         self._store = store
-        self._settle_time: float = getattr(store, "settle_time", 0.0)
+        self._settle_time: float = store.settle_time
         self._hints = hints
         self._interval = lease / 3
         self._kept: dict[str, Kept] = {}
@@ -98,7 +98,7 @@ class Keeper:
 
     def keep_mark(self, id: str, marker: Opening, end: str) -> None:
         """Keep the marker of an execution that is about to run, as long as its log."""
-        if getattr(self._store, "durable", True):
+        if self._store.durable:
             self._begin()
             self._marks[id] = Kept(marker, end)
 
@@ -138,7 +138,7 @@ class Keeper:
             self._task = asyncio.ensure_future(self._watch())
 
     def _get_generation(self) -> int:
-        return getattr(self._store, "generation", 0)
+        return self._store.generation
 
     def _verify_soon(self) -> None:
         self._suspected = True

@@ -70,7 +70,8 @@ class ExecutionsOptions(TypedDict, total=False):
 
     Attributes:
         store: Where events are kept: a URL for ``open_store``, or a store, which its
-            maker closes. By default they are in the memory of this process.
+            maker closes. By default there is none: events are in the memory of this
+            process, and are lost with it.
         cache_backend: The cache of cacheable actors that have none of their own.
         handlers: Further handlers of the events of every execution, an
             ``EventPrinter`` for example; see ``HandlerFactory`` for one that has to
@@ -100,13 +101,15 @@ class ExecutionsOptions(TypedDict, total=False):
         max_threads: How many sync actors may run at a time; the others wait. What a
             sync actor calls may run in its place, so nested calls wait for nobody.
             None for any number.
-        max_events: Frames of each execution that wait to be stored, and that are held
-            at hand for its viewers.
-        max_bytes: Bytes of such frames.
+        max_events: Frames of each execution that are held in memory: 10,000 that wait
+            to be stored or are at hand for viewers, and 1,000,000 without a store.
+            Beyond that the publisher waits for the store; without one the oldest
+            quarter is dropped, and a viewer that wants it is given a ``reset``.
+        max_bytes: Bytes of such frames: 16 MiB, and 64 MiB without a store.
         max_retained_bytes: Bytes of memory for the frames of all executions together.
-            Of a store in memory the oldest ended executions go first, and then the
-            oldest frames of the largest ones that run. Where many run, each has less
-            than ``max_bytes``.
+            Without a store the oldest ended executions go first, and then the oldest
+            frames of the largest ones that run. With one each of many executions has
+            less than ``max_bytes``.
         max_event_bytes: Bytes of JSON an event may have; None for any number. A larger
             one raises ``EventTooLarge`` at its publisher, and an execution with a
             larger result ends with ``error``.
@@ -158,6 +161,9 @@ class ExecutionsOptions(TypedDict, total=False):
 
 _CANCEL_AFTER = 30.0  # seconds, where nobody can come back in another process
 
+# Without a store the log is all there is, so it may hold more.
+_WITHOUT_STORE = {"max_events": 1_000_000, "max_bytes": 64 * 1024 * 1024}
+
 
 def complete(given: Mapping[str, Any]) -> ExecutionsOptions:
     """All options: those given, which are checked, and the defaults of the others.
@@ -171,9 +177,12 @@ def complete(given: Mapping[str, Any]) -> ExecutionsOptions:
             raise TypeError(_unknown(name))
         _OPTIONS[name].check(**{name: value})
     options: Any = {name: option.default for name, option in _OPTIONS.items()}
-    options |= given
-    if "cancel_after" not in given and not _lasts(options["store"]):
+    store = given.get("store")
+    if not _lasts(store):
         options["cancel_after"] = _CANCEL_AFTER
+    if store is None:
+        options |= _WITHOUT_STORE
+    options |= given
     completed: ExecutionsOptions = options
     return completed
 
@@ -182,7 +191,7 @@ def _lasts(store: Any) -> bool:
     """Whether viewers find an execution again, in another process or a later one."""
     if store is None or isinstance(store, str):
         return store not in (None, "memory://")
-    return bool(getattr(store, "durable", True))
+    return bool(store.durable)
 
 
 def _unknown(name: str) -> str:

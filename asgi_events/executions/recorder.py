@@ -19,7 +19,7 @@ from asgi_events.aio.timers import timers
 from asgi_events.aio.waiter import Waiter
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing, Unavailable
 from asgi_events.log.log import Log
-from asgi_events.stores.contract import Ack, AppendNow, EventStore, Grant, append_now
+from asgi_events.stores.contract import Ack, EventStore, Grant
 
 logger = logging.getLogger(__name__)
 
@@ -67,15 +67,17 @@ class Recorder:
         grant: The right to write, which the opening gave.
 
     Attributes:
+        log: As given.
+        key: The log's key.
         on_cancel: Called when somebody, in any process, wants the execution cancelled.
         on_left: Called when no other process has viewers any more.
         watched_elsewhere: Whether another process has viewers, as last heard.
     """
 
     def __init__(self, log: Log, opening: Opening, grant: Grant) -> None:
-        self._log = log
+        self.log = log
+        self.key = opening.key
         self._opening = opening
-        self._key = opening.key
         self._store = opening.store
         self._grant = grant
         self._interval = opening.lease / 3
@@ -87,9 +89,7 @@ class Recorder:
         self._refused = False  # the newest append
         self._missing = False  # the log in the store
         self._heard = asyncio.get_running_loop().time()
-        self._append_now = append_now(opening.store)
-        self._gathering = False
-        log.on_append = self._appended
+        log.on_append = self._waiter.wake
 
     async def run(self) -> None:
         """Record until the terminal frame is stored.
@@ -111,7 +111,7 @@ class Recorder:
                     await backoff.wait()
         finally:
             timer.stop()
-            self._log.on_append = None
+            self.log.on_append = None
 
     def renew(self) -> None:
         """Renew the lease at once, since somebody has something to say."""
@@ -119,10 +119,10 @@ class Recorder:
         self._waiter.wake()
 
     def _is_done(self) -> bool:
-        return self._log.end is not None and not self._is_behind()
+        return self.log.end is not None and not self._is_behind()
 
     def _is_behind(self) -> bool:
-        log = self._log
+        log = self.log
         return log.committed < log.last or log.resend_after is not None
 
     async def _is_done_once(self) -> bool:
@@ -131,13 +131,13 @@ class Recorder:
         try:
             await self._do_next()
         except Gap as gap:
-            self._log.resend_after = gap.last
+            self.log.resend_after = gap.last
             self._complain("The store has lost its newest frames.", "Sending again.")
         except Missing:
             if began >= self._heard + self._opening.lease + self._opening.ttl:
                 raise  # it was ended meanwhile, and its time is over
             self._missing = True
-            self._log.resend_after = self._log.first - 1
+            self.log.resend_after = self.log.first - 1
             self._complain("The store has lost it.", "Sending again.")
         except (Fenced, Ended):
             raise
@@ -152,7 +152,7 @@ class Recorder:
         return False
 
     def _complain(self, trouble: object, cure: str) -> None:
-        logger.warning("Execution %s: %s %s", self._key, trouble, cure)
+        logger.warning("Execution %s: %s %s", self.key, trouble, cure)
 
     async def _do_next(self) -> None:
         if self._missing:
@@ -168,17 +168,17 @@ class Recorder:
         began = asyncio.get_running_loop().time()
         self._renewal_due = False
         try:
-            ack = await self._store.renew(self._key, self._grant)
+            ack = await self._store.renew(self.key, self._grant)
         except BaseException:
             self._renewal_due = True
             raise
         self._heard = began
-        if ack.last < self._log.committed:
-            self._log.resend_after = ack.last
+        if ack.last < self.log.committed:
+            self.log.resend_after = ack.last
         self._heed(ack)
 
     async def _append(self) -> None:
-        log = self._log
+        log = self.log
         after = log.committed if log.resend_after is None else log.resend_after
         if after + 1 < log.first:
             await self._begin_later()
@@ -188,7 +188,7 @@ class Recorder:
         began = asyncio.get_running_loop().time()
         self._refused = True
         ack = await self._store.append(
-            self._key,
+            self.key,
             self._grant,
             after,
             frames,
@@ -204,16 +204,16 @@ class Recorder:
 
     async def _begin_later(self) -> None:
         """Have the log begin with what is held: what the store lost is not all held."""
-        await self._store.delete(self._key)
+        await self._store.delete(self.key)
         self._missing = True
 
     async def _open_anew(self) -> None:
         try:
-            self._grant = await self._opening.open(after=self._log.first - 1)
+            self._grant = await self._opening.open(after=self.log.first - 1)
         except Busy as error:
             raise Fenced(str(error)) from error
         self._missing = False
-        self._log.resend_after = min(self._grant.last, self._log.committed)
+        self.log.resend_after = min(self._grant.last, self.log.committed)
 
     def _heed(self, ack: Ack) -> None:
         left = self.watched_elsewhere and not ack.watched
@@ -222,41 +222,6 @@ class Recorder:
             self.on_left()
         if ack.cancel and self.on_cancel is not None:
             self.on_cancel()
-
-    def _appended(self) -> None:
-        """Record what was appended, or have it recorded."""
-        if self._append_now is None:
-            self._waiter.wake()
-        elif self._log.end is not None:
-            self._record_now(self._append_now)
-        elif self._gathering:
-            return
-        elif self._log.awaited:
-            self._record_now(self._append_now)
-        else:  # nobody waits: what comes in this turn goes together
-            self._gathering = True
-            asyncio.get_running_loop().call_soon(self._gathered, self._append_now)
-
-    def _gathered(self, append_now: AppendNow) -> None:
-        self._gathering = False
-        if self._log.committed < self._log.last:
-            self._record_now(append_now)
-
-    def _record_now(self, append_now: AppendNow) -> None:
-        if not self._waiter.asleep:
-            return  # ``run`` is at work, and comes to it
-        log = self._log
-        after = log.committed
-        try:
-            ack = append_now(self._key, self._grant, after, log.since(after), log.end)
-        except Exception:
-            self._waiter.wake()  # ``run`` calls again, and knows what to do
-            return
-        log.commit(log.last)
-        if log.end is not None:
-            self._waiter.wake()
-        if ack is not None or self.watched_elsewhere:
-            self._heed(ack or Ack(log.last))
 
     def _tick(self, now: float) -> float:
         self.renew()

@@ -10,14 +10,13 @@ from typing import Any
 
 from asgi_events.actors.state import ExecutionState
 from asgi_events.aio.timers import Timer, timers
-from asgi_events.events import CANCELLED, CancelledEvent
-from asgi_events.exceptions import Ended, Fenced
-from asgi_events.executions.follower import Follower, Hints
+from asgi_events.events import CANCELLED, CancelledEvent, TerminalEvent
+from asgi_events.executions.follower import Follower
 from asgi_events.executions.options import ExecutionsOptions
-from asgi_events.executions.recorder import Recorder
+from asgi_events.executions.recording import Recording
 from asgi_events.executions.viewers import Viewers
 from asgi_events.log.log import Log
-from asgi_events.log.writer import HasStats, LogWriter
+from asgi_events.log.writer import LogWriter
 from asgi_events.stores.contract import EventStore
 
 logger = logging.getLogger(__name__)
@@ -30,22 +29,17 @@ _cleaning: set[asyncio.Task[Any]] = set()
 
 
 class LocalRun:
-    """Runs one actor, records what it publishes, and ends it when its time is over.
+    """Runs one actor, has what it publishes recorded, and ends it when time is over.
 
     Args:
+        viewers: Who watches it.
         call: The actor's call.
         id: The execution's id.
-        log: Where its events go.
-        viewers: Who watches it.
         state: The root state of the call.
         writer: Appends its events to the log.
-        unsubscribe: Ends the subscription of the writer.
-        recorder: Stores the log.
-        follower: Goes on with the log should another process take it over.
-        hints: Say that the store has something to tell the writer.
+        recording: Stores the log; None where nothing has to.
         options: When it is cancelled.
-        cache_backend: Whose statistics its terminal event has.
-        on_stored: Called when the terminal event of this run is stored.
+        on_terminal: Called with its terminal event, once that is in the log.
         on_end: Called when a terminal event is stored, this run's or another one, with
             what takes the place of this run.
 
@@ -57,35 +51,26 @@ class LocalRun:
 
     def __init__(
         self,
-        call: Coroutine[Any, Any, Any],
-        *,
-        id: str,
-        log: Log,
         viewers: Viewers,
+        *,
+        call: Coroutine[Any, Any, Any],
+        id: str,
         state: ExecutionState,
         writer: LogWriter,
-        unsubscribe: Callable[[], None],
-        recorder: Recorder,
-        follower: Follower,
-        hints: Hints,
+        recording: Recording | None,
         options: ExecutionsOptions,
-        cache_backend: HasStats | None,
-        on_stored: Callable[[], None],
+        on_terminal: Callable[[TerminalEvent], None],
         on_end: Callable[[EndedRun], None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.ended: datetime | None = None
         self._id = id
-        self._log = log
         self._viewers = viewers
         self._state = state
         self._writer = writer
-        self._unsubscribe = unsubscribe
-        self._recorder = recorder
-        self._follower = follower
+        self._recording = recording
         self._options = options
-        self._hints = hints
-        self._on_stored = on_stored
+        self._on_terminal = on_terminal
         self._on_end = on_end
         self._over = asyncio.Event()
         self._counted = False
@@ -94,10 +79,11 @@ class LocalRun:
         self._stubborn: Timer | None = None
         viewers.on_change = self._viewers_changed
         self._task = loop.create_task(call, name=f"execution {id}")
-        writer.follow(self._task, cache_backend=cache_backend)
-        recorder.on_cancel = self.stop
-        recorder.on_left = self._left_elsewhere
-        self._recording = loop.create_task(self._record())
+        writer.on_end = self._terminated
+        writer.follow(self._task, cache_backend=options["cache_backend"])
+        self._recorder: asyncio.Task[None] | None = None
+        if recording is not None:
+            self._recorder = loop.create_task(self._record(recording))
         if (longest := options["max_duration"]) is not None:
             self._overtime = _later(longest, self._run_over_time)
 
@@ -114,7 +100,8 @@ class LocalRun:
 
     def abandon(self) -> None:
         """Record no more: the process stops, and the lease will tell the others."""
-        self._recording.cancel()
+        if self._recorder is not None:
+            self._recorder.cancel()
 
     def stop(self, message: str = CANCELLED) -> None:
         """Cancel the task, once; viewers are told ``message``."""
@@ -153,7 +140,7 @@ class LocalRun:
             self._count_unwatched()
 
     def _stop_unwatched(self) -> None:
-        if self._recorder.watched_elsewhere:
+        if self._recording is not None and self._recording.watched_elsewhere:
             again = self._options["cancel_after"] or _LOOK_AGAIN
             self._unwatched = _later(again, self._stop_unwatched)
             return
@@ -175,56 +162,41 @@ class LocalRun:
         )
         self._writer.end(CancelledEvent(message=message))
 
-    async def _record(self) -> None:
-        try:
-            await self._record_to_the_end()
-            self.ended = datetime.now(UTC)
-        finally:
-            self._let_go()
-            self._over.set()
-            self._on_end(EndedRun(self.ended))
+    def _terminated(self, event: TerminalEvent) -> None:
+        """The terminal event is in the log."""
+        self._on_terminal(event)
+        if self._recording is None:
+            self._end(datetime.now(UTC))
 
-    def _let_go(self) -> None:
+    async def _record(self, recording: Recording) -> None:
+        ended = None
+        try:
+            await recording.run(
+                on_cancel=self.stop,
+                on_left=self._left_elsewhere,
+                on_taken=self._give_way,
+            )
+            ended = datetime.now(UTC)
+        finally:
+            self._end(ended)
+
+    def _give_way(self) -> None:
+        self._writer.silence()
+        self._state.cancel()
+        self._task.cancel()
+
+    def _end(self, moment: datetime | None) -> None:
         """Leave nothing that holds the task, whose result may be large."""
+        self.ended = moment
         for timer in (self._unwatched, self._overtime, self._stubborn):
             if timer is not None:
                 timer.stop()
         self._unwatched = self._overtime = self._stubborn = None
-        self._unsubscribe()  # a cancelled task holds its frames, and they the bus
-        self._recorder.on_cancel = self._recorder.on_left = None
         if not self._task.done():
             _cleaning.add(self._task)
             self._task.add_done_callback(_cleaning.discard)
-
-    async def _record_to_the_end(self) -> None:
-        if await self._is_stored():
-            self._on_stored()
-        else:
-            await self._give_way()
-
-    async def _is_stored(self) -> bool:
-        """Record; whether all of it could be stored, and is ours."""
-        id = self._id
-        self._hints.add_writer(id, self._recorder.renew)
-        try:
-            await self._recorder.run()
-        except (Fenced, Ended) as error:
-            logger.error("Execution %s is not ours any more, and stops: %s", id, error)
-        except Exception:
-            logger.exception("Execution %s cannot be recorded, and stops.", id)
-        else:
-            return True
-        finally:
-            self._hints.discard_writer(id)
-        return False
-
-    async def _give_way(self) -> None:
-        """Stop; show what the store has, and nothing that it does not have."""
-        self._writer.silence()
-        self._state.cancel()
-        self._task.cancel()
-        self._log.drop_uncommitted()
-        await self._follower.run()
+        self._over.set()
+        self._on_end(EndedRun(moment))
 
 
 class EndedRun:
@@ -255,27 +227,28 @@ class RemoteRun:
     """Follows an execution of another process while somebody here watches or waits.
 
     Args:
+        viewers: Who watches it here.
         id: The execution's id.
         log: Where its events go.
-        viewers: Who watches it here.
         store: Where its events are kept.
         follower: Brings them here.
-        ended: When it ended, if it has.
+
+    Attributes:
+        ended: When it ended, if that is known.
     """
 
     is_local = False
 
     def __init__(
         self,
+        viewers: Viewers,
         *,
         id: str,
         log: Log,
-        viewers: Viewers,
         store: EventStore,
         follower: Follower,
-        ended: datetime | None,
     ) -> None:
-        self.ended = ended
+        self.ended: datetime | None = None
         self._id = id
         self._log = log
         self._viewers = viewers

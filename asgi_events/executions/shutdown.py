@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from asgi_events.aio.grace import Grace
 from asgi_events.events import SHUTTING_DOWN
 from asgi_events.executions.held import Held
-from asgi_events.executions.idempotency import Starts
 from asgi_events.executions.viewers import Viewing
 
 _LAST_WORD = 1.0  # seconds that viewers have to take the terminal event
@@ -19,7 +18,6 @@ class Shutdown:
 
     Args:
         held: The executions.
-        starts: What is being started.
         viewing: What their viewers share.
         release: Called when everything has ended; releases what is left.
 
@@ -30,16 +28,19 @@ class Shutdown:
     def __init__(
         self,
         held: Held,
-        starts: Starts,
         viewing: Viewing,
         release: Callable[[], Awaitable[None]],
     ) -> None:
         self._held = held
-        self._starts = starts
         self._viewing = viewing
         self._release = release
         self._drained: asyncio.Task[None] | None = None
         self._grace: Grace | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether nothing may start any more."""
+        return self._viewing.draining
 
     @property
     def begun(self) -> bool:
@@ -92,13 +93,12 @@ class Shutdown:
         if not viewing.returns:
             await Grace(_LAST_WORD).wait_for([viewing.capacity.emptied()])
             self._dismiss_all()
-        self._starts.clear()
         viewing.unread.give_up()
         await self._release()
 
     async def _wait_for_all(self, grace: Grace) -> None:
         running = [execution.wait() for execution in self._held.here.values()]
-        await grace.wait_for([self._starts.wait(), *running])
+        await grace.wait_for([self._held.started(), *running])
 
     def _dismiss_all(self) -> None:
         for execution in self._held:

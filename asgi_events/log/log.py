@@ -92,6 +92,7 @@ class Log(FrameWindow):
             than when it was called last; not for each frame.
 
     Attributes:
+        on_growth: As given.
         committed: The number of the newest frame that cursors are given.
         known: The number of the newest frame that other processes are known to have.
         resend_after: The store has lost what follows the frame of this number, so it is
@@ -124,7 +125,7 @@ class Log(FrameWindow):
         self.resend_after: int | None = None
         self.end: str | None = None
         self.on_append = on_append
-        self._on_growth = on_growth
+        self.on_growth = on_growth
         self._reported = 0
         self._keeps = keeps
         self._commits = keeps != "unstored"  # as it appends
@@ -251,10 +252,16 @@ class Log(FrameWindow):
         self._keeps = "newest"
         self._make_room()
 
+    def keep_newest(self) -> None:
+        """Drop all frames but the newest; only for a log that has ended."""
+        if self.last > self.first:
+            self.drop(self.last - 1)
+        self._report()
+
     @property
-    def awaited(self) -> bool:
-        """Whether a cursor sleeps until more is committed."""
-        return bool(self._wakeups.sleeping)
+    def held_bytes(self) -> int:
+        """About how many bytes of memory the frames take."""
+        return self.size - self.begin + FRAME_OVERHEAD * len(self.frames)
 
     @property
     def full(self) -> bool:
@@ -328,15 +335,15 @@ class Log(FrameWindow):
         """Say when ``append`` has to look at more than these two numbers."""
         bounds = self._bounds
         self._look_at_size = self.begin + bounds.max_bytes
-        if self._on_growth is not None:
+        if self.on_growth is not None:
             self._look_at_size = min(self._look_at_size, self.size + _REPORT)
         self._look_at_number = self.first + bounds.max_events
 
     def _report(self) -> None:
-        if self._on_growth is not None:
-            held = self.size - self.begin + FRAME_OVERHEAD * len(self.frames)
+        if self.on_growth is not None:
+            held = self.held_bytes
             grown, self._reported = held - self._reported, held
-            self._on_growth(self, grown)
+            self.on_growth(self, grown)
 
     def _is_over(self) -> bool:
         count = len(self.frames)

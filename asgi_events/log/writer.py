@@ -56,10 +56,10 @@ class LogWriter:
         include_result: The ``complete`` event has the ``result``.
         error_message: Makes the message of a failed execution of its exception.
         max_event_bytes: How many bytes of JSON an event may have; None for any number.
-        on_end: Called with the terminal event that was appended.
 
     Attributes:
         log: The log.
+        on_end: Called with the terminal event that was appended.
         cancel_message: The message of ``cancelled``, should the task be cancelled.
     """
 
@@ -71,9 +71,9 @@ class LogWriter:
         include_result: bool = False,
         error_message: ErrorMessage = str,
         max_event_bytes: int | None = None,
-        on_end: Callable[[TerminalEvent], None] | None = None,
     ) -> None:
         self.log = log
+        self.on_end: Callable[[TerminalEvent], None] | None = None
         self.cancel_message = CANCELLED
         self._include_cache_stats = include_cache_stats
         self._include_result = include_result
@@ -81,7 +81,6 @@ class LogWriter:
         self._max_event_bytes = sys.maxsize
         if max_event_bytes is not None:
             self._max_event_bytes = max_event_bytes
-        self._on_end = on_end
         self._task: asyncio.Future[Any] | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -139,7 +138,7 @@ class LogWriter:
             event = event.model_copy(update={"message": str(too_large)})
             data = encode_json(event)
         self.log.append(data, end=_STATUS[type(event)])
-        on_end, self._on_end = self._on_end, None
+        on_end, self.on_end = self.on_end, None
         if on_end is not None:
             on_end(event)
 
@@ -147,7 +146,7 @@ class LogWriter:
         """Append nothing more: another process writes the log now."""
         self.log = Log()
         self.log.release()
-        self._on_end = None
+        self.on_end = None
 
     async def _end_with_stats(
         self, event: TerminalEvent, cache_backend: HasStats

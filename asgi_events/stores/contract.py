@@ -15,7 +15,7 @@ What every store promises:
    store and no pause of it ends the log of a writer that lives: see ``reap``.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -227,42 +227,3 @@ class CreatedOnDemand(Protocol):
         Raises:
             StoreError: There is nothing yet.
         """
-
-
-class AppendNow(Protocol):
-    """``append`` of a store that has nothing to wait for."""
-
-    def __call__(
-        self,
-        key: str,
-        grant: Grant,
-        after: int,
-        frames: Sequence[bytes],
-        end: str | None = None,
-    ) -> Ack | None:
-        """Store ``frames`` before this returns; None if there is nothing to tell."""
-
-
-@runtime_checkable
-class InMemory(Protocol):
-    """A store that holds its logs in this process, and no more than may be."""
-
-    def limit(self, max_bytes: int, make_room: Callable[[], bool]) -> None:
-        """Hold no more than ``max_bytes``; ``make_room`` discards what has ended."""
-
-    def discard(self, key: str) -> None:
-        """``delete`` a log before this returns."""
-
-
-def append_now(store: EventStore) -> AppendNow | None:
-    """The method ``append_now`` of a store that has one.
-
-    None when ``append`` was overridden below it: what that does must not be gone round.
-    """
-    for namespace in (getattr(store, "__dict__", {}), *map(vars, type(store).__mro__)):
-        if "append_now" in namespace:
-            found: AppendNow = store.append_now  # type: ignore[attr-defined]
-            return found
-        if "append" in namespace:
-            break
-    return None

@@ -1,13 +1,12 @@
-"""The store of one process: nothing survives it, and nothing has to be set up."""
+"""A store in this process, for tests: it promises what others do, but to last."""
 
 import asyncio
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import islice
-from math import inf
 from time import time
 from typing import Self, TypeAlias
 
@@ -23,7 +22,7 @@ _LOG = 4096
 _FRAME = 96
 _MARK = 1024  # of a log that has ended without a frame, and is of no execution
 
-_ENOUGH = 0.95  # of the limit of all logs, once it is reached
+_ENOUGH = 0.95  # of the bound of all logs, once it is reached
 _MARKS = 0.25  # of that limit, for logs that have ended without a frame
 
 
@@ -94,10 +93,17 @@ class _Log:
 class MemoryStore:
     """Keeps logs in this process.
 
+    ``Executions`` needs no store to keep its events in memory. This one is for tests of
+    what several ``Executions`` share.
+
     Args:
-        max_events: Frames kept of each log; beyond it the oldest quarter goes, and who
-            still wants them is given a ``reset``.
+        max_events: Frames kept of each log. Beyond that the oldest quarter is dropped,
+            and a viewer that wants it is given a ``reset``.
         max_bytes: Bytes of memory that the frames of each log take, likewise.
+        max_retained_bytes: Bytes of memory that all logs take together. Beyond that
+            those that ended first are deleted, then the oldest frames of the largest
+            logs. Each keeps its newest frame. Logs that have ended without a frame may
+            take a quarter of it.
 
     Attributes:
         held_bytes: About how many bytes of memory all logs take.
@@ -108,7 +114,11 @@ class MemoryStore:
     generation = 0
 
     def __init__(
-        self, *, max_events: int = 1_000_000, max_bytes: int = 64 * 1024 * 1024
+        self,
+        *,
+        max_events: int = 1_000_000,
+        max_bytes: int = 64 * 1024 * 1024,
+        max_retained_bytes: int = 256 * 1024 * 1024,
     ) -> None:
         if max_events < 4 or max_bytes < 1:
             raise ValueError(
@@ -117,11 +127,11 @@ class MemoryStore:
             )
         self._max_events = max_events
         self._max_bytes = max_bytes
+        self._limit = max_retained_bytes
         self._logs: dict[str, _Log] = {}
-        self._marks: dict[str, None] = {}  # that have ended without a frame, in order
+        self._ended: dict[str, None] = {}  # in the order in which they did
+        self._marks: dict[str, None] = {}  # those of them without a frame
         self.held_bytes = 0
-        self._limit: float = inf
-        self._make_room: list[Callable[[], bool]] = []
         self._epochs = 0
         self._watching: _Watching = defaultdict(set)
         self._inboxes: _Watching = defaultdict(set)
@@ -130,18 +140,6 @@ class MemoryStore:
     def from_url(cls, url: str) -> Self:
         """A new, empty store; ``memory://`` has no options."""
         return cls()
-
-    def limit(self, max_bytes: int, make_room: Callable[[], bool]) -> None:
-        """Let all logs together take no more than about ``max_bytes`` of memory.
-
-        When they do, ``make_room`` is called until they do not any more: it discards a
-        log that nobody writes, and returns False if there is none. Then the oldest
-        frames of the largest logs go. Each keeps its newest frame. Logs that have ended
-        without a frame may take a quarter of ``max_bytes``, then the oldest go. Where
-        this is called several times, the lowest limit counts.
-        """
-        self._limit = min(self._limit, max_bytes)
-        self._make_room.append(make_room)
 
     async def open(
         self,
@@ -154,12 +152,13 @@ class MemoryStore:
         after: int = 0,
     ) -> Grant:
         now = monotonic()
+        self._delete_old(now)
         log = self._find(key, now)
         if log is None:
             self._epochs += 1  # a deleted log's writer does not write its successor
             log = _Log(writer, ttl, lease, dict(meta), self._epochs, first=after + 1)
             self._logs[key] = log
-            self._grow(_LOG)
+            self._grow(_LOG, now)
         elif log.end is not None:
             raise Ended(f"The log {key!r} has ended.")
         elif log.writer != writer:
@@ -177,18 +176,6 @@ class MemoryStore:
         *,
         end: str | None = None,
     ) -> Ack:
-        ack = self.append_now(key, grant, after, frames, end)
-        return ack or self._logs[key].ack(monotonic())
-
-    def append_now(
-        self,
-        key: str,
-        grant: Grant,
-        after: int,
-        frames: Sequence[bytes],
-        end: str | None = None,
-    ) -> Ack | None:
-        """``append``, which need not be waited for; None: there is nothing to heed."""
         now = monotonic()
         log = self._writable(key, grant, now)
         known = log.first + len(log.frames) - 1 - after
@@ -203,17 +190,15 @@ class MemoryStore:
         log.hold(new)
         log.sign, log.suspicion = now, None
         if end is not None:
-            log.finish(end)
-            if not log.last:
-                self._mark(key, now)
+            self._finish(key, log, end)
         self.held_bytes += log.size - size + _FRAME * len(new)
         if self.held_bytes > self._limit:
-            self._shrink()
+            self._shrink(now)
         if len(log.frames) > self._max_events or log.held > self._max_bytes:
             self._trim(log)
         if key in self._watching:
             self._hint(key)
-        return log.ack(now) if log.cancel or now < log.watched_until else None
+        return log.ack(now)
 
     async def renew(self, key: str, grant: Grant) -> Ack:
         now = monotonic()
@@ -252,7 +237,8 @@ class MemoryStore:
         self._epochs += 1
         log.epoch = self._epochs
         log.hold([frame])
-        log.finish(end)
+        self.held_bytes += len(frame) + _FRAME
+        self._finish(key, log, end)
         log.touch(now)
         self._hint(key)
         return True
@@ -281,15 +267,7 @@ class MemoryStore:
         )
 
     async def delete(self, key: str) -> None:
-        self.discard(key)
-
-    def discard(self, key: str) -> None:
-        """``delete``, at once."""
-        log = self._logs.pop(key, None)
-        if log is not None:
-            is_mark = key in self._marks
-            self._marks.pop(key, None)
-            self.held_bytes -= _MARK if is_mark else _LOG + log.held
+        self._delete(key)
 
     async def keys(self) -> AsyncIterator[str]:
         for key in list(self._logs):
@@ -301,6 +279,7 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         self._logs.clear()
+        self._ended.clear()
         self._marks.clear()
         self._watching.clear()
         self._inboxes.clear()
@@ -308,9 +287,17 @@ class MemoryStore:
     def _find(self, key: str, now: float) -> _Log | None:
         log = self._logs.get(key)
         if log is not None and now >= log.forgotten_at:
-            self.discard(key)
+            self._delete(key)
             return None
         return log
+
+    def _delete(self, key: str) -> None:
+        log = self._logs.pop(key, None)
+        if log is not None:
+            self._ended.pop(key, None)
+            is_mark = key in self._marks
+            self._marks.pop(key, None)
+            self.held_bytes -= _MARK if is_mark else _LOG + log.held
 
     def _writable(self, key: str, grant: Grant, now: float) -> _Log:
         log = self._logs.get(key)
@@ -328,24 +315,32 @@ class MemoryStore:
         ):
             self.held_bytes -= log.trim()
 
-    def _mark(self, key: str, now: float) -> None:
-        """Note that a log has ended without a frame, which nobody may ever look at."""
+    def _finish(self, key: str, log: _Log, end: str) -> None:
+        log.finish(end)
+        if log.last:
+            self._ended[key] = None
+            return
         self._marks[key] = None
         self.held_bytes -= _LOG - _MARK
-        for oldest in list(islice(self._marks, 2)):  # one comes, two may go
-            is_over = now >= self._logs[oldest].forgotten_at
-            if is_over or len(self._marks) * _MARK > self._limit * _MARKS:
-                self.discard(oldest)
+        if len(self._marks) * _MARK > self._limit * _MARKS:
+            self._delete(next(iter(self._marks)))
 
-    def _grow(self, size: int) -> None:
+    def _delete_old(self, now: float) -> None:
+        """Delete what nobody may ever look at again; one comes, two may go."""
+        for key in [*islice(self._ended, 2), *islice(self._marks, 2)]:
+            if now >= self._logs[key].forgotten_at:
+                self._delete(key)
+
+    def _grow(self, size: int, now: float) -> None:
         self.held_bytes += size
         if self.held_bytes > self._limit:
-            self._shrink()
+            self._shrink(now)
 
-    def _shrink(self) -> None:
-        for make_room in self._make_room:
-            while self.held_bytes > self._limit and make_room():
-                pass
+    def _shrink(self, now: float) -> None:
+        for key in [key for key, log in self._logs.items() if now >= log.forgotten_at]:
+            self._delete(key)
+        while self.held_bytes > self._limit and self._ended:
+            self._delete(next(iter(self._ended)))
         if self.held_bytes <= self._limit:
             return
         # Somewhat more than has to go, so that the next search comes later.

@@ -1,7 +1,7 @@
 """The recorder, against a store that fails in every way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Generic, TypeVar
 
@@ -10,9 +10,7 @@ import pytest
 from asgi_events.aio import backoff
 from asgi_events.exceptions import Ended, Fenced, Gap, Missing, StoreError, Unavailable
 from asgi_events.executions.recorder import Opening, Recorder
-from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
-from asgi_events.stores import Ack, Grant
 from asgi_events.stores.memory import MemoryStore
 from tests import TIMEOUT
 from tests.executions.faulty_store import FaultyStore
@@ -20,33 +18,6 @@ from tests.executions.faulty_store import FaultyStore
 KEY = "a" * 32
 
 WRITER = "writer"
-
-
-class PromptStore(MemoryStore):
-    """A ``MemoryStore`` that fails as it is told in ``append_now``.
-
-    Attributes:
-        faults: What the next calls raise.
-        appended: How many frames each call was given.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.faults: list[Exception] = []
-        self.appended: list[int] = []
-
-    def append_now(
-        self,
-        key: str,
-        grant: Grant,
-        after: int,
-        frames: Sequence[bytes],
-        end: str | None = None,
-    ) -> Ack | None:
-        if self.faults:
-            raise self.faults.pop(0)
-        self.appended.append(len(frames))
-        return super().append_now(key, grant, after, frames, end)
 
 
 S = TypeVar("S", bound=MemoryStore)
@@ -139,85 +110,6 @@ async def test_takes_what_was_appended_meanwhile_with_the_next_call() -> None:
         await this.recorded()
         assert this.store.appended == [1, 3]
         assert await this.stored() == frames("a", "b", "c", "d")
-
-
-async def test_stores_at_once_what_a_viewer_waits_for() -> None:
-    async with recording_in(PromptStore()) as this:
-        await turn()
-        woken: list[int] = []
-        viewer = Cursor(this.log)
-        viewer.on_ready(lambda: woken.append(this.log.committed))
-        this.append("a")
-        assert (woken, this.log.committed) == ([1], 1)
-        assert await this.stored() == frames("a")
-
-
-async def test_stores_in_one_call_what_is_appended_in_one_turn_unwatched() -> None:
-    async with recording_in(PromptStore()) as this:
-        await turn()
-        this.append("a", "b", "c")
-        assert this.log.committed == 0
-        await turn()
-        assert (this.store.appended, this.log.committed) == ([3], 3)
-        this.append("d")
-        await turn()
-        assert this.store.appended == [3, 1]
-        assert await this.stored() == frames("a", "b", "c", "d")
-
-
-async def test_stores_the_terminal_frame_at_once_and_ends() -> None:
-    async with recording_in(PromptStore()) as this:
-        await turn()
-        this.append("a")
-        this.append("b", end="completed")
-        assert (this.store.appended, this.log.committed) == ([2], 2)
-        await this.recorded()
-        page = await this.store.read(KEY, 0, 1 << 20)
-        assert page is not None and (page.last, page.end) == (2, "completed")
-
-
-async def test_leaves_to_its_task_what_can_not_be_stored_at_once() -> None:
-    async with recording_in(PromptStore()) as this:
-        await turn()
-        Cursor(this.log).on_ready(lambda: None)
-        this.store.faults = [Unavailable("Not now."), Unavailable("Nor now.")]
-        this.append("a")
-        await turn()
-        this.append("b")  # while it pauses before it tries again
-        assert (this.store.faults, this.log.committed) == ([], 0)
-        this.append("c", end="completed")
-        await this.recorded()
-        assert this.log.committed == 3
-        assert await this.stored() == frames("a", "b", "c")
-
-
-async def test_hears_at_once_that_it_is_to_cancel() -> None:
-    async with recording_in(PromptStore()) as this:
-        await turn()
-        Cursor(this.log).on_ready(lambda: None)
-        await this.store.cancel(KEY)
-        this.append("a")
-        assert this.cancels == 1
-
-
-async def test_hears_at_once_that_nobody_watches_elsewhere_any_more() -> None:
-    async with recording_in(PromptStore()) as this:
-        await turn()
-        left: list[bool] = []
-        this.recorder.on_left = lambda: left.append(True)
-        Cursor(this.log).on_ready(lambda: None)
-        this.recorder.watched_elsewhere = True
-        this.append("a")
-        assert (left, this.recorder.watched_elsewhere) == ([True], False)
-
-
-async def test_does_not_go_round_an_append_that_was_overridden() -> None:
-    async with recording() as this:
-        await turn()
-        Cursor(this.log).on_ready(lambda: None)
-        this.append("a")
-        assert this.log.committed == 0
-        await this.store.calls("append", 1)
 
 
 async def test_ends_when_the_terminal_frame_is_stored_and_not_before() -> None:

@@ -16,17 +16,16 @@ from asgi_events.actors import Actor
 from asgi_events.aio.waiter import Waiter
 from asgi_events.exceptions import (
     Gone,
-    Unavailable,
     UnknownExecution,
 )
 from asgi_events.executions import Execution
 from asgi_events.log.cursor import Cursor
 from asgi_events.stores.memory import MemoryStore
+from tests import TIMEOUT
 from tests.executions.scenes import (
     Cleaner,
     Gate,
     Make,
-    SpyStore,
     count,
     end_of,
     idle,
@@ -42,16 +41,21 @@ from tests.payloads import kinds
 
 
 async def test_forgets_an_execution_after_its_retention(make: Make) -> None:
-    store = SpyStore()
-    executions = make(idle, store=store, retention=0.05)
+    executions = make(idle, retention=0.05)
     execution = await executions.start(idle)
     await end_of(execution)
     found = await executions.get(execution.id)
-    await soon(store.deleted.wait())
+    await forgotten(executions, execution)
+    assert (found, list(executions)) == (execution, [])
+
+
+async def forgotten(executions: Executions, execution: Execution) -> None:
+    """Return when it is not kept any more."""
+    async with asyncio.timeout(TIMEOUT):
+        while execution in list(executions):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
     with pytest.raises(UnknownExecution):
         await executions.get(execution.id)
-    assert await store.read(execution.id, 0, 1000) is None
-    assert (found, list(executions)) == (execution, [])
 
 
 async def test_does_not_take_the_cursor_of_another_execution_for_one_of_its_own(
@@ -69,35 +73,29 @@ async def test_does_not_take_the_cursor_of_another_execution_for_one_of_its_own(
 async def test_keeps_an_execution_that_runs_longer_than_its_retention(
     make: Make,
 ) -> None:
-    store = SpyStore()
     gate = Gate()
-    executions = make(idle, gate.actor, store=store, retention=0.05)
+    executions = make(idle, gate.actor, retention=0.05)
     execution = await executions.start("work")
     await soon(gate.begun.wait())
-    await executions.start(idle)
-    await soon(store.deleted.wait())  # as old as the other that was idle meanwhile
+    other = await executions.start(idle)  # that is as old when it is forgotten
+    await forgotten(executions, other)
     gate.open.set()
     assert await end_of(execution) == "completed"
     assert kinds_of(await seen(executions, execution))[-1] == "complete"
 
 
-async def test_survives_a_store_that_can_not_forget(
-    make: Make, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Elephant(MemoryStore):
-        asked = asyncio.Event()
-
-        async def delete(self, key: str) -> None:
-            self.asked.set()
-            raise Unavailable("never")
-
-    store = Elephant()
-    executions = make(idle, store=store, retention=0.03)
-    execution = await executions.start(idle)
-    await soon(store.asked.wait())
-    await asyncio.sleep(0)
-    assert list(executions) == []
-    assert f"The log {execution.id} could not be deleted." in caplog.text
+async def test_ends_a_viewer_that_is_slower_than_the_retention(make: Make) -> None:
+    executions = make(count, retention=0.05)
+    execution = await executions.start(count, {"to": 3})
+    cursor = execution.attach()
+    await end_of(execution)
+    await forgotten(executions, execution)
+    chunks = [await next_of(cursor)]
+    while chunks[-1]:
+        chunks.append(await next_of(cursor))
+    cursor.close()
+    told = re.findall(rb"event: (\w+)|event_type\":\"(\w+)", b"".join(chunks))
+    assert told == [(b"reset", b""), (b"", b"complete"), (b"end", b"")]
 
 
 # What is held
@@ -108,7 +106,7 @@ class Report(BaseModel):
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/events.db"])
+@pytest.mark.parametrize("url", ["", "memory://", "sqlite:///{}/events.db"])
 async def test_holds_nothing_of_what_has_ended_but_its_frames(
     make: Make, tmp_path: Path, url: str, end: str
 ) -> None:
@@ -127,18 +125,18 @@ async def test_holds_nothing_of_what_has_ended_but_its_frames(
             raise ValueError("bad")
         return result
 
-    executions = make(
-        report, store=url.format(tmp_path), max_duration=60, error_message=str
-    )
+    store = {"store": url.format(tmp_path)} if url else {}
+    executions = make(report, max_duration=60, error_message=str, **store)
     execution = await executions.start(report, idempotency_key="k")
     await soon(gate.begun.wait())
     run: Any = execution._run
     refs |= {
         "run": ref(run),
         "writer": ref(run._writer),
-        "recorder": ref(run._recorder),
         "bus": ref(run._state.event_bus),
     }
+    if url:
+        refs["recorder"] = ref(run._recorder)
     del run
     gc.disable()  # what is large is not to wait for it
     try:
@@ -152,7 +150,7 @@ async def test_holds_nothing_of_what_has_ended_but_its_frames(
     finally:
         gc.enable()
     assert held == []
-    assert execution.log.since(execution.log.first - 1) == []
+    assert bool(execution.log.frames) is not bool(url)
     told = (await seen(executions, execution))[-1]
     assert told.get("result") == ({"text": "x" * 1000} if end == "completed" else None)
 
@@ -248,8 +246,7 @@ async def test_forgets_the_oldest_that_have_ended_beyond_max_retained_bytes(
     make: Make,
 ) -> None:
     gate = Gate()
-    store = MemoryStore()
-    executions = make(gate.actor, say(100_000), store=store, max_retained_bytes=450_000)
+    executions = make(gate.actor, say(100_000), max_retained_bytes=450_000)
     running = await executions.start("work")
     ended = []
     for number in range(6):
@@ -258,16 +255,17 @@ async def test_forgets_the_oldest_that_have_ended_beyond_max_retained_bytes(
     assert await found(executions, ended) == [False, False, True, True, True, True]
     assert await found(executions, [running]) == [True]
     assert list(executions) == [running, *ended[2:]]
-    keys = [key async for key in store.keys() if key.startswith("idempotency")]
-    assert len(keys) == 6
-    assert store.held_bytes < 450_000
+    assert held_bytes(executions) < 450_000
     with pytest.raises(Gone):
         await executions.start("say", idempotency_key="0")
 
 
+def held_bytes(executions: Executions) -> int:
+    return executions._held.held_bytes  # type: ignore[attr-defined, no-any-return]
+
+
 async def test_bounds_what_many_small_executions_leave(make: Make) -> None:
-    store = MemoryStore()
-    executions = make(idle, store=store, max_retained_bytes=100_000)
+    executions = make(idle, max_retained_bytes=100_000)
     for _ in range(100):
         await end_of(await executions.start(idle))
     tracemalloc.start()
@@ -278,8 +276,21 @@ async def test_bounds_what_many_small_executions_leave(make: Make) -> None:
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert 10 < len(list(executions)) < 30
-    assert store.held_bytes <= 100_000
+    assert held_bytes(executions) <= 100_000
     assert after - before < 100_000
+
+
+async def test_forgets_the_oldest_keys_beyond_a_quarter_of_max_retained_bytes(
+    make: Make,
+) -> None:
+    executions = make(idle, max_retained_bytes=16 * 1024)
+    first = await executions.start(idle, idempotency_key="0")
+    for number in range(1, 5):
+        await executions.start(idle, idempotency_key=f"{number}")
+    again = [await executions.start(idle, idempotency_key=key) for key in "14"]
+    anew = await executions.start(idle, idempotency_key="0")
+    assert [each.id == first.id for each in (*again, anew)] == [False, False, False]
+    assert len({each.id for each in (first, *again, anew)}) == 4
 
 
 class Forgetful(MemoryStore):
@@ -293,17 +304,18 @@ async def test_bounds_what_it_keeps_for_a_store_that_may_lose_it(make: Make) -> 
     executions = make(say(100_000), store=Forgetful(), max_retained_bytes=450_000)
     for _ in range(10):
         await end_of(await executions.start("say"))
-    assert 3 <= len(executions._keeper) <= 4
-    assert executions._keeper.held_bytes <= 450_000
+    assert 3 <= len(executions._held._keeper) <= 4
+    assert executions._held._keeper.held_bytes <= 450_000
 
 
 async def test_counts_what_it_forgets_after_the_retention(make: Make) -> None:
-    store = SpyStore()
-    executions = make(say(1000), store=store, retention=0.05)
-    await end_of(await executions.start("say"))
-    await soon(store.deleted.wait())
-    await asyncio.sleep(0)
-    assert (store.held_bytes, list(executions)) == (0, [])
+    executions = make(say(1000), retention=0.05)
+    execution = await executions.start("say")
+    await end_of(execution)
+    held = held_bytes(executions)
+    await forgotten(executions, execution)
+    assert held > 4096 + 1000
+    assert held_bytes(executions) == 0
 
 
 class Flood:
@@ -337,15 +349,12 @@ async def test_keeps_the_newest_events_of_those_that_run_within_the_same_bound(
     make: Make,
 ) -> None:
     flood, quiet = Flood(300), Gate()
-    store = MemoryStore()
-    executions = make(
-        flood.actor, quiet.actor, idle, store=store, max_retained_bytes=400_000
-    )
+    executions = make(flood.actor, quiet.actor, idle, max_retained_bytes=400_000)
     small = await executions.start("work")
     ended = await executions.start(idle)
     await end_of(ended)
     floods = await flood.start(executions, 10)
-    assert store.held_bytes <= 400_000
+    assert held_bytes(executions) <= 400_000
     assert await found(executions, [ended, small]) == [False, True]
     flood.open.set()
     quiet.open.set()

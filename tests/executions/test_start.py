@@ -214,7 +214,6 @@ async def test_starts_once_for_two_of_one_key_at_the_same_time(make: Make) -> No
     store.openable.set()
     first, second = await soon(asyncio.gather(*both))
     assert first is second
-    assert list(executions) == [first]
     assert store.calls == ["open", "open"]  # for the key, and for the execution
 
 
@@ -230,7 +229,7 @@ async def test_goes_on_starting_when_the_first_of_two_leaves(make: Make) -> None
     store.openable.set()
     execution = await soon(second)
     assert first.cancelled()
-    assert list(executions) == [execution]
+    assert store.calls == ["open", "open"]
     assert await end_of(execution) == "completed"
 
 

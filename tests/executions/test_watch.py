@@ -80,7 +80,7 @@ async def test_replays_the_very_bytes_that_were_sent_live(make: Make) -> None:
 
 
 async def test_replays_from_the_store_what_it_has_let_go_of(make: Make) -> None:
-    executions = make(count, max_events=4)
+    executions = make(count, max_events=4, store=MemoryStore())
     execution = await executions.start(count, {"to": 40})
     await end_of(execution)
     async with viewer(executions, execution, f"{execution.id}:7") as connection:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from asgi_events.exceptions import Ended, Gap
 from asgi_events.stores import (
-    Ack,
     EventStore,
     memory,
     open_store,
@@ -144,8 +143,7 @@ async def test_holds_no_mark_in_memory_that_is_past_its_time(
 
 
 async def test_holds_marks_in_memory_for_a_quarter_of_the_limit() -> None:
-    store = MemoryStore()
-    store.limit(16 * 1024, lambda: False)
+    store = MemoryStore(max_retained_bytes=16 * 1024)
 
     for number in range(10):
         await marked(store, str(number))
@@ -197,18 +195,6 @@ async def test_keeps_one_to_n_whatever_a_confused_writer_repeats(
 # The store of one process
 
 
-async def test_tells_at_once_what_its_writer_has_to_heed() -> None:
-    store = MemoryStore()
-    grant = await opened(store)
-
-    assert store.append_now("k", grant, 0, frames(1, 1)) is None
-    await store.attend("k", 60)
-    assert store.append_now("k", grant, 1, frames(2, 2)) == Ack(2, watched=True)
-    await store.cancel("k")
-    ack = store.append_now("k", grant, 2, frames(3, 3), "completed")
-    assert ack == Ack(3, cancel=True, watched=True)
-
-
 async def test_memory_lets_the_oldest_frames_go_and_says_so() -> None:
     store = MemoryStore(max_events=8)
     grant = await opened(store)
@@ -239,33 +225,41 @@ async def test_memory_is_bounded_in_bytes() -> None:
     assert (page.first, list(page.frames)) == (101, [b"y" * 5_000])
 
 
-async def test_memory_makes_room_beyond_its_limit_then_cuts_the_largest() -> None:
-    store = MemoryStore()
-    ended = ["a", "b"]
-
-    def make_room() -> bool:
-        if ended:
-            store.discard(ended.pop(0))
-            return True
-        return False
-
+async def test_memory_deletes_what_ended_first_then_cuts_the_largest() -> None:
+    store = MemoryStore(max_retained_bytes=30_000)
     grants = {key: await opened(store, key) for key in ("a", "b", "small", "large")}
-    for key in ("a", "b", "small"):
-        await store.append(key, grants[key], 0, [b"x" * 1000] * 4)
-    store.limit(store.held_bytes + 3000, make_room)
-    before = store.held_bytes
+    for key in ("b", "a"):
+        await store.append(key, grants[key], 0, [b"x" * 1000] * 3, end="completed")
+    await store.append("small", grants["small"], 0, [b"x" * 1000] * 3)
     await store.append("large", grants["large"], 0, [b"x" * 1000] * 4)
-    made_room = (store.held_bytes <= before, list(ended))
+    kept = [key async for key in store.keys()]
     for number in range(4, 40):
         await store.append("large", grants["large"], number, [b"x" * 1000])
 
     small, large = await whole(store, "small"), await whole(store, "large")
-    assert made_room == (True, ["b"])
-    assert ended == []
-    assert store.held_bytes <= before + 3000
-    assert (small.first, small.last) == (1, 4)
+    assert kept == ["a", "small", "large"]
+    assert [key async for key in store.keys()] == ["small", "large"]
+    assert store.held_bytes <= 30_000
+    assert (small.first, small.last) == (1, 3)
     assert large.first > 20 and large.last == 40
     assert len(large.frames) == 41 - large.first
+
+
+async def test_memory_deletes_what_is_past_its_time_when_another_log_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind, store = Memory(monkeypatch), MemoryStore()
+    grant = await opened(store, "a")
+    await store.append("a", grant, 0, frames(1, 2), end="completed")
+    await store.delete("a")
+    await store.append("b", await opened(store, "b"), 0, frames(1, 2), end="completed")
+
+    await kind.pass_time(TTL + LEASE + 1)
+    await opened(store, "c")
+    held = store.held_bytes
+    await store.delete("c")
+
+    assert held > store.held_bytes == 0
 
 
 async def test_memory_counts_nothing_of_what_is_gone() -> None:

@@ -120,7 +120,7 @@ async def test_answers_a_suspicion_before_it_is_confirmed(
     log = store._logs[execution.id]
     async with viewer(there, execution.id) as far:
         await seen(far, 1)
-        execution._run._recorder._interval = 3600  # type: ignore[attr-defined]
+        execution._run._recording._recorder._interval = 3600  # type: ignore[attr-defined]
         await until(lambda: link.called.count("renew") >= 1)
         begun = link.called.count("renew")
         await until(lambda: link.called.count("renew") > begun + 2)
@@ -323,14 +323,16 @@ async def test_forgets_the_mark_of_what_another_process_has_ended(
     store.durable = True
     here, _ = process(store)
     execution = await here.start(dictation.actor, idempotency_key="k")
-    assert len(here._keeper._marks) == 1
+    assert len(here._held._keeper._marks) == 1
     log = store._logs[execution.id]
     log.hold([b"data: x\n\n"])
     log.finish("lost")
     await asyncio.wait_for(execution.wait(), 5)
     await until(lambda: not list(here))
-    assert here._keeper._marks == {}
-    await until(lambda: here._keeper._task is None or here._keeper._task.done())
+    assert here._held._keeper._marks == {}
+    await until(
+        lambda: here._held._keeper._task is None or here._held._keeper._task.done()
+    )
 
 
 async def test_forgets_the_mark_when_done(
@@ -342,8 +344,8 @@ async def test_forgets_the_mark_when_done(
     dictation.say(None)
     await asyncio.wait_for(execution.wait(), 5)
     await asyncio.sleep(0)
-    assert here._keeper._marks == {}
-    await until(lambda: here._keeper._task.done())
+    assert here._held._keeper._marks == {}
+    await until(lambda: here._held._keeper._task.done())
 
 
 async def test_looks_after_what_has_ended_whatever_the_store_raises(
@@ -380,6 +382,6 @@ async def test_hears_of_cancels_after_the_store_could_not_be_watched(
 
     link.watch = fails_once  # type: ignore[method-assign]
     execution = await here.start(dictation.actor)
-    await until(lambda: here._hints._watch is not None)
+    await until(lambda: here._held._hints._watch is not None)
     assert await (await there.get(execution.id)).cancel() is True
     assert await asyncio.wait_for(execution.wait(), 5) == "cancelled"

@@ -110,7 +110,7 @@ async def test_does_not_write_again_what_has_another_end_now(
     await until(lambda: "but in the store as: lost" in caplog.text)
 
     assert log.last == 3
-    assert here._keeper.held_bytes == 0
+    assert here._held._keeper.held_bytes == 0
 
 
 async def test_keeps_nothing_for_a_store_that_loses_nothing(
@@ -119,7 +119,7 @@ async def test_keeps_nothing_for_a_store_that_loses_nothing(
     here, _ = process(store)
     await completed(here, dictation)
 
-    assert (len(here._keeper), here._keeper.held_bytes) == (0, 0)
+    assert (len(here._held._keeper), here._held._keeper.held_bytes) == (0, 0)
 
 
 async def test_keeps_what_has_ended_until_the_store_has_settled(
@@ -127,12 +127,12 @@ async def test_keeps_what_has_ended_until_the_store_has_settled(
 ) -> None:
     here, link = process(Lossy(settle_time=0.3))
     _, events = await completed(here, dictation)
-    held = here._keeper.held_bytes
+    held = here._held._keeper.held_bytes
     size = sum(len(e.encode()) for e in events[:-1])
 
     assert 0.9 * size < held <= 1.1 * size
-    await until(lambda: len(here._keeper) == 0)
-    assert here._keeper.held_bytes == 0
+    await until(lambda: len(here._held._keeper) == 0)
+    assert here._held._keeper.held_bytes == 0
     assert "read" in link.called  # the probe
 
 
@@ -141,12 +141,12 @@ async def test_drops_what_it_has_kept_longest(
 ) -> None:
     here, _ = process(settling)
     first, _ = await completed(here, dictation)
-    held = here._keeper.held_bytes
+    held = here._held._keeper.held_bytes
     second, _ = await completed(here, dictation)
 
-    here._keeper.drop_oldest()
+    here._held._keeper.drop_oldest()
 
-    assert held * 0.9 < here._keeper.held_bytes < held * 1.1
+    assert held * 0.9 < here._held._keeper.held_bytes < held * 1.1
     settling.empty()
     settling.generation += 1
     await until(lambda: settling.has(second, 1))

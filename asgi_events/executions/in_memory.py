@@ -1,0 +1,161 @@
+"""Executions without a store: each log keeps its own frames, within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+
+from asgi_events.aio.timers import Timer, timers
+from asgi_events.exceptions import UnknownExecution
+from asgi_events.executions.execution import Execution, Facts, Run
+from asgi_events.executions.held import Begin, Claim, Opened
+from asgi_events.executions.options import ExecutionsOptions
+from asgi_events.log.log import Log
+
+# Bytes of memory, measured with tracemalloc (Python 3.11): an execution that has ended,
+# without its frames, and a key.
+_EXECUTION = 4096
+_KEY = 1024
+
+_ENOUGH = 0.95  # of the bound of all logs, once it is reached
+_KEYS = 0.25  # of that bound, for keys
+
+
+class HeldInMemory:
+    """What runs here, and what has ended, in the memory of this process only.
+
+    All logs together take about ``max_retained_bytes``. Beyond that the executions that
+    ended first are forgotten; their viewers are given a ``reset`` and the terminal
+    event. Then the oldest frames of the largest logs go. Each log keeps its newest
+    frame.
+
+    Args:
+        options: How long, and how many bytes.
+        key_ttl: Seconds a key is known.
+
+    Attributes:
+        here: By id, what runs here and what has ended, the oldest first.
+        held_bytes: About how many bytes of memory all of them take.
+    """
+
+    def __init__(self, options: ExecutionsOptions, *, key_ttl: float) -> None:
+        self.here: dict[str, Execution] = {}
+        self.held_bytes = 0
+        self._options = options
+        self._key_ttl = key_ttl
+        self._limit = options["max_retained_bytes"]
+        self._max_keys = max(int(self._limit * _KEYS) // _KEY, 1)
+        self._keys: dict[tuple[str | None, str], tuple[str, float]] = {}
+        self._retained: dict[str, float] = {}  # until when, the oldest first
+        self._retaining: Timer | None = None
+
+    def __iter__(self) -> Iterator[Execution]:
+        return iter(list(self.here.values()))
+
+    async def by_key(self, owner: str | None, key: str, begin: Begin) -> Execution:
+        now = asyncio.get_running_loop().time()
+        id, until = self._keys.get((owner, key), ("", now))
+        if until > now:
+            return await self.find(id)
+        # NOTE: nothing suspends until the execution is ``here``, so nobody else begins.
+        execution = await begin(secrets.token_hex(16))
+        self._keys.pop((owner, key), None)
+        self._keys[owner, key] = execution.id, now + self._key_ttl
+        self._drop_keys(now)
+        return execution
+
+    async def by_id(self, id: str, begin: Begin) -> Execution:
+        return self.here.get(id) or await begin(id)
+
+    async def find(self, id: str) -> Execution:
+        if id not in self.here:
+            raise UnknownExecution(id)
+        return self.here[id]
+
+    async def open(self, facts: Facts, claim: Claim | None) -> Opened:
+        log = Log(
+            facts.id,
+            keeps="newest",
+            max_events=self._options["max_events"],
+            max_bytes=self._options["max_bytes"],
+            on_growth=self._grown,
+        )
+        return Opened(log)
+
+    async def discard(self, id: str) -> None:
+        pass  # nothing is held before it runs
+
+    def add(self, execution: Execution) -> None:
+        self.here[execution.id] = execution
+        self._grown(execution.log, _EXECUTION)
+
+    def retain(self, execution: Execution, run: Run) -> None:
+        execution.end(run)
+        if execution.id not in self.here:  # a drain has forgotten it
+            return
+        until = asyncio.get_running_loop().time() + self._options["retention"]
+        self._retained[execution.id] = until
+        if self._retaining is None:
+            self._retaining = timers().start(self._forget_old, until)
+
+    async def started(self) -> None:
+        pass  # a start takes one turn of the loop
+
+    def reopen(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        if self._retaining is not None:
+            self._retaining.stop()
+            self._retaining = None
+        for execution in self.here.values():
+            execution.log.on_growth = None
+        self.here.clear()
+        self._retained.clear()
+        self._keys.clear()
+        self.held_bytes = 0
+
+    def _drop_keys(self, now: float) -> None:
+        """Forget the oldest key, if it is over or too many are known."""
+        oldest = next(iter(self._keys))
+        if len(self._keys) > self._max_keys or self._keys[oldest][1] <= now:
+            del self._keys[oldest]
+
+    def _forget_old(self, now: float) -> float | None:
+        """Forget what has been retained for long enough; say when to look again."""
+        while self._retained:
+            id, until = next(iter(self._retained.items()))
+            if until > now:
+                return until
+            self._forget(id)
+        self._retaining = None
+        return None
+
+    def _forget(self, id: str) -> None:
+        del self._retained[id]
+        log = self.here.pop(id).log
+        log.keep_newest()  # a viewer that is still there holds the log
+        log.on_growth = None
+        self.held_bytes -= _EXECUTION + log.held_bytes
+
+    def _grown(self, log: Log, grown: int) -> None:
+        self.held_bytes += grown
+        if grown > 0 and self.held_bytes > self._limit:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        while self.held_bytes > self._limit and self._retained:
+            self._forget(next(iter(self._retained)))
+        if self.held_bytes <= self._limit:
+            return
+        # Somewhat more than has to go, so that the next search comes later.
+        enough = self._limit * _ENOUGH
+        logs = [execution.log for execution in self.here.values()]
+        largest = [(-log.held_bytes, number, log) for number, log in enumerate(logs)]
+        heapify(largest)
+        while largest and self.held_bytes > enough:
+            _, number, log = heappop(largest)
+            if log.trim():
+                heappush(largest, (-log.held_bytes, number, log))

@@ -1,0 +1,209 @@
+"""Executions in a store: found, followed and cancelled from every process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from weakref import WeakValueDictionary
+
+from asgi_events.exceptions import StoreError, UnknownExecution
+from asgi_events.executions.execution import Execution, Facts, Run
+from asgi_events.executions.follower import Follower, Hints, Reaper
+from asgi_events.executions.held import Begin, Claim, Make, Opened
+from asgi_events.executions.idempotency import Starts, marker_of
+from asgi_events.executions.keeper import Keeper
+from asgi_events.executions.options import ExecutionsOptions
+from asgi_events.executions.recorder import Opening, Recorder
+from asgi_events.executions.recording import Recording
+from asgi_events.executions.run import RemoteRun
+from asgi_events.log.log import Bounds, Log
+from asgi_events.stores.contract import EventStore, Page
+
+logger = logging.getLogger(__name__)
+
+
+class HeldInStore:
+    """What runs here, and what is watched here and runs or has run anywhere.
+
+    What has ended is in the store; here it is only held for as long as somebody refers
+    to it.
+
+    Args:
+        store: Where the logs are.
+        options: How long, and how many bytes.
+        key_ttl: Seconds a key is known.
+        make: Makes an execution of another process.
+
+    Attributes:
+        here: By id, what runs here, the oldest first.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        options: ExecutionsOptions,
+        *,
+        key_ttl: float,
+        make: Make,
+    ) -> None:
+        self.here: dict[str, Execution] = {}
+        self._elsewhere: WeakValueDictionary[str, Execution] = WeakValueDictionary()
+        self._bounds = Bounds(options["max_events"], options["max_bytes"])
+        self._store = store
+        self._options = options
+        self._make = make
+        self._name = secrets.token_hex(8)
+        self._hints = Hints(store, self._get_writer)
+        self._reaper = Reaper(store, lease=options["lease"])
+        self._keeper = Keeper(store, self._hints, lease=options["lease"])
+        self._starts = Starts(
+            store,
+            self._find_anywhere,
+            writer=self._get_writer,
+            lease=options["lease"],
+            ttl=key_ttl,
+            on_claimed=self._keeper.keep_mark,
+        )
+
+    def __iter__(self) -> Iterator[Execution]:
+        return iter([*self.here.values(), *self._elsewhere.values()])
+
+    async def by_key(self, owner: str | None, key: str, begin: Begin) -> Execution:
+        return await self._starts.by_marker(marker_of(owner, key), begin)
+
+    async def by_id(self, id: str, begin: Begin) -> Execution:
+        return self.here.get(id) or await self._starts.by_id(id, begin)
+
+    async def find(self, id: str) -> Execution:
+        page = await self._look(id)
+        if page is None:
+            raise UnknownExecution(id)
+        execution = self._elsewhere.get(id)
+        if execution is None or (execution.log.end is not None and page.end is None):
+            # There was none, or one whose end the store does not have.
+            execution = self._elsewhere[id] = self._make_remote(id, page)
+            self._share()
+        log = execution.log
+        log.known = max(log.known, page.last)
+        ends_otherwise = page.end is not None and page.last < log.last
+        # Who is there is shown what is new, frame by frame.
+        if not execution.viewers and (page.last > log.last or ends_otherwise):
+            log.fork(page.last, end=page.end)
+        if page.ended is not None and log.end is not None:
+            execution.ended = datetime.fromtimestamp(page.ended, UTC)
+        return execution
+
+    async def open(self, facts: Facts, claim: Claim | None) -> Opened:
+        lease, writer = self._options["lease"], self._get_writer()
+        opening = Opening(
+            store=self._store,
+            key=facts.id,
+            writer=writer,
+            lease=lease,
+            ttl=self._options["retention"],
+            meta=facts.to_meta() | {"writer": writer, "lease": f"{lease:g}"},
+        )
+        grant = await (opening.open() if claim is None else claim(opening.open))
+        opened = self._open_log(facts.id, grant.last)
+        recording = Recording(
+            Recorder(opened.log, opening, grant),
+            self._make_follower(opened.log),
+            self._hints,
+            on_stored=partial(self._keeper.keep, opening, opened.log),
+        )
+        return Opened(opened.log, recording, opened.read_page)
+
+    async def discard(self, id: str) -> None:
+        try:
+            await self._store.delete(id)
+        except StoreError:  # it has a time to live as well
+            logger.warning("The log %s could not be deleted.", id, exc_info=True)
+
+    def add(self, execution: Execution) -> None:
+        self.here[execution.id] = execution
+        self._share()
+
+    def retain(self, execution: Execution, run: Run) -> None:
+        execution.end(run)
+        self._keeper.discard_mark(execution.id)
+        if self.here.pop(execution.id, None) is None:  # a drain has cleared it
+            return
+        if run.ended is None:  # its loop has gone; the lease tells the rest
+            return
+        while self._keeper.held_bytes > self._options["max_retained_bytes"]:
+            self._keeper.drop_oldest()
+        self._elsewhere[execution.id] = execution
+        self._share()
+
+    async def started(self) -> None:
+        await self._starts.wait()
+
+    def reopen(self) -> None:
+        self._name = secrets.token_hex(8)  # goes on with no log of its former life
+
+    async def aclose(self) -> None:
+        self._starts.clear()
+        self.here.clear()
+        await self._reaper.aclose()
+        await self._keeper.aclose()
+
+    def _get_writer(self) -> str:
+        """Who writes the logs; a process that was forked off this one is another."""
+        return f"{self._name}-{os.getpid()}"
+
+    def _share(self) -> None:
+        """Let all logs together hold no more than ``max_retained_bytes``.
+
+        Each of what runs, here or elsewhere, may hold the same. The number of shares is
+        a power of two, so it changes seldom, and with it what every log may hold.
+        """
+        count = max(len(self.here) + len(self._elsewhere), 1)
+        share = self._options["max_retained_bytes"] >> (count - 1).bit_length()
+        share = max(min(share, self._options["max_bytes"]), 1)
+        narrower = share < self._bounds.max_bytes
+        self._bounds.max_bytes = share
+        if narrower:
+            for execution in self:
+                execution.log.fit()
+
+    def _open_log(self, id: str, start: int) -> Opened:
+        log = Log(id, keeps="unstored", start=start, bounds=self._bounds)
+        return Opened(log, read_page=partial(self._store.read, id))
+
+    def _make_remote(self, id: str, page: Page) -> Execution:
+        opened = self._open_log(id, page.last)
+        log = opened.log
+        log.extend([], end=page.end)
+        make_run = partial(
+            RemoteRun,
+            id=id,
+            log=log,
+            store=self._store,
+            follower=self._make_follower(log),
+        )
+        return self._make(Facts.from_meta(id, page.meta), opened, make_run)
+
+    def _make_follower(self, log: Log) -> Follower:
+        after, lease = self._options["cancel_after"], self._options["lease"]
+        return Follower(
+            log,
+            self._store,
+            self._hints,
+            self._reaper,
+            attend=None if after is None else max(after, lease),
+            patience=lease,
+        )
+
+    async def _find_anywhere(self, id: str) -> Execution:
+        return self.here.get(id) or await self.find(id)
+
+    async def _look(self, id: str) -> Page | None:
+        """How a log stands; one whose writer is dead is ended soon."""
+        page = await self._store.read(id, 0, 0)
+        if page is not None and not page.alive:
+            self._reaper.suspect(id)
+        return page

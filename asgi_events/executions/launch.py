@@ -1,0 +1,250 @@
+"""Starts actors: checks what is asked for, opens a log for it, and runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import from_json
+
+from asgi_events.actors.actor import Actor, ActorFunction, actor_of
+from asgi_events.actors.inputs import ActorInput, returned_by
+from asgi_events.actors.state import ExecutionState, current
+from asgi_events.aio.threads import Threads
+from asgi_events.bus import EventBus
+from asgi_events.error_messages import ErrorMessage, redacted, with_traceback
+from asgi_events.events import SHUTTING_DOWN, TerminalEvent
+from asgi_events.exceptions import Draining, UnknownActor
+from asgi_events.executions.execution import Execution, Facts, Run
+from asgi_events.executions.held import Claim, Held, Make, Opened
+from asgi_events.executions.options import ExecutionsOptions
+from asgi_events.executions.run import EndedRun, LocalRun
+from asgi_events.executions.shutdown import Shutdown
+from asgi_events.executions.viewers import Capacity, Place, Viewers, Viewing
+from asgi_events.log.writer import LogWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be started.
+
+    Attributes:
+        actor: The actor's name.
+        arguments: Its validated input.
+        owner: To whom the execution is to belong.
+        fingerprint: A hash of what was asked for.
+    """
+
+    actor: str
+    arguments: dict[str, Any]
+    owner: str | None
+    fingerprint: str
+
+
+def ask(
+    actors: Mapping[str, Actor[..., Any]],
+    inputs: Mapping[str, ActorInput],
+    actor: str | ActorFunction[..., Any],
+    input: Any,
+    owner: str | None,
+) -> Asked:
+    """Check what is to be started; the last three are those of ``Executions.start``.
+
+    Raises:
+        UnknownActor: There is no such actor.
+        ValueError: The owner is blank.
+        InvalidInput: The input does not validate.
+    """
+    name = actor if isinstance(actor, str) else actor_of(actor).name
+    if name not in actors:
+        raise UnknownActor(name, list(actors))
+    if owner is not None and not owner.strip():
+        raise ValueError(
+            "owner must be None or a str that is not blank: executions of a blank "
+            f"owner would belong to everybody who has no name, got {owner!r}"
+        )
+    takes = inputs[name]
+    is_json = isinstance(input, bytes)
+    arguments = takes.from_json(input) if is_json else takes.from_python(input)
+    return Asked(name, arguments, owner, _fingerprint(name, input, owner))
+
+
+def make_execution(
+    actors: Mapping[str, Actor[..., Any]],
+    viewing: Viewing,
+    facts: Facts,
+    opened: Opened,
+    make_run: Callable[[Viewers], Run],
+) -> Execution:
+    """An execution of this process or of another one.
+
+    Args:
+        actors: Those of this process, which may know what it returns.
+        viewing: What its viewers share with others.
+        facts: What it is.
+        opened: Where its events are.
+        make_run: Makes what is behind it.
+    """
+    log, read_page = opened.log, opened.read_page
+    viewers = Viewers(log, viewing, owner=facts.owner, read_page=read_page)
+    actor = actors.get(facts.actor)
+    return Execution(
+        facts,
+        log=log,
+        viewers=viewers,
+        run=make_run(viewers),
+        read_page=read_page,
+        result_type=Any if actor is None else returned_by(actor),
+    )
+
+
+class Launcher:
+    """Runs what was asked for.
+
+    Args:
+        actors: By name.
+        options: How they are run.
+        held: Where their executions are opened and held.
+        shutdown: Whether the process stops.
+        make: Makes an execution.
+    """
+
+    def __init__(
+        self,
+        actors: Mapping[str, Actor[..., Any]],
+        options: ExecutionsOptions,
+        held: Held,
+        shutdown: Shutdown,
+        make: Make,
+    ) -> None:
+        self._actors = actors
+        self._options = options
+        self._held = held
+        self._shutdown = shutdown
+        self._make = make
+        self._threads = Threads(options["max_threads"])
+        self._running = Capacity(
+            "max_executions",
+            options["max_executions"],
+            per_owner=options["max_executions_per_owner"],
+        )
+        self._error_message = options["error_message"]
+        if self._error_message is None and options["debug"]:
+            self._error_message = with_traceback
+
+    async def launch(
+        self, asked: Asked, id: str, claim: Claim | None = None
+    ) -> Execution:
+        """Start an execution of a new id.
+
+        Args:
+            asked: What is to be started.
+            id: The execution's id.
+            claim: Opens its log, where others may do so too; see ``Held``.
+
+        Raises:
+            Draining: The process stops.
+            LimitReached: No more may run.
+            Busy, Ended: There is one of that id.
+            StoreError: The store did not open the log.
+        """
+        shutdown = self._shutdown
+        if shutdown.stops:
+            raise Draining
+        facts = Facts(
+            id=id,
+            actor=asked.actor,
+            owner=asked.owner,
+            created=datetime.now(UTC),
+            fingerprint=asked.fingerprint,
+        )
+        place = self._running.take(asked.owner)
+        try:
+            opened = await self._held.open(facts, claim)
+            if shutdown.begun and claim is None:
+                await self._held.discard(id)  # nobody else knows the id
+                raise Draining
+        except BaseException:
+            place.release()
+            raise
+        execution = self._run(facts, asked.arguments, opened, place)
+        if shutdown.begun:  # since then; others may have found it already
+            if shutdown.is_grace_over:
+                await execution.cancel(SHUTTING_DOWN)
+            await execution.wait()
+        return execution
+
+    def _run(
+        self, facts: Facts, arguments: dict[str, Any], opened: Opened, place: Place
+    ) -> Execution:
+        """Run an actor, under a log that was opened for it."""
+        options, id = self._options, facts.id
+        message = self._describe(facts)
+        bus = EventBus()
+        state = ExecutionState(
+            bus,
+            cache_backend=options["cache_backend"],
+            error_message=message,
+            execution_id=id,
+            owner=facts.owner,
+        )
+        state.threads = self._threads
+        writer = LogWriter(
+            opened.log,
+            include_result=True,
+            error_message=message,
+            max_event_bytes=options["max_event_bytes"],
+        )
+        unsubscribe = bus.subscribe(writer)
+        for handler in options["handlers"]:
+            bus.subscribe_for(handler, id, actor=facts.actor, owner=facts.owner)
+
+        def tell(event: TerminalEvent) -> None:
+            unsubscribe()
+            bus.publish_nowait(event)
+
+        def end(run: EndedRun) -> None:
+            unsubscribe()  # a cancelled task holds its frames, and they the bus
+            place.release()
+            self._held.retain(execution, run)
+
+        make_run = partial(
+            LocalRun,
+            call=self._actors[facts.actor].run(state, kwargs=arguments),
+            id=id,
+            state=state,
+            writer=writer,
+            recording=opened.recording,
+            options=options,
+            on_terminal=tell,
+            on_end=end,
+        )
+        execution = self._make(facts, opened, make_run)
+        self._held.add(execution)
+        return execution
+
+    def _describe(self, facts: Facts) -> ErrorMessage:
+        return self._error_message or partial(_log_redacted, facts.id, facts.owner)
+
+
+def _log_redacted(id: str, owner: str | None, error: BaseException) -> str:
+    """The message of ``redacted``; the server's log says in which call and for whom."""
+    state = current.get()
+    call = f"actor {state.address!r}, " if state is not None else ""
+    return redacted(error, f"{call}execution {id!r}, owner {owner!r}")
+
+
+def _fingerprint(name: str, input: Any, owner: str | None) -> str:
+    """Of what was given: defaults may be made anew each time, sets have no order."""
+    if isinstance(input, bytes):
+        input = from_json(input)
+    elif isinstance(input, BaseModel):
+        input = input.model_dump(mode="json", exclude_unset=True)
+    asked = json.dumps([name, owner, input or {}], sort_keys=True, default=repr)
+    return hashlib.sha256(asked.encode()).hexdigest()
