@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -26,6 +27,7 @@ from asgi_events.exceptions import (
 from asgi_events.executions.viewers import Viewers
 from asgi_events.log.cursor import Cursor, ReadPage
 from asgi_events.log.log import Log
+from asgi_events.log.stored import StoredLog
 from asgi_events.wire.decoding import AnyEvent, EventDecoder
 from asgi_events.wire.formats import NATIVE, Format
 from asgi_events.wire.frames import split
@@ -160,9 +162,9 @@ class Execution:
         """
         self._run = run
         self.watchers.on_change = None
-        if self._read_page is not None:
-            self.watchers.on_change = self._drop_unwatched
-            self._drop_unwatched()
+        if isinstance(self.log, StoredLog):
+            self.watchers.on_change = partial(self._drop_unwatched, self.log)
+            self._drop_unwatched(self.log)
 
     @property
     def id(self) -> str:
@@ -339,9 +341,9 @@ class Execution:
         """Record no more: the process stops."""
         self._run.abandon()
 
-    def _drop_unwatched(self) -> None:
+    def _drop_unwatched(self, log: StoredLog) -> None:
         if not self.watchers:
-            self.log.skip_to(self.log.last + 1)
+            log.skip_to(log.last + 1)
 
     async def _newest(self, count: int, limit: int) -> list[bytes]:
         """The payloads of the newest events, ``count`` at most."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from asgi_events.aio.backoff import Backoff, Patience
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Unavailable
-from asgi_events.log.log import Log
+from asgi_events.log.stored import StoredLog
 from asgi_events.stores.contract import EventStore, Page, Watch
 from asgi_events.wire.frames import lost_frame, unstored_lost_frame
 
@@ -187,7 +187,7 @@ class Follower:
 
     def __init__(
         self,
-        log: Log,
+        log: StoredLog,
         store: EventStore,
         hints: Hints,
         reaper: Reaper,

@@ -20,7 +20,8 @@ from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.recorder import Opening, Recorder
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.run import RemoteRun
-from asgi_events.log.log import Bounds, Log
+from asgi_events.log.log import Bounds
+from asgi_events.log.stored import StoredLog
 from asgi_events.stores.contract import EventStore, Page
 
 logger = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class HeldInStore:
             execution = self._elsewhere[id] = self._make_remote(id, page)
             self._share()
         log = execution.log
+        assert isinstance(log, StoredLog)  # every execution of a store has one
         log.known = max(log.known, page.last)
         ends_otherwise = page.end is not None and page.last < log.last
         # Who is there is shown what is new, frame by frame.
@@ -108,14 +110,14 @@ class HeldInStore:
             meta=facts.to_meta() | {"writer": writer, "lease": f"{lease:g}"},
         )
         grant = await (opening.open() if claim is None else claim(opening.open))
-        opened = self._open_log(facts.id, grant.last)
+        log = StoredLog(facts.id, start=grant.last, bounds=self._bounds)
         recording = Recording(
-            Recorder(opened.log, opening, grant),
-            self._make_follower(opened.log),
+            Recorder(log, opening, grant),
+            self._make_follower(log),
             self._hints,
-            on_stored=partial(self._keeper.keep, opening, opened.log),
+            on_stored=partial(self._keeper.keep, opening, log),
         )
-        return Opened(opened.log, recording, opened.read_page)
+        return Opened(log, recording, partial(self._store.read, facts.id))
 
     async def discard(self, id: str) -> None:
         try:
@@ -170,13 +172,8 @@ class HeldInStore:
             for execution in self:
                 execution.log.fit()
 
-    def _open_log(self, id: str, start: int) -> Opened:
-        log = Log(id, keeps="unstored", start=start, bounds=self._bounds)
-        return Opened(log, read_page=partial(self._store.read, id))
-
     def _make_remote(self, id: str, page: Page) -> Execution:
-        opened = self._open_log(id, page.last)
-        log = opened.log
+        log = StoredLog(id, start=page.last, bounds=self._bounds)
         log.extend([], end=page.end)
         make_run = partial(
             RemoteRun,
@@ -185,9 +182,10 @@ class HeldInStore:
             store=self._store,
             follower=self._make_follower(log),
         )
+        opened = Opened(log, read_page=partial(self._store.read, id))
         return self._make(Facts.from_meta(id, page.meta), opened, make_run)
 
-    def _make_follower(self, log: Log) -> Follower:
+    def _make_follower(self, log: StoredLog) -> Follower:
         after, lease = self._options["cancel_after"], self._options["lease"]
         return Follower(
             log,

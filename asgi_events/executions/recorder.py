@@ -18,7 +18,7 @@ from asgi_events.aio.backoff import Backoff
 from asgi_events.aio.timers import timers
 from asgi_events.aio.waiter import Waiter
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing, Unavailable
-from asgi_events.log.log import Log
+from asgi_events.log.stored import StoredLog
 from asgi_events.stores.contract import Ack, EventStore, Grant
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Recorder:
         watched_elsewhere: Whether another process has viewers, as last heard.
     """
 
-    def __init__(self, log: Log, opening: Opening, grant: Grant) -> None:
+    def __init__(self, log: StoredLog, opening: Opening, grant: Grant) -> None:
         self.log = log
         self.key = opening.key
         self._opening = opening

@@ -15,7 +15,7 @@ from asgi_events.executions.follower import Follower
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.viewers import Viewers
-from asgi_events.log.log import Log
+from asgi_events.log.stored import StoredLog
 from asgi_events.log.writer import LogWriter
 from asgi_events.stores.contract import EventStore
 
@@ -244,7 +244,7 @@ class RemoteRun:
         viewers: Viewers,
         *,
         id: str,
-        log: Log,
+        log: StoredLog,
         store: EventStore,
         follower: Follower,
     ) -> None:

@@ -17,6 +17,7 @@ from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Unavailable
 from asgi_events.log.log import Log
 from asgi_events.log.source import BrokenOff
+from asgi_events.log.stored import StoredLog
 from asgi_events.stores.contract import Page
 from asgi_events.wire.formats import NATIVE, Format
 from asgi_events.wire.frames import parse_event_id, split, unstored_lost_frame
@@ -219,6 +220,8 @@ class Cursor:
 
     def _follow_fork(self, page: Page) -> None:
         log = self.log
+        if not isinstance(log, StoredLog):
+            return
         is_settled = log.end is not None and log.committed == log.last
         if is_settled and page.end is not None and page.last != log.last:
             log.fork(page.last, end=page.end)

@@ -1,8 +1,8 @@
 """The numbered frames of one execution, in this process, and the cursors on them.
 
 1. ``append`` numbers, nothing else does: 1, 2, 3 … without holes.
-2. A cursor is only given committed frames. Without a store a frame is committed as it
-   is appended; with one, when the store has it: what a viewer has seen is stored.
+2. A cursor is only given committed frames. A frame is committed as it is appended; of a
+   ``StoredLog``, when the store has it: what a viewer has seen is stored.
 3. There is no queue per viewer. A viewer is an integer, and one callback while it
    sleeps; appending costs the same for one viewer and for a thousand, but for waking.
 4. The terminal frame is the last. What is appended after it is dropped.
@@ -15,7 +15,6 @@ keeps       frames that may be dropped       if there are none
 =========== ================================ ========================================
 "unread"    those that every cursor took     the log is ``full``
 "newest"    all, the oldest first            that does not happen
-"unstored"  those that the store has         the log is ``full``
 =========== ================================ ========================================
 
 ``append`` takes the frame even when the log is full, and ``room`` is what its
@@ -26,7 +25,7 @@ bound by one frame.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -37,15 +36,11 @@ from asgi_events.wire.window import FrameWindow
 FRAME_OVERHEAD = 96
 """Bytes of memory that a frame takes beside its own (tracemalloc, Python 3.11)."""
 
-# What a store is given in one call. Viewers see it when the call is over, so a slow
-# store must not be given all that waits.
-_CHUNK_BYTES, _CHUNK_FRAMES = 256 * 1024, 1024
-
 _REPORT = 64 * 1024  # bytes by which a log grows until it reports that
 
 _NOTHING = (-1, 0, 0, b"")  # what was joined last, when nothing was
 
-Keeps = Literal["unread", "newest", "unstored"]
+Keeps = Literal["unread", "newest"]
 
 
 @dataclass(slots=True)
@@ -95,8 +90,6 @@ class Log(FrameWindow):
         on_growth: As given.
         committed: The number of the newest frame that cursors are given.
         known: The number of the newest frame that other processes are known to have.
-        resend_after: The store has lost what follows the frame of this number, so it is
-            to be stored again, though it is committed; None where it has not.
         end: How the execution ended, once its terminal frame is appended.
     """
 
@@ -122,13 +115,12 @@ class Log(FrameWindow):
         self._name = None if name is None else name.encode()
         self.committed = start
         self.known = start
-        self.resend_after: int | None = None
         self.end: str | None = None
         self.on_append = on_append
         self.on_growth = on_growth
         self._reported = 0
         self._keeps = keeps
-        self._commits = keeps != "unstored"  # as it appends
+        self._commits = True  # as it appends
         self._bounds = bounds or Bounds(max_events, max_bytes)
         self._cursors: set[Reader] = set()
         self._wakeups = Wakeups()
@@ -177,55 +169,9 @@ class Log(FrameWindow):
             return False
         return self._look()
 
-    def extend(self, frames: Sequence[bytes], *, end: str | None) -> None:
-        """Hold and show frames that another process has numbered and stored."""
-        self.hold(frames)
-        self.end = end
-        self._urgent = end is not None
-        self.commit(self.last)
-
-    def skip_to(self, number: int) -> None:
-        """Hold nothing and go on with ``number``; what is before is in the store."""
-        self.restart(number)
+    def restart(self, number: int) -> None:
+        super().restart(number)
         self._joined = _NOTHING
-        self.committed = self.last
-        self._set_marks()
-
-    def fork(self, last: int, *, end: str | None, frames: Sequence[bytes] = ()) -> None:
-        """Take another end than the one that was shown here.
-
-        The store has lost frames whose writer is dead. Cursors that have been given a
-        frame of number ``last`` or later begin again, with a ``reset``.
-
-        Args:
-            last: The number of the terminal frame.
-            end: How the execution ended.
-            frames: The last frames up to it, to be held here; the others are stored.
-        """
-        self.skip_to(last + 1 - len(frames))
-        self.known = last
-        for cursor in self._cursors:
-            if cursor.position >= last:
-                cursor.begin_again()
-        self.extend(frames, end=end)
-
-    def drop_uncommitted(self) -> None:
-        """Drop the frames that are not stored."""
-        self.cut(self.committed)
-        for cursor in self._cursors:
-            if cursor.position > self.last:  # what it was shown elsewhere may be gone
-                cursor.begin_again()
-        self.resend_after = None
-        self.end = None
-
-    def commit(self, number: int) -> None:
-        """Show all frames up to ``number`` to the cursors."""
-        self.committed = number
-        if self._wakeups.sleeping:
-            self._wakeups.wake(self._urgent)
-        self._urgent = False
-        if self._room is not None or self._is_over():
-            self._make_room()
 
     def fit(self) -> None:
         """Drop what is too much, now that the bounds are narrower."""
@@ -274,15 +220,6 @@ class Log(FrameWindow):
             self._room = asyncio.get_running_loop().create_future()
         # One publisher that is cancelled must not take the future from the others.
         return asyncio.shield(self._room)
-
-    def uncommitted(self) -> list[bytes]:
-        """The frames that the store has not taken yet."""
-        return self.since(self.committed)
-
-    def chunk(self, after: int) -> list[bytes]:
-        """The frames after ``after``, as many as a store is given at once."""
-        last = min(self.page(after, _CHUNK_BYTES), after + _CHUNK_FRAMES)
-        return self.frames[after + 1 - self.first : last + 1 - self.first]
 
     def join(self, after: int, limit: int) -> tuple[bytes, int]:
         """Committed frames from ``after`` + 1, at least one, and the last one's number.
@@ -367,9 +304,8 @@ class Log(FrameWindow):
 
     def _droppable(self) -> int:
         """The number of the newest frame that need not be kept."""
-        if self._keeps != "unread":
-            after = self.resend_after
-            return self.committed if after is None else min(after, self.committed)
+        if self._keeps == "newest":
+            return self.last
         if not self._cursors:
             return 0
         return min(cursor.position for cursor in self._cursors)

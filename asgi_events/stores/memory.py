@@ -4,90 +4,18 @@ import asyncio
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
-from itertools import islice
-from time import time
 from typing import Self, TypeAlias
 
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing
 from asgi_events.stores.contract import Ack, Grant, Page
-from asgi_events.stores.rules import Suspicion, is_alive, suspect
+from asgi_events.stores.memory_logs import MemoryLog, MemoryLogs
+from asgi_events.stores.rules import is_alive, suspect
 from asgi_events.stores.watching import PendingKeys
-
-# Bytes of memory, measured with tracemalloc (Python 3.11): what a log takes without its
-# frames, together with the execution that it is of, and what a frame takes beside its
-# own bytes.
-_LOG = 4096
-_FRAME = 96
-_MARK = 1024  # of a log that has ended without a frame, and is of no execution
-
-_ENOUGH = 0.95  # of the bound of all logs, once it is reached
-_MARKS = 0.25  # of that limit, for logs that have ended without a frame
 
 
 def monotonic() -> float:
     """The time of the event loop: a test can let it pass, see ``virtual_time``."""
     return asyncio.get_running_loop().time()
-
-
-@dataclass(slots=True)
-class _Log:
-    writer: str
-    ttl: float
-    lease: float
-    meta: Mapping[str, str]
-    epoch: int
-    first: int
-    end: str | None = None
-    ended: float | None = None
-    cancel: bool = False
-    sign: float = 0.0  # when its writer was last heard of
-    suspicion: Suspicion | None = None
-    watched_until: float = 0.0
-    frames: list[bytes] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)  # of each frame, since the first
-    size: int = 0  # in bytes, since the first frame
-    trimmed: int = 0  # of that, bytes that are no longer kept
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.frames) - 1
-
-    @property
-    def held(self) -> int:
-        """About how many bytes of memory the frames take."""
-        return self.size - self.trimmed + _FRAME * len(self.frames)
-
-    def hold(self, frames: Sequence[bytes]) -> None:
-        for frame in frames:
-            self.size += len(frame)
-            self.ends.append(self.size)
-        self.frames.extend(frames)
-
-    def trim(self) -> int:
-        """Let go of the oldest quarter; about how many bytes that frees."""
-        count = max(len(self.frames) // 4, 1)
-        held = self.held
-        self.trimmed = self.ends[count - 1]
-        del self.frames[:count], self.ends[:count]
-        self.first += count
-        return held - self.held
-
-    @property
-    def forgotten_at(self) -> float:
-        return self.sign + self.lease + self.ttl
-
-    def touch(self, now: float) -> None:
-        self.sign = now
-        self.suspicion = None
-
-    def finish(self, end: str) -> None:
-        self.end = end
-        self.ended = time()
-
-    def ack(self, now: float) -> Ack:
-        return Ack(self.last, self.cancel, now < self.watched_until)
 
 
 class MemoryStore:
@@ -105,8 +33,6 @@ class MemoryStore:
             logs. Each keeps its newest frame. Logs that have ended without a frame may
             take a quarter of it.
 
-    Attributes:
-        held_bytes: About how many bytes of memory all logs take.
     """
 
     durable = False
@@ -125,16 +51,15 @@ class MemoryStore:
                 "max_events must be at least 4 and max_bytes 1, "
                 f"got {max_events} and {max_bytes}"
             )
-        self._max_events = max_events
-        self._max_bytes = max_bytes
-        self._limit = max_retained_bytes
-        self._logs: dict[str, _Log] = {}
-        self._ended: dict[str, None] = {}  # in the order in which they did
-        self._marks: dict[str, None] = {}  # those of them without a frame
-        self.held_bytes = 0
+        self._logs = MemoryLogs(max_events, max_bytes, max_retained_bytes)
         self._epochs = 0
         self._watching: _Watching = defaultdict(set)
         self._inboxes: _Watching = defaultdict(set)
+
+    @property
+    def held_bytes(self) -> int:
+        """About how many bytes of memory all logs take."""
+        return self._logs.held_bytes
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -152,13 +77,12 @@ class MemoryStore:
         after: int = 0,
     ) -> Grant:
         now = monotonic()
-        self._delete_old(now)
-        log = self._find(key, now)
+        self._logs.delete_old(now)
+        log = self._logs.find(key, now)
         if log is None:
             self._epochs += 1  # a deleted log's writer does not write its successor
-            log = _Log(writer, ttl, lease, dict(meta), self._epochs, first=after + 1)
-            self._logs[key] = log
-            self._grow(_LOG, now)
+            log = MemoryLog(writer, ttl, lease, dict(meta), self._epochs, after + 1)
+            self._logs.add(key, log, now)
         elif log.end is not None:
             raise Ended(f"The log {key!r} has ended.")
         elif log.writer != writer:
@@ -185,17 +109,8 @@ class MemoryStore:
             raise Ended(f"The log {key!r} has ended.")
         if known < 0:
             raise Gap(log.last)
-        new = frames[known:] if known else frames
-        size = log.size
-        log.hold(new)
         log.sign, log.suspicion = now, None
-        if end is not None:
-            self._finish(key, log, end)
-        self.held_bytes += log.size - size + _FRAME * len(new)
-        if self.held_bytes > self._limit:
-            self._shrink(now)
-        if len(log.frames) > self._max_events or log.held > self._max_bytes:
-            self._trim(log)
+        self._logs.hold(key, frames[known:] if known else frames, end, now)
         if key in self._watching:
             self._hint(key)
         return log.ack(now)
@@ -209,7 +124,7 @@ class MemoryStore:
         return log.ack(now)
 
     async def cancel(self, key: str) -> bool:
-        log = self._find(key, monotonic())
+        log = self._logs.find(key, monotonic())
         if log is None or log.end is not None:
             return False
         log.cancel = True
@@ -218,13 +133,13 @@ class MemoryStore:
         return True
 
     async def attend(self, key: str, seconds: float) -> None:
-        log = self._find(key, monotonic())
+        log = self._logs.find(key, monotonic())
         if log is not None:
             log.watched_until = max(log.watched_until, monotonic() + seconds)
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
         now = monotonic()
-        log = self._find(key, now)
+        log = self._logs.find(key, now)
         if log is None or log.end is not None or log.last != after:
             return False
         if is_alive(now, log.sign, log.lease):
@@ -236,16 +151,14 @@ class MemoryStore:
             return False
         self._epochs += 1
         log.epoch = self._epochs
-        log.hold([frame])
-        self.held_bytes += len(frame) + _FRAME
-        self._finish(key, log, end)
         log.touch(now)
+        self._logs.hold(key, [frame], end, now)
         self._hint(key)
         return True
 
     async def read(self, key: str, after: int, limit: int) -> Page | None:
         now = monotonic()
-        log = self._find(key, now)
+        log = self._logs.find(key, now)
         if log is None:
             return None
         first = max(after + 1, log.first)
@@ -267,11 +180,11 @@ class MemoryStore:
         )
 
     async def delete(self, key: str) -> None:
-        self._delete(key)
+        self._logs.delete(key)
 
     async def keys(self) -> AsyncIterator[str]:
         for key in list(self._logs):
-            if self._find(key, monotonic()) is not None:
+            if self._logs.find(key, monotonic()) is not None:
                 yield key
 
     async def watch(self) -> "_MemoryWatch":
@@ -279,27 +192,10 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         self._logs.clear()
-        self._ended.clear()
-        self._marks.clear()
         self._watching.clear()
         self._inboxes.clear()
 
-    def _find(self, key: str, now: float) -> _Log | None:
-        log = self._logs.get(key)
-        if log is not None and now >= log.forgotten_at:
-            self._delete(key)
-            return None
-        return log
-
-    def _delete(self, key: str) -> None:
-        log = self._logs.pop(key, None)
-        if log is not None:
-            self._ended.pop(key, None)
-            is_mark = key in self._marks
-            self._marks.pop(key, None)
-            self.held_bytes -= _MARK if is_mark else _LOG + log.held
-
-    def _writable(self, key: str, grant: Grant, now: float) -> _Log:
+    def _writable(self, key: str, grant: Grant, now: float) -> MemoryLog:
         log = self._logs.get(key)
         if log is None or now >= log.sign + log.lease + log.ttl:
             raise Missing(
@@ -308,51 +204,6 @@ class MemoryStore:
         if log.epoch != grant.epoch:
             raise Fenced(f"The log {key!r} is another writer's.")
         return log
-
-    def _trim(self, log: _Log) -> None:
-        while len(log.frames) > self._max_events or (
-            log.held > self._max_bytes and len(log.frames) > 1
-        ):
-            self.held_bytes -= log.trim()
-
-    def _finish(self, key: str, log: _Log, end: str) -> None:
-        log.finish(end)
-        if log.last:
-            self._ended[key] = None
-            return
-        self._marks[key] = None
-        self.held_bytes -= _LOG - _MARK
-        if len(self._marks) * _MARK > self._limit * _MARKS:
-            self._delete(next(iter(self._marks)))
-
-    def _delete_old(self, now: float) -> None:
-        """Delete what nobody may ever look at again; one comes, two may go."""
-        for key in [*islice(self._ended, 2), *islice(self._marks, 2)]:
-            if now >= self._logs[key].forgotten_at:
-                self._delete(key)
-
-    def _grow(self, size: int, now: float) -> None:
-        self.held_bytes += size
-        if self.held_bytes > self._limit:
-            self._shrink(now)
-
-    def _shrink(self, now: float) -> None:
-        for key in [key for key, log in self._logs.items() if now >= log.forgotten_at]:
-            self._delete(key)
-        while self.held_bytes > self._limit and self._ended:
-            self._delete(next(iter(self._ended)))
-        if self.held_bytes <= self._limit:
-            return
-        # Somewhat more than has to go, so that the next search comes later.
-        enough = self._limit * _ENOUGH
-        logs = (log for log in self._logs.values() if len(log.frames) > 1)
-        largest = [(-log.held, number, log) for number, log in enumerate(logs)]
-        heapify(largest)
-        while largest and self.held_bytes > enough:
-            _, number, log = heappop(largest)
-            self.held_bytes -= log.trim()
-            if len(log.frames) > 1:
-                heappush(largest, (-log.held, number, log))
 
     def _hint(self, key: str) -> None:
         for watch in self._watching.get(key, ()):

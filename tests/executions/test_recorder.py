@@ -11,6 +11,7 @@ from asgi_events.aio import backoff
 from asgi_events.exceptions import Ended, Fenced, Gap, Missing, StoreError, Unavailable
 from asgi_events.executions.recorder import Opening, Recorder
 from asgi_events.log.log import Log
+from asgi_events.log.stored import StoredLog
 from asgi_events.stores.memory import MemoryStore
 from tests import TIMEOUT
 from tests.executions.faulty_store import FaultyStore
@@ -77,7 +78,7 @@ async def recording_in(
         ttl=TIMEOUT,
         meta={"actor": "x"},
     )
-    log = Log(KEY, keeps="unstored", **bounds)
+    log = StoredLog(KEY, **bounds)
     this = Recording(store, log)
     this.recorder = recorder = Recorder(log, opening, await opening.open())
     recorder.on_cancel = this.cancel

@@ -5,6 +5,7 @@ import asyncio
 from asgi_events.aio.waiter import Waiter
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
+from asgi_events.log.stored import StoredLog
 from asgi_events.stores import Grant, Page
 from asgi_events.stores.memory import MemoryStore
 from tests import TIMEOUT
@@ -69,7 +70,7 @@ class Recorded:
     """A log with a store behind it."""
 
     def __init__(self, *, held: int = 4, store: MemoryStore | None = None) -> None:
-        self.log = Log("x", keeps="unstored", max_events=held)
+        self.log = StoredLog("x", max_events=held)
         self.store = store or MemoryStore()
         self.grant: Grant | None = None
         self.reads: list[int] = []

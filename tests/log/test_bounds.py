@@ -20,7 +20,8 @@ from hypothesis.stateful import (
 )
 
 from asgi_events.log.cursor import Cursor
-from asgi_events.log.log import Keeps, Log
+from asgi_events.log.log import Log
+from asgi_events.log.stored import StoredLog
 from asgi_events.wire.sse import Decoder, ServerSentEvent
 from tests.log.filled import block, data, filled, held, turn
 
@@ -28,7 +29,7 @@ from tests.log.filled import block, data, filled, held, turn
 
 
 def test_holds_at_most_max_events_of_stored_frames() -> None:
-    log = Log(keeps="unstored", max_events=10)
+    log = StoredLog(max_events=10)
     for number in range(1, 101):
         log.append(data(number))
         log.commit(number)
@@ -38,7 +39,7 @@ def test_holds_at_most_max_events_of_stored_frames() -> None:
 
 
 def test_holds_at_most_max_bytes_of_stored_frames() -> None:
-    log = Log(keeps="unstored", max_bytes=1_000)
+    log = StoredLog(max_bytes=1_000)
     for number in range(1, 101):
         log.append(data(number, size=90))
         log.commit(number)
@@ -49,7 +50,7 @@ def test_holds_at_most_max_bytes_of_stored_frames() -> None:
 
 @pytest.mark.parametrize("bounds", [{"max_events": 10}, {"max_bytes": 100}])
 def test_holds_what_is_not_stored_yet(bounds: dict[str, Any]) -> None:
-    log = filled(Log(keeps="unstored", **bounds), 11, size=10)
+    log = filled(StoredLog(**bounds), 11, size=10)
 
     assert log.full
     assert log.first == 1
@@ -131,7 +132,7 @@ async def test_has_room_again_when(happens: Callable[[Log, Cursor], None]) -> No
 
 
 async def test_has_room_again_when_the_store_has_the_frames() -> None:
-    log = filled(Log(keeps="unstored", max_events=4), 5)
+    log = filled(StoredLog(max_events=4), 5)
     Cursor(log)
     assert log.full
     room = log.room()
@@ -215,7 +216,7 @@ def test_is_never_full_again_once_released(bounds: dict[str, Any]) -> None:
 
 
 def test_begins_again_for_who_saw_elsewhere_what_is_let_go_of_here() -> None:
-    log = filled(Log("x", keeps="unstored"), 3)
+    log = filled(StoredLog("x"), 3)
     log.commit(1)
     cursor = Cursor(log, last_event_id="x:2")
 
@@ -298,8 +299,8 @@ class LogMachine(RuleBasedStateMachine):
         self.stored = stored
         self.max_events = max_events
         self.max_bytes = max_bytes
-        keeps: Keeps = "unstored" if stored else "unread"
-        self.log = Log("x", keeps=keeps, max_events=max_events, max_bytes=max_bytes)
+        kind = StoredLog if stored else Log
+        self.log = kind("x", max_events=max_events, max_bytes=max_bytes)
 
     def run(self, call: Callable[[], Any]) -> Any:
         async def main() -> Any:

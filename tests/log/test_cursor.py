@@ -9,6 +9,7 @@ import pytest
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
 from asgi_events.log.source import FrameSource
+from asgi_events.log.stored import StoredLog
 from asgi_events.stores import Page
 from asgi_events.wire.frames import EventId, goodbye, parse_event_id
 from asgi_events.wire.sse import Decoder, ServerSentEvent
@@ -137,7 +138,7 @@ def test_resets_a_client_with_an_absurd_id_and_gives_it_everything(
 
 
 def test_goes_on_after_a_frame_that_was_shown_elsewhere_first() -> None:
-    log = filled(Log("x", keeps="unstored"), 4)
+    log = filled(StoredLog("x"), 4)
     log.commit(2)  # the store has more: its answer is on its way, or was lost
 
     cursor = Cursor(log, last_event_id="x:3")
@@ -166,7 +167,7 @@ def test_knows_no_ids_of_a_log_without_a_name() -> None:
 
 
 def trimmed_log() -> Log:
-    log = Log("x", keeps="unstored", max_events=4)
+    log = StoredLog("x", max_events=4)
     for _ in range(10):
         filled(log, 1)
         log.commit(log.last)
@@ -194,7 +195,7 @@ def test_does_not_reset_a_client_that_needs_the_oldest_frame_held() -> None:
 
 
 def test_resets_a_viewer_that_has_fallen_behind_the_frames_held() -> None:
-    log = Log("x", keeps="unstored", max_events=4)
+    log = StoredLog("x", max_events=4)
     cursor = Cursor(log)
     filled(log, 1)
     log.commit(1)

@@ -7,6 +7,7 @@ import pytest
 
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
+from asgi_events.log.stored import StoredLog
 from asgi_events.wire.sse import MAX_CHUNK
 from tests.log.filled import block, data, filled, held, turn
 
@@ -31,7 +32,7 @@ def test_gives_frames_no_id_without_a_name() -> None:
 
 
 def test_goes_on_numbering_after_old_frames_are_gone() -> None:
-    log = Log("x", keeps="unstored", max_events=2)
+    log = StoredLog("x", max_events=2)
     for number in range(1, 8):
         log.append(data(number))
         log.commit(number)
@@ -44,7 +45,7 @@ def test_goes_on_numbering_after_old_frames_are_gone() -> None:
 
 @pytest.mark.parametrize("stored", [False, True], ids=["alone", "stored"])
 def test_appends_nothing_after_the_terminal_frame(stored: bool) -> None:
-    log = Log("x", keeps="unstored" if stored else "unread")
+    log = StoredLog("x") if stored else Log("x")
     log.append(b"end", end="completed")
 
     log.append(b"late")
@@ -55,7 +56,7 @@ def test_appends_nothing_after_the_terminal_frame(stored: bool) -> None:
 
 
 def test_tells_its_recorder_of_each_frame() -> None:
-    log = Log("x", keeps="unstored")
+    log = StoredLog("x")
     seen: list[int] = []
     log.on_append = lambda: seen.append(log.last)
 
@@ -80,7 +81,7 @@ def test_refuses_bounds_that_hold_nothing(bounds: dict[str, Any]) -> None:
 
 
 def test_gives_only_committed_frames() -> None:
-    log = filled(Log("x", keeps="unstored"), 3)
+    log = filled(StoredLog("x"), 3)
     cursor = Cursor(log)
 
     assert cursor.take() == b""
@@ -94,7 +95,7 @@ def test_gives_only_committed_frames() -> None:
 
 
 def test_does_not_give_the_terminal_frame_before_it_is_stored() -> None:
-    log = Log("x", keeps="unstored")
+    log = StoredLog("x")
     log.append(b"end", end="completed")
     cursor = Cursor(log)
 
@@ -112,7 +113,7 @@ def test_commits_at_once_without_a_store() -> None:
 
 
 def test_wakes_a_sleeper_once_and_at_the_commit() -> None:
-    log = Log("x", keeps="unstored")
+    log = StoredLog("x")
     woken: list[str] = []
     log.sleep(Cursor(log), lambda: woken.append("woken"))
 
@@ -210,7 +211,7 @@ async def test_wakes_a_few_at_every_frame() -> None:
 
 
 def test_holds_the_frames_that_another_process_has_numbered() -> None:
-    log = Log("x", keeps="unstored", start=5)
+    log = StoredLog("x", start=5)
     cursor = Cursor(log, last_event_id="x:5")
     ours = [b"data: 6\nid: x:6\n\n", b"data: 7\nid: x:7\n\n"]
 
@@ -222,7 +223,7 @@ def test_holds_the_frames_that_another_process_has_numbered() -> None:
 
 
 def test_goes_on_further_ahead_when_it_skips() -> None:
-    log = Log("x", keeps="unstored")
+    log = StoredLog("x")
     log.extend([b"data: 1\nid: x:1\n\n"], end=None)
 
     log.skip_to(100)
@@ -233,7 +234,7 @@ def test_goes_on_further_ahead_when_it_skips() -> None:
 
 
 def test_takes_back_what_is_not_stored() -> None:
-    log = filled(Log("x", keeps="unstored"), 2)
+    log = filled(StoredLog("x"), 2)
     log.commit(2)
     filled(log, 2)
     log.append(b"end", end="completed")
@@ -247,7 +248,7 @@ def test_takes_back_what_is_not_stored() -> None:
 
 
 async def test_has_room_again_when_it_is_rewound() -> None:
-    log = filled(Log(keeps="unstored", max_bytes=100), 3)
+    log = filled(StoredLog(max_bytes=100), 3)
     log.commit(3)
     filled(log, 2, size=200)
     assert log.full
@@ -325,7 +326,7 @@ def test_does_not_give_a_join_that_is_longer_than_asked_for() -> None:
 
 
 def test_joins_from_the_right_frame_after_old_ones_are_gone() -> None:
-    log = Log("x", keeps="unstored", max_events=8)
+    log = StoredLog("x", max_events=8)
     for number in range(1, 30):
         log.append(data(number))
         log.commit(number)

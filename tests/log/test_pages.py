@@ -10,6 +10,7 @@ from asgi_events.aio.waiter import Waiter
 from asgi_events.exceptions import Unavailable
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
+from asgi_events.log.stored import StoredLog
 from asgi_events.stores import Page
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.wire.frames import lost_frame
@@ -63,7 +64,7 @@ async def test_goes_from_the_store_to_the_log_without_a_seam(
 
 
 async def test_reads_pages_that_are_no_larger_than_a_chunk() -> None:
-    log = Log("x", keeps="unstored", max_events=4)
+    log = StoredLog("x", max_events=4)
     store = MemoryStore()
     grant = await store.open("x", writer="w", lease=60, ttl=60, meta={})
     for number in range(1, 31):
@@ -292,7 +293,7 @@ async def test_goes_on_to_another_end_that_is_not_reached_yet() -> None:
 async def test_resumes_a_log_that_was_lost(last_event_id: str, given: bytes) -> None:
     store = MemoryStore()
     await reaped(store, 10)
-    log = Log("x", keeps="unstored", start=11)
+    log = StoredLog("x", start=11)
     log.extend([], end="lost")
 
     async def read_page(after: int, limit: int) -> Page | None:

@@ -31,15 +31,14 @@ class Lossy(MemoryStore):
         self.generation = 0
 
     def empty(self) -> None:
-        for key in list(self._logs):
-            self._delete(key)
+        self._logs.clear()
 
     def roll_back(self, key: str, last: int) -> None:
         log = self._logs[key]
         del log.frames[last + 1 - log.first :], log.ends[last + 1 - log.first :]
         log.size = log.ends[-1] if log.ends else 0
         log.end = log.ended = None
-        self._ended.pop(key, None)
+        self._logs._ended.pop(key, None)
 
     def has(self, key: str, last: int) -> bool:
         return key in self._logs and self._logs[key].last >= last

@@ -12,7 +12,7 @@ from asgi_events import EventSourceResponse
 from asgi_events.aio import signals
 from asgi_events.http import response as responses
 from asgi_events.log.cursor import Cursor
-from asgi_events.log.log import Log
+from asgi_events.log.stored import StoredLog
 from asgi_events.testing import Client, Connection
 from asgi_events.wire.sse import MAX_CHUNK, STREAM_START
 from tests import TIMEOUT
@@ -330,7 +330,7 @@ def _http1() -> dict[str, Any]:
 async def test_says_goodbye_before_a_server_buffers_too_much(
     scope: Callable[[], dict[str, Any]],
 ) -> None:
-    log = Log("x", keeps="unstored")
+    log = StoredLog("x")
     for _ in range(1_000):
         log.append(Flood.data)
     log.commit(1_000)
@@ -345,7 +345,7 @@ async def test_says_goodbye_before_a_server_buffers_too_much(
 
 
 async def test_sends_any_number_of_bytes_where_the_server_holds_it_back() -> None:
-    log = Log("x", keeps="unstored")
+    log = StoredLog("x")
     for _ in range(1_000):
         log.append(Flood.data)
     log.commit(1_000)
