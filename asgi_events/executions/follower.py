@@ -1,10 +1,10 @@
-"""Follows, into a log of this process, what another process writes to the store.
+"""Copies what another process writes to the store into a log of this process.
 
-Its viewers run the very same code as those of an execution that runs here. However
-many they are, one follower reads for all, and one ``Watch`` hints for all followers.
+So viewers run the same code wherever the execution runs. One follower reads for all
+viewers of an execution, and one ``Watch`` gives hints to all followers of a process.
 
-Nobody looks for orphans: a follower that finds a writer silent hands its log to the
-``Reaper``, and so does whoever asks how an execution stands.
+No process searches for executions whose writer is dead. A follower that finds a silent
+writer passes its log to the ``Reaper``, and so does a call of ``Executions.get``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _FLOOR = 1.0  # seconds; hints may be lost, and a writer dies without one
 
 
 class Reaper:
-    """Ends the logs of one store whose writers have died; one for all of a process.
+    """Ends the logs whose writers are dead; a process has one for each store.
 
-    A log under suspicion is asked for again and again, as ``EventStore.reap`` wants it,
-    until its writer has given a sign of life or it has ended.
+    It asks the store for a suspected log repeatedly, as ``EventStore.reap`` requires,
+    until the writer gives a sign of life or the log has ended.
 
     Args:
         store: Where the logs are.
@@ -43,7 +43,7 @@ class Reaper:
         self._reaping: dict[str, asyncio.Task[None]] = {}
 
     def suspect(self, key: str) -> None:
-        """Find out whether the writer of a log is dead, and end the log if it is."""
+        """Find out whether the writer of a log is dead, and if so end the log."""
         if key in self._reaping:
             return
         task = asyncio.ensure_future(self._reap(key))
@@ -52,7 +52,7 @@ class Reaper:
             task.add_done_callback(lambda _: self._reaping.pop(key, None))
 
     async def aclose(self) -> None:
-        """Suspect nobody any more."""
+        """Stop asking."""
         reaping = list(self._reaping.values())
         for task in reaping:
             task.cancel()
@@ -65,11 +65,11 @@ class Reaper:
             while pause is not None:
                 await asyncio.sleep(pause)
                 pause = await self._ask(key)
-        except Exception as error:  # of this log, and of no other
+        except Exception as error:  # other logs are not affected
             logger.warning("The log %s cannot be ended: %r", key, error)
 
     async def _ask(self, key: str) -> float | None:
-        """Ask once; the seconds until it is to be asked again, None for never."""
+        """Ask once; return the seconds until the next question, None for none."""
         try:
             page = await self._store.read(key, 0, 0)
             if page is None or page.alive or page.end is not None:
@@ -78,7 +78,7 @@ class Reaper:
                 return None
         except Unavailable:
             return min(self._lease / 16, _FLOOR)
-        # A suspicion bears no longer gap than a quarter of the writer's lease.
+        # A gap of more than a quarter of the writer's lease begins a new suspicion.
         return min(float(page.meta.get("lease", self._lease)) / 16, _FLOOR)
 
     async def _is_reaped(self, key: str, last: int) -> bool:
@@ -89,14 +89,13 @@ class Reaper:
         return True
 
 
-class Hints:
-    """The hints of one store, handed to those who follow and to those who write.
-
-    One ``Watch`` for all of them.
+class SharedWatch:
+    """One ``Watch`` of a store for all followers and recorders of a process.
 
     Args:
-        store: Who hints.
-        writer: Says as whom this process writes; one that is forked is another.
+        store: Gives the hints.
+        writer: Returns the name under which this process writes; after a fork it is
+            another one.
     """
 
     def __init__(self, store: EventStore, writer: Callable[[], str]) -> None:
@@ -122,7 +121,7 @@ class Hints:
         self._end()
 
     def add_writer(self, key: str, wake: Callable[[], None]) -> None:
-        """Call ``wake`` when ``key``, written here, has to be renewed at once."""
+        """Call ``wake`` when the lease of ``key``, written here, must be renewed."""
         if not self._writers and self._watch is not None:
             self._watch.add_writer(self._writer())
         self._writers[key] = wake
@@ -143,13 +142,13 @@ class Hints:
             self._task = None
 
     async def _listen(self) -> None:
-        # Followers poll at a low rate in any case, and writers renew; so a lost watch
-        # costs time only.
+        # Followers poll at a low rate and writers renew anyway, so a lost watch only
+        # costs time.
         backoff = Backoff()
         while True:
             try:
                 await self._pass_on()
-            except Exception as error:  # whatever it is, it may be mended
+            except Exception as error:  # it may pass
                 logger.warning("Hints are late: %r", error)
             await backoff.wait()
 
@@ -175,21 +174,21 @@ class Follower:
     """Follows one log to its end.
 
     Args:
-        log: Where the frames go; it begins where the store's log stood.
-        store: Where they come from.
-        hints: Who says when to look.
-        reaper: Who ends the log should its writer have died.
-        attend: Seconds for which the writer is told, again and again, that somebody
-            watches here; None where the writer does not ask.
-        patience: Seconds until a log that is gone, or cannot be read, is given up; a
-            store that is away is waited for.
+        log: Receives the frames; it begins after the newest frame in the store.
+        store: Has the frames.
+        watch: Says when there is something new.
+        reaper: Ends the log if its writer is dead.
+        attend: Seconds for which each call of ``EventStore.attend`` tells the writer
+            that somebody watches here; None where the writer does not need it.
+        patience: Seconds until a log that is gone, or cannot be read, is given up.
+            A store that does not answer is waited for without end.
     """
 
     def __init__(
         self,
         log: StoredLog,
         store: EventStore,
-        hints: Hints,
+        watch: SharedWatch,
         reaper: Reaper,
         *,
         attend: float | None,
@@ -199,9 +198,9 @@ class Follower:
         self._log = log
         self._key = log.name
         self._store = store
-        self._hints = hints
+        self._shared_watch = watch
         self._reaper = reaper
-        # It is said when the floor is reached, if not before.
+        # It is repeated once per poll at least, so it must last for three polls.
         self._attend = None if attend is None else max(attend, 3 * _FLOOR)
         self._attended = float("-inf")
         self._counts = True
@@ -210,14 +209,14 @@ class Follower:
         self._changed = asyncio.Event()
 
     def count(self, counts: bool) -> None:
-        """Say whether anybody counts, of those who watch or wait here."""
+        """Set whether a viewer here counts for ``cancel_after``, or somebody waits."""
         if counts and not self._counts:
             self._changed.set()
         self._counts = counts
 
     async def run(self) -> None:
-        """Return when the log has ended."""
-        self._hints.add(self._key, self._changed.set)
+        """Follow until the log has ended."""
+        self._shared_watch.add(self._key, self._changed.set)
         self._attended = float("-inf")
         self._patience.reset()
         backoff = Backoff()
@@ -229,10 +228,10 @@ class Follower:
                 else:
                     await backoff.wait()
         finally:
-            self._hints.discard(self._key)
+            self._shared_watch.discard(self._key)
 
     async def _has_looked(self) -> bool:
-        """Take what is new, or wait for it; False when that failed."""
+        """Take the new frames, or wait for some; False if that failed."""
         try:
             await self._say_that_somebody_watches()
             page = await self._store.read(self._key, self._log.last, _PAGE)
@@ -240,7 +239,7 @@ class Follower:
         except Unavailable as error:
             logger.warning("Viewers of %s wait: %s", self._key, error)
             self._patience.reset()
-        except Exception as error:  # whatever it is, it may be mended
+        except Exception as error:  # it may pass
             logger.warning("Viewers of %s wait: %r", self._key, error)
             self._give_up("The events of this execution cannot be read any more")
         else:
@@ -248,9 +247,9 @@ class Follower:
         return False
 
     async def _catch_up(self, page: Page | None) -> None:
-        if self._log.end is not None:  # somebody has seen its end meanwhile
+        if self._log.end is not None:  # another reader took the end meanwhile
             return
-        if page is None:  # its writer writes it again if it lives
+        if page is None:  # a writer that lives will write it again
             self._give_up("The events of this execution are not kept any more")
             await self._wait_for_change()
             return
@@ -283,7 +282,7 @@ class Follower:
         log.extend(new, end=page.end if last >= page.last else None)
 
     def _give_up(self, message: str) -> None:
-        """Tell the viewers, after a while, that there is nothing to wait for."""
+        """Once ``patience`` is over, end the log with ``lost`` for the viewers."""
         if self._patience.is_over():
             logger.error("Viewers of %s are sent away: %s.", self._key, message)
             lost = unstored_lost_frame(message)

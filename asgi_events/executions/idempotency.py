@@ -1,25 +1,25 @@
-"""One start for each key, however often it is asked for, and in whichever process.
+"""Starts one execution for each key, however many processes are asked to start it.
 
-A key has a log of its own in the store, its marker, which names the execution's id. It
-has no frames; its ``end`` names the process that may start.
+A key has a log of its own in the store, its marker. The marker's ``meta`` has the id of
+the execution. It has no frames, and its ``end`` names the process that may run it.
 
 | marker | log of the execution | then |
 |---|---|---|
-| none | none | nobody has asked: make a marker, and go on below |
-| no end, fresh | none | nothing ran yet: who asks opens the log, and ends the marker |
-| no end, old | none | who asks ends it as superseded, and makes the next marker |
-| no end | open | its writer is about to end the marker; who finds that does it too |
+| none | none | the key is new: make a marker, and go on below |
+| no end, fresh | none | nothing ran yet: open the log, then end the marker |
+| no end, old | none | end it as superseded, and make the next marker |
+| no end | open | its writer is about to end the marker: end it in that writer's name |
 | ended | open, or ended | this is the key's execution |
-| ended | none | it is over, and no longer kept: nothing starts again |
+| ended | none | the execution is over and no longer kept: nothing starts again |
 | superseded | – | the next marker counts; its key in the store has this one's id |
 
-A marker is old without a log when its process died between the two, or when the store
-went back to that moment. In the second case viewers may have seen events of that id, so
-the id is not used again.
+An old marker without a log is left when its process died between the two calls, or when
+the store went back to that moment. In the second case viewers may have seen events of
+that id, so the id is not used again.
 
-Two things are decided by compare-and-set, so it does not matter who is slow, dies or
-asks at the same time: the process that opens the log of an id is its writer, and only
-the writer whose name ends the marker runs the actor. Markers are never deleted.
+Two steps are a compare-and-set, so the result is the same whichever process is slow,
+dies or asks at the same time. The process that opens the log of an id is its writer.
+Only the writer whose name ends the marker runs the actor. Markers are never deleted.
 """
 
 from __future__ import annotations
@@ -62,19 +62,19 @@ SUPERSEDED = "superseded"
 
 
 def marker_of(owner: str | None, idempotency_key: str) -> str:
-    """The store's key for an owner's ``Idempotency-Key``; no id is like it."""
+    """The store's key for an owner's ``Idempotency-Key``; no id has that form."""
     asked = encode_json([owner, idempotency_key])
     return f"idempotency:{hashlib.sha256(asked).hexdigest()}"
 
 
-class Starts:
-    """The starts of one process that may be asked for more than once.
+class IdempotentStarts:
+    """Starts executions that may be asked for more than once.
 
     Args:
-        store: Where the markers and the logs are.
-        find: Finds what another process has started.
-        writer: The name under which this process opens logs, which is the ``writer`` in
-            their ``meta``.
+        store: Has the markers and the logs.
+        find: Finds an execution that another process has started.
+        writer: Returns the name under which this process opens logs; it is the
+            ``writer`` in their ``meta``.
         lease: Seconds, as for executions.
         ttl: Seconds a marker is kept.
         on_claimed: Called with the id of an execution that is about to run, how its
@@ -100,11 +100,11 @@ class Starts:
         self._starting: dict[str, asyncio.Future[Execution]] = {}
 
     async def by_id(self, id: str, begin: Begin) -> Execution:
-        """The execution of an id that another process may have started."""
+        """Start an execution of a given id, or find the one that was started."""
         return await self._once(id, partial(self._by_id, id, begin))
 
     async def by_marker(self, marker: str, begin: Begin) -> Execution:
-        """The execution of a marker, under an id that nobody can guess.
+        """Start the execution of a marker, under a random id, or find it.
 
         Raises:
             UnknownExecution: It was started, is over, and no longer kept.
@@ -126,14 +126,14 @@ class Starts:
         if key not in self._starting:
             starting = self._starting[key] = asyncio.ensure_future(start())
             starting.add_done_callback(partial(self._done, key))
-        # Whoever asks for the same waits for the same; one that leaves stops neither.
+        # All who ask for one key wait for one start; it goes on when one leaves.
         return await asyncio.shield(self._starting[key])
 
     def _done(self, key: str, starting: asyncio.Future[Execution]) -> None:
         if self._starting.get(key) is starting:
             del self._starting[key]
         if not starting.cancelled():
-            starting.exception()  # is looked at, though all who asked may have left
+            starting.exception()  # retrieve it: all who asked may have left
 
     async def _by_id(self, id: str, begin: Begin) -> Execution:
         try:
@@ -193,32 +193,32 @@ class Starts:
     async def _claim(self, marker: str, id: str, open_log: OpenLog) -> Grant:
         """Open the log under a marker, and end the marker in this process's name."""
         mark = await self._open_marker(marker, id)
-        # Nobody can take this process for dead before half its lease is over.
+        # No process can take this one for dead before half of its lease is over.
         until = asyncio.get_running_loop().time() + self._lease / 2
-        grant = await _insist(open_log, until)
+        grant = await _retry(open_log, until)
         try:
-            await _insist(partial(self._end, marker, mark, self._writer()), until)
+            await _retry(partial(self._end, marker, mark, self._writer()), until)
         except (Ended, Fenced):
-            # Another process has started it, so long ago that its log is gone; or the
-            # marker itself is. Nobody else can have opened the log that is here.
+            # Another process has started it, so long ago that its log is gone, or the
+            # marker is superseded or gone. Only this process has opened the log.
             await self._delete(id)
             raise
         self._on_claimed(id, self._opening(marker, id), self._writer())
         return grant
 
     async def _settle(self, marker: str, id: str) -> bool:
-        """End a marker for the process that has opened the log; False if none has."""
+        """End a marker in the name of the log's writer; False if there is no log."""
         starter = await self._starter(id)
         if starter is None:
             return False
         try:
             await self._end(marker, await self._open_marker(marker, id), starter)
-        except (Busy, Ended, Fenced):  # it is ended, or gone
+        except (Busy, Ended, Fenced):  # it has ended, or is gone
             pass
         return True
 
     async def _starter(self, id: str) -> str | None:
-        """Who has started an execution, or is about to; None if this process may."""
+        """Who has started an execution, or is about to; None if this process can."""
         page = await self._store.read(id, 0, 0)
         if page is None:
             return None
@@ -229,7 +229,7 @@ class Starts:
         return await self._opening(marker, id).open()
 
     def _opening(self, marker: str, id: str) -> Opening:
-        # The writer's name is the id's, so any process can go on with the marker.
+        # The marker's writer is the id, so that any process can go on with it.
         return Opening(
             store=self._store,
             key=marker,
@@ -240,13 +240,13 @@ class Starts:
         )
 
     async def _end(self, marker: str, mark: Grant, starter: str) -> None:
-        # Of two starters one is told ``Ended``, however often the other one repeats it.
+        # One of two starters gets ``Ended``, however often the other one repeats this.
         await self._store.append(marker, mark, 0, [], end=starter)
 
     async def _delete(self, id: str) -> None:
         try:
             await self._store.delete(id)
-        except StoreError:  # it has a time to live as well
+        except StoreError:  # it expires anyway
             logger.warning("The log %s could not be deleted.", id, exc_info=True)
 
 
@@ -258,8 +258,8 @@ async def _open(open_log: OpenLog) -> Grant:
     return await open_log()
 
 
-async def _insist(call: Callable[[], Awaitable[T]], until: float) -> T:
-    """Repeat a call whose outcome is unknown, as long as that makes sense."""
+async def _retry(call: Callable[[], Awaitable[T]], until: float) -> T:
+    """Repeat a call whose outcome is unknown, until the loop's time ``until``."""
     backoff = Backoff()
     while True:
         try:

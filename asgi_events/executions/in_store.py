@@ -12,9 +12,9 @@ from weakref import WeakValueDictionary
 
 from asgi_events.exceptions import StoreError, UnknownExecution
 from asgi_events.executions.execution import Execution, Facts, Run
-from asgi_events.executions.follower import Follower, Hints, Reaper
+from asgi_events.executions.follower import Follower, Reaper, SharedWatch
 from asgi_events.executions.held import Begin, Claim, Make, Opened
-from asgi_events.executions.idempotency import Starts, marker_of
+from asgi_events.executions.idempotency import IdempotentStarts, marker_of
 from asgi_events.executions.keeper import Keeper
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.recorder import Opening, Recorder
@@ -58,10 +58,10 @@ class HeldInStore:
         self._options = options
         self._make = make
         self._name = secrets.token_hex(8)
-        self._hints = Hints(store, self._get_writer)
+        self._shared_watch = SharedWatch(store, self._get_writer)
         self._reaper = Reaper(store, lease=options["lease"])
-        self._keeper = Keeper(store, self._hints, lease=options["lease"])
-        self._starts = Starts(
+        self._keeper = Keeper(store, self._shared_watch, lease=options["lease"])
+        self._starts = IdempotentStarts(
             store,
             self._find_anywhere,
             writer=self._get_writer,
@@ -114,7 +114,7 @@ class HeldInStore:
         recording = Recording(
             Recorder(log, opening, grant),
             self._make_follower(log),
-            self._hints,
+            self._shared_watch,
             on_stored=partial(self._keeper.keep, opening, log),
         )
         return Opened(log, recording, partial(self._store.read, facts.id))
@@ -122,7 +122,7 @@ class HeldInStore:
     async def discard(self, id: str) -> None:
         try:
             await self._store.delete(id)
-        except StoreError:  # it has a time to live as well
+        except StoreError:  # it expires anyway
             logger.warning("The log %s could not be deleted.", id, exc_info=True)
 
     def add(self, execution: Execution) -> None:
@@ -134,7 +134,7 @@ class HeldInStore:
         self._keeper.discard_mark(execution.id)
         if self.here.pop(execution.id, None) is None:  # a drain has cleared it
             return
-        if run.ended is None:  # its loop has gone; the lease tells the rest
+        if run.ended is None:  # not recorded to the end: others see its lease end
             return
         while self._keeper.held_bytes > self._options["max_retained_bytes"]:
             self._keeper.drop_oldest()
@@ -145,7 +145,7 @@ class HeldInStore:
         await self._starts.wait()
 
     def reopen(self) -> None:
-        self._name = secrets.token_hex(8)  # goes on with no log of its former life
+        self._name = secrets.token_hex(8)  # it no longer writes its earlier logs
 
     async def aclose(self) -> None:
         self._starts.clear()
@@ -190,7 +190,7 @@ class HeldInStore:
         return Follower(
             log,
             self._store,
-            self._hints,
+            self._shared_watch,
             self._reaper,
             attend=None if after is None else max(after, lease),
             patience=lease,

@@ -1,13 +1,13 @@
-"""Keeps logs that have ended for as long as their store may still lose them.
+"""Keeps ended logs for as long as their store may still lose them.
 
-A store may acknowledge a frame and lose it a moment later: a replica takes over that
-has not heard of it, or a server restarts that had not written it to its disk. A writer
-that still runs notices and sends again. What has ended is kept here for
-``settle_time``, and written again, with its terminal frame, should the store have gone
-back: so no execution ends twice.
+A store may acknowledge a frame and lose it a moment later, when a replica takes over
+that does not have it, or when a server restarts that had not written it to disk. The
+recorder of a running execution notices that and sends again. Ended logs are kept here
+for ``settle_time``. If the store loses their end, they are written again with the same
+terminal frame, so no execution ends twice.
 
-The same goes for the marker of an ``Idempotency-Key``, for as long as its execution
-runs or is kept: so no key starts a second one.
+The marker of an ``Idempotency-Key`` is kept for as long as its execution runs or is
+kept, so no key starts a second execution.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asgi_events.exceptions import Busy, Ended
-from asgi_events.executions.follower import Hints
+from asgi_events.executions.follower import SharedWatch
 from asgi_events.executions.recorder import Opening
 from asgi_events.log.log import Log
 from asgi_events.stores.contract import EventStore, Grant
@@ -31,13 +31,13 @@ class Kept:
     """A log that has ended.
 
     Attributes:
-        opening: How it is opened anew.
-        end: How the execution ended; of a marker, who was to start it.
+        opening: How it is opened again.
+        end: How the execution ended; of a marker, the name of the starter.
         first: The number of the first of ``frames``.
-        frames: What is still held of it; the last one is the terminal frame. A marker
+        frames: The frames that are held; the last one is the terminal frame. A marker
             has none.
         size: Bytes of the frames.
-        until: The loop's time at which the store has surely settled.
+        until: The loop's time at which ``settle_time`` is over.
     """
 
     opening: Opening
@@ -54,22 +54,22 @@ class Kept:
 
 
 class Keeper:
-    """Keeps the ended logs of one store, and writes them again should it go back.
+    """Keeps the ended logs of one store, and writes them again if it loses them.
 
     Args:
-        store: Which may lose something. One whose ``settle_time`` is 0 never does, and
-            nothing is kept for it.
-        hints: Who says that the store suspects the writer of something kept here.
-        lease: Seconds; three times in a lease the store is asked whether it went back.
+        store: May lose what it has acknowledged. If its ``settle_time`` is 0, it never
+            does, and nothing is kept.
+        watch: Says when the store suspects the writer of a log that is kept here.
+        lease: Seconds. Three times in a lease the keeper checks the store.
 
     Attributes:
         held_bytes: Bytes of all frames that are kept.
     """
 
-    def __init__(self, store: EventStore, hints: Hints, *, lease: float) -> None:
+    def __init__(self, store: EventStore, watch: SharedWatch, *, lease: float) -> None:
         self._store = store
         self._settle_time: float = store.settle_time
-        self._hints = hints
+        self._shared_watch = watch
         self._interval = lease / 3
         self._kept: dict[str, Kept] = {}
         self._marks: dict[str, Kept] = {}  # by the id of the execution
@@ -89,38 +89,38 @@ class Keeper:
             return
         frames = log.since(log.first - 1)
         size = sum(map(len, frames))
-        time = min(self._settle_time, opening.ttl)  # the store forgets it then
+        time = min(self._settle_time, opening.ttl)  # then the log expires
         until = asyncio.get_running_loop().time() + time
         self._begin()
         self._kept[opening.key] = Kept(opening, log.end, log.first, frames, size, until)
         self.held_bytes += size
-        self._hints.add_writer(opening.key, self._verify_soon)
+        self._shared_watch.add_writer(opening.key, self._verify_soon)
 
     def keep_mark(self, id: str, marker: Opening, end: str) -> None:
-        """Keep the marker of an execution that is about to run, as long as its log."""
+        """Keep the marker of an execution that is about to run, as long as the log."""
         if self._store.durable:
             self._begin()
             self._marks[id] = Kept(marker, end)
 
     def discard_mark(self, id: str) -> None:
-        """Keep the marker of what runs no more no longer, unless its log is kept."""
+        """Drop the marker of an ended execution, unless its log is kept."""
         if id not in self._kept:
             self._marks.pop(id, None)
 
     def discard(self, key: str) -> None:
-        """Keep a log no longer, nor its marker."""
+        """Drop a log and its marker."""
         self._marks.pop(key, None)
         kept = self._kept.pop(key, None)
         if kept is not None:
             self.held_bytes -= kept.size
-            self._hints.discard_writer(key)
+            self._shared_watch.discard_writer(key)
 
     def drop_oldest(self) -> None:
-        """Keep the log no longer that ended first; there has to be one."""
+        """Drop the log that ended first; there must be one."""
         self.discard(next(iter(self._kept)))
 
     async def aclose(self) -> None:
-        """Keep nothing any more."""
+        """Drop all."""
         for key in list(self._kept):
             self.discard(key)
         self._marks.clear()
@@ -130,7 +130,7 @@ class Keeper:
             await asyncio.wait([task])
 
     def _begin(self) -> None:
-        """Look after what is kept from now on, unless that is so already."""
+        """Begin to check the store, unless that is going on."""
         if not self._kept and not self._marks:
             self._generation = self._get_generation()
         if self._task is None or self._task.done():
@@ -155,8 +155,8 @@ class Keeper:
             self._drop_settled()
             try:
                 await self._look()
-            except Exception as error:  # whatever it is, it may be mended
-                logger.warning("What has ended cannot be looked after now: %r", error)
+            except Exception as error:  # it may pass
+                logger.warning("The ended logs cannot be checked now: %r", error)
 
     def _drop_settled(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -164,12 +164,12 @@ class Keeper:
             self.drop_oldest()
 
     async def _look(self) -> None:
-        """Verify all that is kept if the store may have lost something."""
+        """Verify all that is kept, if the store may have lost something."""
         everything = [*self._marks.values(), *self._kept.values()]
         if not everything:
             return
         newest = everything[-1]
-        # A store finds out that it is another one when it is asked for something.
+        # The store notices that its server is another one when it gets a call.
         await self._store.read(newest.opening.key, newest.last, 0)
         generation = self._get_generation()
         if generation == self._generation and not self._suspected:
@@ -179,7 +179,7 @@ class Keeper:
             if not kept.frames or kept.opening.key in self._kept:
                 try:
                     await self._verify(kept)
-                except Exception as error:  # of this log: the others go on
+                except Exception as error:  # the other logs are still verified
                     failures.append(error)
         if failures:
             raise failures[0]
@@ -201,7 +201,7 @@ class Keeper:
 
     async def _write_again(self, kept: Kept) -> None:
         grant = await kept.opening.open(after=kept.first - 1)
-        if grant.last + 1 < kept.first:  # what is between is not held any more
+        if grant.last + 1 < kept.first:  # the frames between are not held any more
             await self._store.delete(kept.opening.key)
             grant = await kept.opening.open(after=kept.first - 1)
         after = grant.last + await self._append(kept, grant, grant.last)
@@ -209,7 +209,7 @@ class Keeper:
             after += await self._append(kept, grant, after)
 
     async def _append(self, kept: Kept, grant: Grant, after: int) -> int:
-        """Write some of the frames; how many."""
+        """Write some of the frames; return how many."""
         frames = kept.frames[after + 1 - kept.first :]
         frames = frames[: _count_of(frames)]
         end = kept.end if after + len(frames) == kept.last else None
@@ -238,7 +238,7 @@ class Keeper:
 
 
 def _count_of(frames: Sequence[bytes]) -> int:
-    """How many of ``frames`` are written at once: one at least."""
+    """How many of ``frames`` one call writes: at least one."""
     size = 0
     for count, frame in enumerate(frames):
         size += len(frame)

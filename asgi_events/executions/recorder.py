@@ -1,12 +1,12 @@
-"""Carries the frames of a log into a store, as many as wait in one call.
+"""Writes the frames of a log to a store: all that wait, in one call.
 
-What the store has taken is committed, and only then do viewers see it. A store that
-does not answer is asked again, with the same frames: appending is idempotent. Meanwhile
-the log fills up to its bounds and then holds its publisher back. The lease is renewed
-all the same, since a store that is full may still admit that.
+Viewers see a frame when the store has it. While the store does not answer, the recorder
+repeats the call with the same frames: appending is idempotent. Meanwhile the log fills
+up to its bounds, and then its publisher waits. The recorder still renews the lease,
+since a full store may accept that.
 
-A store may go back, as a replica does that takes over: the writer sends again what it
-still holds, under the same numbers.
+A store may lose its newest frames, for example when a replica takes over. The recorder
+then sends them again, with the same numbers.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """How a log is opened, and opened anew should the store lose it.
+    """How a log is opened, and opened again if the store loses it.
 
     Attributes:
         store: Where.
         key: The log's key.
         writer: Who writes it.
-        lease: Seconds the store waits for a sign of life.
-        ttl: Seconds the log is kept after the last lease.
-        meta: What readers in other processes have to know.
+        lease: Seconds without a sign of life after which the writer counts as dead.
+        ttl: Seconds the store keeps the log after the last lease.
+        meta: Facts about the execution for readers in other processes.
     """
 
     store: EventStore
@@ -61,17 +61,17 @@ class Recorder:
     """Records one log.
 
     Args:
-        log: What is recorded; its ``name`` is the key.
-        opening: How its log in the store was opened. A sign of life is given three
-            times in a lease.
-        grant: The right to write, which the opening gave.
+        log: The frames; the log's ``name`` is the key.
+        opening: How its log in the store was opened. The recorder renews the lease
+            three times in its length.
+        grant: The right to write, which ``opening.open`` returned.
 
     Attributes:
         log: As given.
         key: The log's key.
-        on_cancel: Called when somebody, in any process, wants the execution cancelled.
-        on_left: Called when no other process has viewers any more.
-        watched_elsewhere: Whether another process has viewers, as last heard.
+        on_cancel: Called when a process has asked to cancel the execution.
+        on_left: Called when the last viewer in another process has left.
+        watched_elsewhere: Whether another process has viewers, as last known.
     """
 
     def __init__(self, log: StoredLog, opening: Opening, grant: Grant) -> None:
@@ -95,13 +95,13 @@ class Recorder:
         """Record until the terminal frame is stored.
 
         Raises:
-            Fenced: The log is another writer's now.
-            Missing: There is no log, and its time may have been over.
-            Ended: The log was ended by somebody else.
+            Fenced: Another process writes the log now.
+            Missing: The store has no log, and it may have expired.
+            Ended: Another process has ended the log.
         """
         now = asyncio.get_running_loop().time()
         timer = timers().start(self._tick, now + self._interval)
-        # A suspicion lasts half a lease, and is answered between two tries.
+        # A suspicion lasts half a lease: one of the tries has to come within it.
         backoff = Backoff(self._opening.lease / 6)
         try:
             while not self._is_done():
@@ -114,7 +114,7 @@ class Recorder:
             self.log.on_append = None
 
     def renew(self) -> None:
-        """Renew the lease at once, since somebody has something to say."""
+        """Renew the lease at once: the answer of the store has news."""
         self._renewal_due = True
         self._waiter.wake()
 
@@ -126,7 +126,7 @@ class Recorder:
         return log.committed < log.last or log.resend_after is not None
 
     async def _is_done_once(self) -> bool:
-        """Do what is next; False when the store has refused it."""
+        """Make the next call to the store; False if it failed."""
         began = asyncio.get_running_loop().time()
         try:
             await self._do_next()
@@ -135,7 +135,7 @@ class Recorder:
             self._complain("The store has lost its newest frames.", "Sending again.")
         except Missing:
             if began >= self._heard + self._opening.lease + self._opening.ttl:
-                raise  # it was ended meanwhile, and its time is over
+                raise  # the log has ended meanwhile, and has expired
             self._missing = True
             self.log.resend_after = self.log.first - 1
             self._complain("The store has lost it.", "Sending again.")
@@ -175,7 +175,7 @@ class Recorder:
         self._heard = began
         if ack.last < self.log.committed:
             self.log.resend_after = ack.last
-        self._heed(ack)
+        self._apply(ack)
 
     async def _append(self) -> None:
         log = self.log
@@ -200,10 +200,10 @@ class Recorder:
         log.resend_after = last if last < log.committed else None
         if last > log.committed:
             log.commit(last)
-        self._heed(ack)
+        self._apply(ack)
 
     async def _begin_later(self) -> None:
-        """Have the log begin with what is held: what the store lost is not all held."""
+        """Begin the log with the oldest frame held: the store lost more than that."""
         await self._store.delete(self.key)
         self._missing = True
 
@@ -215,7 +215,7 @@ class Recorder:
         self._missing = False
         self.log.resend_after = min(self._grant.last, self.log.committed)
 
-    def _heed(self, ack: Ack) -> None:
+    def _apply(self, ack: Ack) -> None:
         left = self.watched_elsewhere and not ack.watched
         self.watched_elsewhere = ack.watched
         if left and self.on_left is not None:

@@ -1,4 +1,4 @@
-"""Keeps what runs here in a store, until its end or until another process has it."""
+"""Records an execution of this process in a store, until a terminal event is there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from asgi_events.exceptions import Ended, Fenced
-from asgi_events.executions.follower import Follower, Hints
+from asgi_events.executions.follower import Follower, SharedWatch
 from asgi_events.executions.recorder import Recorder
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ class Recording:
     Args:
         recorder: Stores the log.
         follower: Goes on with the log should another process take it over.
-        hints: Say that the store has something to tell the writer.
+        watch: Says that the store has news for the writer.
         on_stored: Called when the terminal event of this process is stored.
     """
 
@@ -26,13 +26,13 @@ class Recording:
         self,
         recorder: Recorder,
         follower: Follower,
-        hints: Hints,
+        watch: SharedWatch,
         *,
         on_stored: Callable[[], None],
     ) -> None:
         self._recorder = recorder
         self._follower = follower
-        self._hints = hints
+        self._shared_watch = watch
         self._on_stored = on_stored
 
     @property
@@ -63,15 +63,15 @@ class Recording:
         if stored:
             self._on_stored()
             return
-        # Show what the store has, and nothing that it does not have.
+        # Viewers get what the store has, and nothing else.
         on_taken()
         self._recorder.log.drop_uncommitted()
         await self._follower.run()
 
     async def _is_stored(self) -> bool:
-        """Record; whether all of it could be stored, and is ours."""
+        """Record; return whether the store has all of it, written by this process."""
         id = self._recorder.key
-        self._hints.add_writer(id, self._recorder.renew)
+        self._shared_watch.add_writer(id, self._recorder.renew)
         try:
             await self._recorder.run()
         except (Fenced, Ended) as error:
@@ -81,5 +81,5 @@ class Recording:
         else:
             return True
         finally:
-            self._hints.discard_writer(id)
+            self._shared_watch.discard_writer(id)
         return False

@@ -1,4 +1,4 @@
-"""What is behind an execution: a task of this process, or one of another process."""
+"""What runs an execution: a task of this process, or another process."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 _RETURN = 10.0  # seconds; a goodbye says 4 at most, and connecting takes a while
 _LOOK_AGAIN = 1.0  # seconds until one watched elsewhere may be found unwatched
 
-# Tasks that clean up when their executions have ended; an event loop holds none itself.
+# Tasks that still clean up after their execution has ended: a loop holds no tasks.
 _cleaning: set[asyncio.Task[Any]] = set()
 
 
 class LocalRun:
-    """Runs one actor, has what it publishes recorded, and ends it when time is over.
+    """Runs one actor, records its events, and cancels it when its time is over.
 
     Args:
         viewers: Who watches it.
@@ -40,8 +40,8 @@ class LocalRun:
         recording: Stores the log; None where nothing has to.
         options: When it is cancelled.
         on_terminal: Called with its terminal event, once that is in the log.
-        on_end: Called when a terminal event is stored, this run's or another one, with
-            what takes the place of this run.
+        on_end: Called when a terminal event is stored, this run's or another
+            process's, with the run that replaces this one.
 
     Attributes:
         ended: When its terminal event was stored; None while it runs.
@@ -99,12 +99,12 @@ class LocalRun:
         await self._over.wait()
 
     def abandon(self) -> None:
-        """Record no more: the process stops, and the lease will tell the others."""
+        """Stop recording: the process stops, and others see its lease end."""
         if self._recorder is not None:
             self._recorder.cancel()
 
     def stop(self, message: str = CANCELLED) -> None:
-        """Cancel the task, once; viewers are told ``message``."""
+        """Cancel the task, once; ``message`` is what viewers get."""
         if self._stubborn is not None or self._over.is_set():
             return
         self._writer.cancel_message = message
@@ -113,7 +113,7 @@ class LocalRun:
         self._stubborn = _later(self._options["cancel_timeout"], self._give_up)
 
     def _viewers_changed(self) -> None:
-        """Count the time without any viewer that counts."""
+        """Time how long no viewer counts for ``cancel_after``."""
         counted = self._viewers.counted > 0
         if counted != self._counted:
             self._counted = counted
@@ -126,7 +126,7 @@ class LocalRun:
         after = self._options["cancel_after"]
         if self._counted or after is None or self._over.is_set():
             return
-        if self._viewers.dismissed:  # by us, and they are to come back
+        if self._viewers.dismissed:  # they were told to come back
             return
         if self._viewers.expects_return:
             after = max(after, _RETURN)
@@ -152,7 +152,7 @@ class LocalRun:
         self.stop(f"Execution cancelled: it ran longer than {longest} s")
 
     def _give_up(self) -> None:
-        """Report a cleanup that takes too long as the end that it is for viewers."""
+        """End the log for viewers: the cleanup of the actor takes too long."""
         if self._task.done():
             return
         timeout = self._options["cancel_timeout"]
@@ -186,7 +186,7 @@ class LocalRun:
         self._task.cancel()
 
     def _end(self, moment: datetime | None) -> None:
-        """Leave nothing that holds the task, whose result may be large."""
+        """Drop all that refers to the task, whose result may be large."""
         self.ended = moment
         for timer in (self._unwatched, self._overtime, self._stubborn):
             if timer is not None:
@@ -200,7 +200,7 @@ class LocalRun:
 
 
 class EndedRun:
-    """What has ended here; it holds nothing of how it ran.
+    """A run that has ended here; it refers to nothing of its actor.
 
     Args:
         ended: When its terminal event was stored.
@@ -213,14 +213,14 @@ class EndedRun:
         self.ended = ended
 
     async def cancel(self, message: str) -> bool:
-        """Return False: there is nothing to cancel."""
+        """Return False: nothing runs."""
         return False
 
     async def wait(self) -> None:
         """Return at once."""
 
     def abandon(self) -> None:
-        """There is nothing to release."""
+        """Do nothing: nothing is recorded."""
 
 
 class RemoteRun:
@@ -259,7 +259,7 @@ class RemoteRun:
         viewers.on_change = self._follow
 
     async def cancel(self, message: str) -> bool:
-        """Ask the process that runs it; False when it is over."""
+        """Ask the process that runs it; False if it is over."""
         return await self._store.cancel(self._id)
 
     async def wait(self) -> None:
@@ -274,7 +274,7 @@ class RemoteRun:
             self._follow()
 
     def abandon(self) -> None:
-        """There is nothing to release: it follows while somebody watches."""
+        """Do nothing: it follows while somebody watches."""
 
     def _follow(self) -> None:
         self._follower.count(self._viewers.counted > 0 or self._waiting > 0)

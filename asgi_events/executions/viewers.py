@@ -1,4 +1,4 @@
-"""Who watches an execution in this process, and how many may."""
+"""The viewers of an execution in this process, and how many there may be."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from asgi_events.wire.frames import EventId, parse_event_id
 
 
 class Place:
-    """One of those that a ``Capacity`` has; to be released, once or more often."""
+    """A place of a ``Capacity``; releasing it again does nothing."""
 
     def __init__(self, capacity: Capacity, owner: str | None) -> None:
         self._capacity: Capacity | None = capacity
         self._owner = owner
 
     def release(self) -> None:
-        """Give it back, unless that was done."""
+        """Give it back."""
         capacity, self._capacity = self._capacity, None
         if capacity is not None:
             capacity._give_back(self._owner)
 
 
 class Capacity:
-    """How many there may be of something, in all and of each owner.
+    """A limit, in all and for each owner.
 
     Args:
-        option: The name of the option that says how many in all.
-        limit: How many in all; None for any number.
-        per_owner: How many of each owner, likewise. What has no owner is not counted
-            here; the option's name ends in ``_per_owner``.
+        option: The name of the option that sets the limit.
+        limit: How many places there are; None for any number.
+        per_owner: How many of them one owner may take, likewise. Without an owner this
+            limit does not apply. The option has the same name with ``_per_owner``.
 
     Attributes:
-        taken: How many there are.
+        taken: How many places are taken.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Capacity:
         """Take a place.
 
         Raises:
-            LimitReached: All are taken, or all that the owner may have.
+            LimitReached: All are taken, or all that the owner may take.
         """
         if self._limit is not None and self.taken >= self._limit:
             raise LimitReached(self._option, self._limit)
@@ -69,7 +69,7 @@ class Capacity:
         return Place(self, owner)
 
     async def emptied(self) -> None:
-        """Return when none is taken."""
+        """Wait until none is taken."""
         if not self.taken:
             return
         if self._emptied is None:
@@ -88,9 +88,9 @@ class Capacity:
 
 
 class Unread:
-    """Streams that have ended, and whose clients have not read all that was sent.
+    """Ended streams whose clients have not read all that was sent.
 
-    There may be many. They wait for as long as the server holds their bytes.
+    A stream waits here for as long as the server holds its bytes.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Unread:
         self._given_up = False
 
     async def wait(self, end: Awaitable[None], gone: asyncio.Future[None]) -> None:
-        """Wait for the last send, unless the client goes, or it is given up."""
+        """Wait for the last send, until the client goes or ``give_up`` is called."""
         ending = asyncio.ensure_future(end)
         self._ends.add(ending)
         try:
@@ -111,7 +111,7 @@ class Unread:
             ending.cancel()
 
     def give_up(self) -> None:
-        """Wait for nobody any more: the process stops."""
+        """Stop waiting: the process stops."""
         self._given_up = True
         for ending in self._ends:
             ending.cancel()
@@ -123,17 +123,17 @@ class Unread:
 
 @dataclass(slots=True)
 class Viewing:
-    """What the viewers of all executions of a process share.
+    """What all viewers of a process share.
 
     Attributes:
-        options: How they are served.
-        capacity: How many there may be.
-        drain: Stops the process's executions; a server may cancel its responses
-            instead of saying that it stops.
-        returns: Whether viewers that are sent away find their execution again, in
-            another process.
+        options: The options of the executions.
+        capacity: How many viewers there may be.
+        drain: Stops the process's executions. It is called when a server cancels a
+            response, which some do in place of a lifespan shutdown.
+        returns: Whether a viewer that is sent away finds its execution in another
+            process.
         draining: Whether the process stops.
-        unread: Who has not read all.
+        unread: Ended streams that clients have not read.
     """
 
     options: ExecutionsOptions
@@ -148,18 +148,18 @@ class Viewers:
     """The viewers of one execution.
 
     Args:
-        log: What they watch.
+        log: The frames of the execution.
         viewing: What they share with the viewers of other executions.
-        owner: In whose name they watch.
-        read_page: How they read what the log has dropped; None where nobody has it.
+        owner: The owner of the execution.
+        read_page: Reads frames that the log has dropped; None where there is no store.
 
     Attributes:
         viewing: As given.
-        on_change: Called when the first viewer has come and when the last one has
-            left, of all and of those that count for ``cancel_after``.
-        dismissed: Whether they were sent away since the process stops.
-        expects_return: Whether the last one that counted and left was sent away, and
-            told to come back.
+        on_change: Called when the first viewer comes and when the last one leaves, of
+            all viewers and of those that count for ``cancel_after``.
+        dismissed: Whether they were sent away because the process stops.
+        expects_return: Whether the last viewer that counted was sent away, with a
+            ``goodbye`` that tells it to come back.
     """
 
     __slots__ = (
@@ -215,12 +215,12 @@ class Viewers:
         counts: bool = True,
         format: Format = NATIVE,
     ) -> Cursor:
-        """A new viewer, from where it stands; closing the cursor is how it leaves.
+        """Add a viewer; it leaves when the cursor is closed.
 
         Args:
             last_event_id: The id of the last event that it has.
-            counts: It keeps the execution from ``cancel_after``.
-            format: What it is sent for each event.
+            counts: Whether it counts for ``cancel_after``.
+            format: Makes what it is sent for each event.
         """
         options = self.viewing.options
         cursor = Cursor(
@@ -242,13 +242,13 @@ class Viewers:
         return cursor
 
     def dismiss(self) -> None:
-        """Send all away, since the process stops; they reconnect."""
+        """Send all viewers away because the process stops; they reconnect."""
         self.dismissed = True
         for cursor in list(self._cursors):
             cursor.dismiss(cursor.format.goodbye("draining"))
 
     def is_complete_after(self, last_event_id: str | None) -> bool:
-        """Whether that is the id of the terminal event, so that nothing follows."""
+        """Whether that is the id of the terminal event: nothing follows it."""
         log = self._log
         if last_event_id is None or log.name is None or log.end is None:
             return False

@@ -1,8 +1,8 @@
 """A viewer's place in a log: the number of the last frame it was given.
 
-What is older than the frames the log holds in this process comes in pages from the
-store, then the log takes over; the numbers are the same, so there is no seam. What
-not even the store holds any more is announced with a ``reset`` event, never skipped.
+Frames that are older than those in the log come in pages from the store, then the log
+goes on with the next number. A ``reset`` event announces frames that not even the store
+has any more; none is skipped silently.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Cursor:
 
     Args:
         log: What it reads.
-        last_event_id: Where it stands, as the client says; None is the beginning. An id
-            that the log cannot continue from gives a ``reset`` event and everything.
-        format: What the client is sent for each frame.
-        read_page: How it reads what the log has dropped.
+        last_event_id: What the client sent; None for the beginning. If the log cannot
+            continue from that id, the client gets a ``reset`` event and all events.
+        format: Makes what the client is sent for each frame.
+        read_page: Reads frames that the log has dropped.
         retry: Milliseconds the client is told to wait before it reconnects.
         on_close: Called once, when the viewer has left.
-        patience: Seconds until what cannot be read any more is given up, with a
-            ``reset`` and a ``lost`` event; a store that is away is waited for.
+        patience: Seconds until frames that cannot be read are given up, with a
+            ``reset`` and a ``lost`` event. A store that does not answer is waited for.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Cursor:
             self.log.sleep(self, wake)
 
     def dismiss(self, farewell: bytes | None) -> None:
-        """Give ``farewell`` next, and then nothing any more; None breaks it off."""
+        """Give ``farewell`` next, and then end; None breaks the connection off."""
         if self._farewell is None:
             self.dismissed = True
             self._farewell = self._word(farewell)
@@ -123,7 +123,7 @@ class Cursor:
                 self._wake()
 
     def begin_again(self) -> None:
-        """Go back to the beginning: what was given is not what the store has."""
+        """Go back to the beginning: the store has other frames than those given."""
         self.position = 0
         self._untold = 0
         self._reset = "future"
@@ -138,7 +138,7 @@ class Cursor:
         self.close()
 
     def close(self) -> None:
-        """Leave the log; there is nothing to wait for."""
+        """Leave the log at once."""
         self._over = True
         self.log.detach(self)
         if self._loading is not None:
@@ -205,7 +205,7 @@ class Cursor:
             logger.warning("A viewer of %s waits: %s", self.log.name, error)
             self._patience.reset()
             return False
-        except Exception as error:  # whatever it is, it may be mended
+        except Exception as error:  # it may pass
             logger.warning("A viewer of %s waits: %r", self.log.name, error)
             return self._is_hopeless("The events of this execution cannot be read")
         if page is not None:
@@ -227,7 +227,7 @@ class Cursor:
             log.fork(page.last, end=page.end)
 
     def _is_hopeless(self, message: str) -> bool:
-        """Whether to give up what cannot be read; the viewer is then told why."""
+        """Whether to give up; the viewer then gets ``lost`` with ``message``."""
         if not self._patience.is_over():
             return False
         if self._farewell is None:
@@ -258,7 +258,7 @@ class Cursor:
         return self._word(self.format.end(self.log.end))
 
     def _word(self, word: bytes | None) -> bytes:
-        """``word``; None breaks the connection off, once all else was given."""
+        """``word``; None breaks the connection off, after all else was given."""
         if word is None:
             self._breaks = True
         return word or b""

@@ -4,11 +4,11 @@
 2. A cursor is only given committed frames. A frame is committed as it is appended; of a
    ``StoredLog``, when the store has it: what a viewer has seen is stored.
 3. There is no queue per viewer. A viewer is an integer, and one callback while it
-   sleeps; appending costs the same for one viewer and for a thousand, but for waking.
-4. The terminal frame is the last. What is appended after it is dropped.
+   sleeps. Appending costs the same for one viewer and for a thousand, except waking.
+4. The terminal frame is the last. A frame that is appended after it is dropped.
 
 A log holds ``max_events`` frames and ``max_bytes`` of them. Beyond that it drops the
-oldest ones that it need not keep. Which those are is said by ``keeps``:
+oldest frames that it need not keep; ``keeps`` says which these are:
 
 =========== ================================ ========================================
 keeps       frames that may be dropped       if there are none
@@ -17,9 +17,8 @@ keeps       frames that may be dropped       if there are none
 "newest"    all, the oldest first            that does not happen
 =========== ================================ ========================================
 
-``append`` takes the frame even when the log is full, and ``room`` is what its
-publisher has to wait for. So each publisher that runs at the same time may exceed the
-bound by one frame.
+``append`` takes the frame even when the log is full, and its publisher then has to wait
+for ``room``. So each concurrent publisher may exceed the bound by one frame.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class Bounds:
 
 
 class Reader(Protocol):
-    """Somebody who stands at a place in a log.
+    """A reader of a log, at a place in it.
 
     Attributes:
         position: The number of the last frame it was given.
@@ -68,7 +67,7 @@ class Reader(Protocol):
     def __hash__(self) -> int: ...
 
     def begin_again(self) -> None:
-        """Go back to the beginning: what was given is not what the store has."""
+        """Go back to the beginning: the store has other frames than those given."""
 
 
 class Log(FrameWindow):
@@ -174,7 +173,7 @@ class Log(FrameWindow):
         self._joined = _NOTHING
 
     def fit(self) -> None:
-        """Drop what is too much, now that the bounds are narrower."""
+        """Drop what exceeds the bounds, which have become narrower."""
         self._make_room()
         self._set_marks()
 
@@ -194,7 +193,7 @@ class Log(FrameWindow):
         return True
 
     def release(self) -> None:
-        """Keep nothing for cursors any more: publishers are never held back again."""
+        """Stop keeping frames for cursors: publishers never wait again."""
         self._keeps = "newest"
         self._make_room()
 
@@ -211,11 +210,11 @@ class Log(FrameWindow):
 
     @property
     def full(self) -> bool:
-        """Whether the bounds are reached, nothing can be let go, and more may come."""
+        """Whether the bounds are reached, nothing can be dropped, and more may come."""
         return self._is_over() and self.end is None and not self._make_room()
 
     def room(self) -> asyncio.Future[None]:
-        """Done when the log is no longer full."""
+        """A future that is done when the log is no longer full."""
         if self._room is None:
             self._room = asyncio.get_running_loop().create_future()
         # One publisher that is cancelled must not take the future from the others.
@@ -250,7 +249,7 @@ class Log(FrameWindow):
         self._make_room()
 
     def _look_soon(self) -> None:
-        """A cursor has moved on; look once per turn of the loop for all that did."""
+        """Look for room once per turn of the loop, for all cursors that moved on."""
         if not self._looking_for_room:
             self._looking_for_room = True
             asyncio.get_running_loop().call_soon(self._look_for_room)
@@ -260,16 +259,16 @@ class Log(FrameWindow):
         self._make_room()
 
     def _look(self) -> bool:
-        """A mark was passed: report, and keep to the bounds; whether it is full."""
+        """Report the growth and keep the bounds; return whether the log is full."""
         self._report()
         full = self.full
-        if self.end is not None:  # nothing follows: no publisher need wait
+        if self.end is not None:  # release publishers that wait for room
             self._make_room()
         self._set_marks()
         return full
 
     def _set_marks(self) -> None:
-        """Say when ``append`` has to look at more than these two numbers."""
+        """Set the numbers at which ``append`` has to call ``_look``."""
         bounds = self._bounds
         self._look_at_size = self.begin + bounds.max_bytes
         if self.on_growth is not None:
@@ -289,7 +288,7 @@ class Log(FrameWindow):
         )
 
     def _make_room(self) -> bool:
-        """Drop what need not be kept, once over the bounds; whether there is room."""
+        """Drop what exceeds the bounds and need not be kept; whether there is room."""
         while self._is_over():
             if self.trim():
                 continue

@@ -59,13 +59,13 @@ class StoredLog(Log):
         self.commit(self.last)
 
     def skip_to(self, number: int) -> None:
-        """Hold nothing and go on with ``number``; what is before is in the store."""
+        """Hold nothing and go on with ``number``; the frames before it are stored."""
         self.restart(number)
         self.committed = self.last
         self._set_marks()
 
     def fork(self, last: int, *, end: str | None, frames: Sequence[bytes] = ()) -> None:
-        """Take another end than the one that was shown here.
+        """Take another end than the one that viewers have seen here.
 
         The store has lost frames whose writer is dead. Cursors that have been given a
         frame of number ``last`` or later begin again, with a ``reset``.
@@ -86,7 +86,7 @@ class StoredLog(Log):
         """Drop the frames that are not stored."""
         self.cut(self.committed)
         for cursor in self._cursors:
-            if cursor.position > self.last:  # what it was shown elsewhere may be gone
+            if cursor.position > self.last:  # what it saw elsewhere may be gone
                 cursor.begin_again()
         self.resend_after = None
         self.end = None

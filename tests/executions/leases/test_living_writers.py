@@ -382,6 +382,6 @@ async def test_hears_of_cancels_after_the_store_could_not_be_watched(
 
     link.watch = fails_once  # type: ignore[method-assign]
     execution = await here.start(dictation.actor)
-    await until(lambda: here._held._hints._watch is not None)
+    await until(lambda: here._held._shared_watch._watch is not None)
     assert await (await there.get(execution.id)).cancel() is True
     assert await asyncio.wait_for(execution.wait(), 5) == "cancelled"
