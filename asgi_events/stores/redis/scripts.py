@@ -1,4 +1,4 @@
-"""What a Redis server runs for ``RedisStore``.
+"""The scripts that a Redis server runs for ``RedisStore``.
 
 A log is two keys with one hash tag, so that every script stays in one slot:
 
@@ -7,11 +7,11 @@ A log is two keys with one hash tag, so that every script stays in one slot:
                                 largest (frame, in bytes), sign (of life), since and
                                 asked (of a suspicion), end, ended, cancel, watched
 
-The hash says what is so, the stream only keeps the bytes. Times are milliseconds by the
-server's clock. The name of the hash is also the channel on which every change is
-hinted. A script that has something to say to the writer returns the writer's name, and
-``RedisStore`` says it: the channel of the writer is in another slot. All scripts may be
-repeated: a lost reply does no harm.
+The hash has the state of the log; the stream only keeps the bytes. Times are
+milliseconds by the server's clock. The name of the hash is also the channel that every
+change is published on. A script that requests something of the writer returns the
+writer's name, and ``RedisStore`` publishes the hint, since the writer's channel is in
+another slot. Every script may be repeated, so a lost reply does no harm.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ local function hint()
   redis.call('SPUBLISH', log, '')
 end
 
--- The rules of ``stores.rules``.
+-- As in ``stores.rules``.
 local function is_alive(time, sign, lease)
   sign = tonumber(sign or 0)
   return sign <= time and time < sign + lease / 2
@@ -47,11 +47,21 @@ end
 
 
 class Script:
-    """A Lua script, and the name the server knows it by.
+    """A Lua script, and the name that the server knows it by.
 
-    As one that may write it is refused as a whole, and not when half of it is done, by
-    a server that is full, and by a replica, whose log may lack what the primary's has.
-    ``even_if_full`` is for what writers store no frames with.
+    The script is declared as one that writes. So a server without memory refuses it
+    before it begins, not half way, and so does a replica, which may lack frames that
+    the primary has.
+
+    Args:
+        body: What follows the definitions that all scripts share.
+        even_if_full: Whether a server without memory runs it; only for scripts that
+            store no frames of a writer.
+
+    Attributes:
+        stores: Whether it stores frames of a writer.
+        source: The whole script.
+        sha: The name, in hexadecimal.
     """
 
     def __init__(self, body: str, *, even_if_full: bool = False) -> None:
@@ -61,8 +71,8 @@ class Script:
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
 
-# NOTE: the first epoch is a time in microseconds: who wrote a log that has expired, or
-# was deleted, is not the writer of a new log of the same key.
+# NOTE: the first epoch is a time in microseconds, so the writer of a log that expired
+# or was deleted cannot write a new log of the same key.
 OPEN = Script("""
 local writer, lease, ttl, meta, after = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local held = redis.call('HMGET', log, 'epoch', 'writer', 'end', 'last', 'lease', 'ttl',
@@ -71,7 +81,7 @@ local epoch, last = held[1], held[4]
 if not epoch then
   local time = redis.call('TIME')
   epoch, last = time[1] .. string.format('%06d', time[2]), after
-  redis.call('UNLINK', frames)  -- of a log whose hash is gone
+  redis.call('UNLINK', frames)  -- left by a log whose hash is gone
   redis.call('HSET', log, 'epoch', epoch, 'writer', writer, 'lease', lease,
     'ttl', ttl, 'meta', meta, 'first', after + 1, 'last', after)
 elseif held[3] then
@@ -86,7 +96,7 @@ keep(lease, ttl)
 return {'OK', epoch, last}
 """)
 
-# A long append comes in several calls: ``upto`` is where the last of them ends.
+# A long append takes several calls; the last one ends at ``upto``.
 APPEND = Script("""
 local epoch, after, upto = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ending, max = ARGV[4], tonumber(ARGV[5])
@@ -127,7 +137,7 @@ if newest > last or ended then hint() end
 return {'OK', newest, held[4] and 1 or 0, watched}
 """)
 
-# A server that is full goes on hearing of writers, so it may go on reaping the dead.
+# A server without memory still takes signs of life, so it may still end dead logs.
 RENEW = Script(
     """
 local held = redis.call('HMGET', log, 'epoch', 'last', 'end', 'cancel', 'watched',
@@ -189,9 +199,9 @@ return {1}
     even_if_full=True,
 )
 
-# The size of a frame is known only when it has been copied, and the server serves
-# nobody meanwhile. So no more are read at once than fit, were all as large as the
-# largest of the log.
+# The script learns the size of a frame only by copying it, and the server does nothing
+# else meanwhile. So it reads only as many at once as would fit if all were as large as
+# the largest frame of the log.
 READ = Script(
     """
 local function id(entry) return tonumber(string.sub(entry[1], 3)) end

@@ -1,26 +1,28 @@
-"""Whether a Redis server keeps our promises, and whether it is another one than before.
+"""Checks that a Redis server can keep our promises, and whether it was replaced.
 
-Both connections of a store ask this when they are made.
+Both connections of a store do so when they are made.
 """
 
 import logging
 from collections.abc import Mapping
 
 from asgi_events.exceptions import StoreError
-from asgi_events.stores.redis.connection import Link, explain, lacks, pack
+from asgi_events.stores.redis.driver import pack
+from asgi_events.stores.redis.errors import explain, is_no_permission
+from asgi_events.stores.redis.link import Link
 
 logger = logging.getLogger(__name__)
 
-_OLDEST = 7  # the first with SPUBLISH; Valkey says 7 as well
+_OLDEST = 7  # the first version with SPUBLISH; Valkey reports 7 as well
 
 
 class Server:
-    """The server of one store, as it was when it was last asked.
+    """The server of one store, as it was at the last check.
 
     Attributes:
-        generation: Grows when the server is another one than before, was restarted, or
-            follows another history. Where it may not be asked for that, it grows each
-            time a connection is made anew.
+        generation: Grows when the server was replaced or restarted, or follows another
+            history. If the user may not ask for that, it grows with each connection
+            that replaces an earlier one.
     """
 
     def __init__(self) -> None:
@@ -28,20 +30,20 @@ class Server:
         self._identity: tuple[str | None, str | None] | None = None
         self._warned = False
 
-    async def meet(self, link: Link, again: bool) -> None:
-        """Look at the server of a new connection.
+    async def check(self, link: Link, reconnected: bool) -> None:
+        """Check the server of a new connection.
 
         Args:
             link: The connection.
-            again: Whether its owner had a connection before.
+            reconnected: Whether it replaces an earlier connection.
 
         Raises:
             StoreError: The server is too old, evicts keys, or is one of several that
                 share the keys.
         """
         [info] = await link.ask(pack(b"INFO"))
-        if lacks(info):
-            self.generation += again
+        if is_no_permission(info):
+            self.generation += reconnected
             self._warn("The store's server was not checked", info)
             return
         facts = _facts(info)
@@ -55,7 +57,7 @@ class Server:
 
     async def _check_cluster(self, link: Link) -> None:
         [info] = await link.ask(pack(b"CLUSTER", b"INFO"))
-        if lacks(info):
+        if is_no_permission(info):
             self._warn("The store's cluster was not checked for its size", info)
             return
         size = int(_facts(info).get("cluster_size", "1"))
@@ -73,7 +75,7 @@ class Server:
 
 
 def _facts(info: object) -> Mapping[str, str]:
-    """What INFO, or CLUSTER INFO, has answered; it raises what that is instead."""
+    """The reply to INFO or CLUSTER INFO; raises it if it is an error."""
     if isinstance(info, Exception):
         raise info
     assert isinstance(info, bytes)

@@ -1,4 +1,4 @@
-"""Logs on a server, by scripts that each do one thing at once."""
+"""Logs on a Redis server; each operation is one atomic script."""
 
 import json
 import logging
@@ -9,12 +9,9 @@ from urllib.parse import quote, unquote
 
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing, StoreError
 from asgi_events.stores.contract import Ack, Grant, Page
-from asgi_events.stores.redis.connection import (
-    Commands,
-    check_positive,
-    confirm_by,
-    parse,
-)
+from asgi_events.stores.redis.address import check_positive, parse
+from asgi_events.stores.redis.commands import Commands
+from asgi_events.stores.redis.durability import confirmation
 from asgi_events.stores.redis.scripts import (
     APPEND,
     ATTEND,
@@ -31,7 +28,7 @@ from asgi_events.stores.redis.subscriber import RedisSubscriber, RedisWatch
 
 logger = logging.getLogger(__name__)
 
-# Of one call, since the server does nothing else meanwhile.
+# The bounds of one call, since the server does nothing else meanwhile.
 _MAX_FRAMES = 1024
 _MAX_BYTES = 1024 * 1024
 
@@ -41,20 +38,19 @@ class RedisStore:
 
     Args:
         url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, with redis-py's options,
-            and ``prefix``.
+            and ``prefix``, ``timeout`` and ``durability``.
         prefix: What the names of all keys begin with; also an option of the URL.
-        max_events: Frames kept of each log; beyond it the oldest quarter goes, and who
-            still wants them is given a ``reset``.
-        timeout: Seconds for which nothing may come from the server, nor go to it, while
-            an answer is due; then it is ``Unavailable``. 2 by default; also an option
-            of the URL.
-        durability: "replica" lets ``open`` and ``append`` return when a replica has
-            it, too (WAIT); where that takes longer than most of the timeout, they are
-            ``Unavailable``. Also an option of the URL.
+        max_events: Frames kept of each log. Beyond that the oldest quarter is dropped,
+            and a viewer that wants it is given a ``reset``.
+        timeout: Seconds without progress, while a reply is due, after which the server
+            is ``Unavailable``. 2 by default; also an option of the URL.
+        durability: "replica" makes ``open`` and ``append`` wait until a replica has
+            the data, too (WAIT). If that takes longer than most of the timeout, they
+            raise ``Unavailable``. Also an option of the URL.
 
     Raises:
-        StoreError: The URL is not right.
-        ValueError: An argument is not right.
+        StoreError: The URL is wrong.
+        ValueError: An argument is wrong.
     """
 
     durable = True
@@ -84,8 +80,8 @@ class RedisStore:
         self._commands = Commands(
             self._make,
             timeout=self._timeout,
-            meet=self._server.meet,
-            confirm=confirm_by(durability or address.durability, self._timeout),
+            on_connect=self._server.check,
+            confirmation=confirmation(durability or address.durability, self._timeout),
         )
         self._subscriber: RedisSubscriber | None = None
 
@@ -141,7 +137,7 @@ class RedisStore:
     async def cancel(self, key: str) -> bool:
         writer = await self._run(CANCEL, key)
         if writer is not None:
-            await self._tell(writer, key)
+            await self._hint_writer(writer, key)
         return writer is not None
 
     async def attend(self, key: str, seconds: float) -> None:
@@ -151,7 +147,7 @@ class RedisStore:
         arguments = b"%d" % after, frame, end.encode()
         reaped, *suspected = await self._run(REAP, key, *arguments)
         for writer in suspected:
-            await self._tell(writer, key)
+            await self._hint_writer(writer, key)
         return bool(reaped)
 
     async def read(self, key: str, after: int, limit: int) -> Page | None:
@@ -195,7 +191,7 @@ class RedisStore:
                 channel=self._log,
                 inbox=self._inbox,
                 timeout=self._timeout,
-                meet=self._server.meet,
+                on_connect=self._server.check,
             )
         return RedisWatch(self._subscriber)
 
@@ -241,13 +237,13 @@ class RedisStore:
         last, cancel, watched = values
         return Ack(last, bool(cancel), bool(watched))
 
-    async def _tell(self, writer: bytes, key: str) -> None:
-        """Hint to a writer, wherever it is, that it is asked for something."""
+    async def _hint_writer(self, writer: bytes, key: str) -> None:
+        """Hint to a writer, in whichever process, that somebody requests something."""
         inbox = self._inbox(writer.decode())
-        if self._subscriber is not None:  # it may be here, and not subscribed yet
-            self._subscriber.tell(inbox, key)
+        if self._subscriber is not None:  # it may be ours, and not subscribed yet
+            self._subscriber.hint_writer(inbox, key)
         data = key.encode("utf-8", "surrogatepass")
-        with suppress(StoreError):  # it hears of it when it renews its lease
+        with suppress(StoreError):  # it learns of it when it renews its lease
             await self._commands.send(b"SPUBLISH", inbox, data)
 
     async def _run(self, script: Script, key: str, *args: bytes) -> Any:
@@ -274,7 +270,7 @@ def _milliseconds(seconds: float) -> bytes:
 
 
 def _chunks(frames: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Parts that one call can carry; at least one, though it may be empty."""
+    """The parts that one call each can carry; at least one, which may be empty."""
     start = size = 0
     for number, frame in enumerate(frames):
         size += len(frame)
