@@ -39,7 +39,7 @@ class Import:
 
 def modules() -> dict[str, Path]:
     """Every module by its name, without ``asgi_events.``."""
-    return {_name(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+    return {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
 
 
 def room(module: str) -> str:
@@ -107,7 +107,8 @@ def arrows() -> set[tuple[str, str]]:
     }
 
 
-def _name(file: Path) -> str:
+def name_of(file: Path) -> str:
+    """The name of the module in a file, without ``asgi_events.``."""
     parts = file.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
 
