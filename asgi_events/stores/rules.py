@@ -1,14 +1,72 @@
-"""When a writer is alive, suspected, and dead; the same in every store.
+"""Decisions that are the same in every store: who may write a log, and who is dead.
 
 All moments are seconds by the store's clock, which may step in either direction. A
-moment that lies in the future proves a step back, and is not trusted.
+moment in the future proves a step back, and is not trusted.
 """
 
 from typing import NamedTuple
 
+from asgi_events.exceptions import Busy, Ended, Fenced, Missing
+
+
+def missing(key: str) -> Missing:
+    """The error of a writer whose log is gone."""
+    return Missing(f"There is no log {key!r}: it has expired, was deleted or was lost.")
+
+
+def fenced(key: str) -> Fenced:
+    """The error of a writer whose log belongs to another one."""
+    return Fenced(f"The log {key!r} is another writer's.")
+
+
+def ended(key: str) -> Ended:
+    """The error of a writer whose log has its terminal frame."""
+    return Ended(f"The log {key!r} has ended.")
+
+
+def busy(key: str, holder: str) -> Busy:
+    """The error of a writer whose log ``holder`` writes."""
+    return Busy(f"The log {key!r} is written by {holder!r}.")
+
+
+def check_open(key: str, writer: str, *, holder: str, end: str | None) -> None:
+    """Check that ``writer`` may open a log that exists.
+
+    Nobody else continues a log, even if its writer is dead: such a log is reaped.
+
+    Args:
+        key: The log.
+        writer: Who opens it.
+        holder: Who wrote it so far.
+        end: How it ended; None while it runs.
+
+    Raises:
+        Ended: The log has its terminal frame.
+        Busy: Another writer holds it.
+    """
+    if end is not None:
+        raise ended(key)
+    if writer != holder:
+        raise busy(key, holder)
+
+
+def check_repeats(key: str, *, same_end: bool, same_frames: bool) -> None:
+    """Check that an append to an ended log is the one that ended it, made again.
+
+    Args:
+        key: The log.
+        same_end: Whether the append has the end that is stored.
+        same_frames: Whether its last frame has the number of the terminal frame.
+
+    Raises:
+        Ended: It is another append.
+    """
+    if not (same_end and same_frames):
+        raise ended(key)
+
 
 class Suspicion(NamedTuple):
-    """That a writer may be dead.
+    """The suspicion that a writer is dead.
 
     Attributes:
         since: When it began.
@@ -20,7 +78,7 @@ class Suspicion(NamedTuple):
 
 
 def is_alive(now: float, sign: float, lease: float) -> bool:
-    """Whether a writer whose last sign of life was at ``sign`` is above suspicion."""
+    """Whether a writer that gave its last sign of life at ``sign`` is not suspected."""
     return sign <= now < sign + lease / 2
 
 
@@ -29,7 +87,11 @@ def suspect(
 ) -> tuple[Suspicion, bool]:
     """The suspicion after a call of ``reap``, and whether the writer is dead.
 
-    Any sign of life clears the suspicion, so it has to be None after one.
+    Args:
+        now: The moment of the call.
+        lease: Seconds.
+        suspicion: The one after the previous call; None if there was a sign of life
+            since then.
     """
     if suspicion is None or not suspicion.asked <= now <= suspicion.asked + lease / 4:
         return Suspicion(now, now), False

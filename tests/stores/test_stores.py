@@ -19,7 +19,7 @@ from asgi_events.stores import (
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.redis import RedisStore
 from asgi_events.stores.sqlite import SQLiteStore
-from asgi_events.stores.sqlite import store as sqlite
+from asgi_events.stores.sqlite import logs as sqlite_logs
 from asgi_events.testing.stores import StoreContract
 from asgi_events.testing.stores.case import LEASE, TTL, frames, opened, whole
 from tests.valkey import Valkey
@@ -49,10 +49,10 @@ class Memory:
 
 class SQLite:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-        real = sqlite.time
+        real = sqlite_logs.clock
         self._ahead = 0.0
         self._path = path
-        monkeypatch.setattr(sqlite, "time", lambda: real() + self._ahead)
+        monkeypatch.setattr(sqlite_logs, "clock", lambda: real() + self._ahead)
 
     def open(self) -> EventStore:
         return SQLiteStore(self._path, synchronous="NORMAL")

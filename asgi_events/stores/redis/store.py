@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, unquote
 
-from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing, StoreError
+from asgi_events.exceptions import Gap, StoreError
 from asgi_events.stores.contract import Ack, Grant, Page
 from asgi_events.stores.redis.address import check_positive, parse
 from asgi_events.stores.redis.commands import Commands
@@ -25,6 +25,7 @@ from asgi_events.stores.redis.scripts import (
 )
 from asgi_events.stores.redis.server import Server
 from asgi_events.stores.redis.subscriber import RedisSubscriber, RedisWatch
+from asgi_events.stores.rules import busy, ended, fenced, missing
 
 logger = logging.getLogger(__name__)
 
@@ -109,10 +110,9 @@ class RedisStore:
             b"%d" % after,
         )
         if status == b"ENDED":
-            raise Ended(f"The log {key!r} has ended.")
+            raise ended(key)
         if status == b"BUSY":
-            # Nobody goes on where a dead writer stopped: its log is reaped.
-            raise Busy(f"The log {key!r} is written by {values[0].decode()!r}.")
+            raise busy(key, values[0].decode())
         epoch, last = values
         return Grant(int(epoch), int(last))
 
@@ -154,7 +154,7 @@ class RedisStore:
         reply = await self._run(READ, key, b"%d" % after, b"%d" % limit)
         if reply is None:
             return None
-        first, last, end, alive, cancel, meta, ended, frames = reply
+        first, last, end, alive, cancel, meta, ended_at, frames = reply
         return Page(
             first=first,
             last=last,
@@ -163,7 +163,7 @@ class RedisStore:
             cancel=bool(cancel),
             frames=frames,
             meta=json.loads(meta),
-            ended=int(ended) / 1000 if ended else None,
+            ended=int(ended_at) / 1000 if ended_at else None,
         )
 
     async def delete(self, key: str) -> None:
@@ -225,13 +225,11 @@ class RedisStore:
     def _ack(self, key: str, reply: Any) -> Ack:
         status, *values = reply
         if status == b"MISSING":
-            raise Missing(
-                f"There is no log {key!r}: its time is over, or it was deleted or lost."
-            )
+            raise missing(key)
         if status == b"FENCED":
-            raise Fenced(f"The log {key!r} is another writer's.")
+            raise fenced(key)
         if status == b"ENDED":
-            raise Ended(f"The log {key!r} has ended.")
+            raise ended(key)
         if status == b"GAP":
             raise Gap(values[0])
         last, cancel, watched = values

@@ -16,7 +16,7 @@ from asgi_events.stores import Ack, Grant, Page, open_store
 from asgi_events.stores.sqlite import SQLiteStore
 from asgi_events.stores.sqlite import file as sqlite_file
 from asgi_events.stores.sqlite import housekeeping as sqlite_housekeeping
-from asgi_events.stores.sqlite import store as sqlite
+from asgi_events.stores.sqlite import logs as sqlite_logs
 from asgi_events.stores.sqlite.file import File, has_wal_reset_bug
 from tests.stores.sqlite.files import (
     META,
@@ -265,7 +265,7 @@ async def test_upgrades_a_file_of_version_1_and_keeps_its_logs(
     make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = float(int(time.time()))
-    monkeypatch.setattr(sqlite, "time", lambda: now)
+    monkeypatch.setattr(sqlite_logs, "clock", lambda: now)
     await asyncio.to_thread(make_version_1, path, now)
     store = make()
 

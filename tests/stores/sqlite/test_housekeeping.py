@@ -12,7 +12,7 @@ import pytest
 
 from asgi_events.stores.sqlite import file as sqlite_file
 from asgi_events.stores.sqlite import housekeeping as sqlite_housekeeping
-from asgi_events.stores.sqlite import store as sqlite
+from asgi_events.stores.sqlite import logs as sqlite_logs
 from asgi_events.stores.sqlite.file import File
 from asgi_events.stores.sqlite.housekeeping import Housekeeper
 from tests.stores.sqlite.files import Make, change, frames, opened, until, whole
@@ -44,7 +44,7 @@ async def test_deletes_what_is_expired_and_what_was_deleted(
 async def test_lists_more_logs_than_fit_in_one_read(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_KEYS", 3)
+    monkeypatch.setattr(sqlite_logs, "_KEYS", 3)
     store = make()
     keys = [f"k{n}" for n in range(10)]
     await asyncio.gather(*(opened(store, key) for key in keys))
@@ -59,7 +59,7 @@ class Kept:
         self.wall, self.monotonic = time.time(), 0.0
         self.db = File(str(path), "NORMAL", 5.0).connect(patient=True)
         self.housekeeper = Housekeeper(str(path), lambda: self.wall)
-        monkeypatch.setattr(sqlite, "time", lambda: self.wall)
+        monkeypatch.setattr(sqlite_logs, "clock", lambda: self.wall)
         monkeypatch.setattr(sqlite_housekeeping, "monotonic", lambda: self.monotonic)
 
     def look(self) -> float:

@@ -16,7 +16,7 @@ import pytest
 from asgi_events.exceptions import Busy, Ended, Fenced
 from asgi_events.stores import Ack, Grant, Page
 from asgi_events.stores.sqlite import SQLiteStore
-from asgi_events.stores.sqlite import store as sqlite
+from asgi_events.stores.sqlite import logs as sqlite_logs
 from asgi_events.stores.sqlite import watches as sqlite_watches
 from tests.stores.sqlite.files import META, Make, frames, hinted, opened, until, whole
 
@@ -316,7 +316,7 @@ async def test_asks_nothing_of_a_writer_whose_log_was_reaped(
     store = make()
     await opened(store)
     now = time.time() + 60
-    monkeypatch.setattr(sqlite, "time", lambda: now)
+    monkeypatch.setattr(sqlite_logs, "clock", lambda: now)
     assert not await store.reap("k", 0, b"data: lost\n\n", end="lost")
     assert await asked(path) == [("w", "k")]
 
