@@ -86,6 +86,43 @@ def rules() -> dict[str, set[str]]:
     return allowed
 
 
+@dataclass(frozen=True)
+class Size:
+    """How many lines something of the package has, docstrings and comments among them.
+
+    Attributes:
+        name: The file's path in the package, for a class or function with its name.
+        kind: ``file``, ``class`` or ``function``.
+        lines: How many.
+    """
+
+    name: str
+    kind: str
+    lines: int
+
+
+LONGEST = {"file": 400, "class": 250, "function": 60}
+"""How many lines each kind may have."""
+
+
+def sizes() -> Iterator[Size]:
+    """The size of every file, class and function, those inside of others, too."""
+    for file in modules().values():
+        name, source = file.relative_to(PACKAGE).as_posix(), file.read_text()
+        yield Size(name, "file", len(source.splitlines()))
+        yield from sizes_in(name, source)
+
+
+def sizes_in(name: str, source: str) -> Iterator[Size]:
+    """The size of every class and function of a source."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            kind = "class" if isinstance(node, ast.ClassDef) else "function"
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            lines = (node.end_lineno or first) - first + 1
+            yield Size(f"{name} {node.name}", kind, lines)
+
+
 def circle(between: set[tuple[str, str]]) -> list[str]:
     """A circle of imports, if there is one."""
     graph: defaultdict[str, set[str]] = defaultdict(set)

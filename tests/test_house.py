@@ -1,10 +1,13 @@
-"""Which way imports point."""
+"""Which way imports point, and how long files, classes and functions are."""
 
 import pytest
 
 from tests import house
 
 MODULES = house.modules()
+
+# What is longer than ``house.LONGEST``, by its name, with the reason: nothing today.
+LONG: dict[str, str] = {}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name])
@@ -34,3 +37,21 @@ def test_finds_a_circle() -> None:
 def test_counts_imports_for_types() -> None:
     source = "if TYPE_CHECKING:\n    from asgi_events.log.cursor import Cursor\n"
     assert house.imported_by(source) == {"log.cursor"}
+
+
+def test_has_nothing_too_long_without_a_reason() -> None:
+    long = {
+        size.name: f"{size.lines} lines, {house.LONGEST[size.kind]} are enough"
+        for size in house.sizes()
+        if size.lines > house.LONGEST[size.kind]
+    }
+    assert {name: size for name, size in long.items() if name not in LONG} == {}
+    assert set(LONG) - set(long) == set(), "is short enough now"
+
+
+def test_measures_what_is_inside_of_something_else_and_its_decorators() -> None:
+    source = "class A:\n    @cache\n    async def b(self):\n        return 1\n"
+    assert list(house.sizes_in("a.py", source)) == [
+        house.Size("a.py A", "class", 4),
+        house.Size("a.py b", "function", 3),
+    ]

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from asgi_events.testing.clock import is_virtual
+from asgi_events.testing.response import Response, is_last
 from asgi_events.types import ASGIApp
-from asgi_events.wire.sse import MEDIA_TYPE, Decoder, ServerSentEvent
+from asgi_events.wire.sse import ServerSentEvent
 
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 """Request headers: pairs where one name occurs several times."""
@@ -26,7 +27,7 @@ _VIRTUAL_TIMEOUT = (
 )
 
 
-class Connection:
+class Connection(Response):
     """A request, its response, and the client that reads it.
 
     ``async with Connection(app, "GET", "/x") as connection`` starts the application.
@@ -74,6 +75,7 @@ class Connection:
         timeout: float | None = None,
         **scope: Any,
     ) -> None:
+        super().__init__()
         for name, number in [
             ("disconnect_after", disconnect_after),
             ("stall_after", stall_after),
@@ -88,7 +90,6 @@ class Connection:
             if "content-type" not in {name.lower() for name, _ in pairs}:
                 pairs.append(("content-type", "application/json"))
         self.scope: dict[str, Any] = _scope(method, path, pairs) | scope
-        self.messages: list[dict[str, Any]] = []
         self.receiving = 0
         self._app = app
         self._timeout = timeout
@@ -104,8 +105,6 @@ class Connection:
             self._inbox.put_nowait(
                 {"type": "http.request", "body": chunk, "more_body": more}
             )
-        self._decoder = Decoder()
-        self._events: list[ServerSentEvent] = []
         self._read = 0  # of those, how many the test has taken
         self._disconnected = False
 
@@ -217,42 +216,8 @@ class Connection:
         await self.end()
         return jsonlib.loads(self.body)
 
-    @property
-    def status(self) -> int:
-        """The status of the response."""
-        status: int = self._started["status"]
-        return status
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers of the response; of one that is repeated, the last."""
-        return {n.decode(): value.decode() for n, value in self._started["headers"]}
-
-    @property
-    def bodies(self) -> list[bytes]:
-        """The body of each message that has one."""
-        return [m["body"] for m in self.messages[1:] if m.get("body")]
-
-    @property
-    def body(self) -> bytes:
-        """The body so far."""
-        return b"".join(self.bodies)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the application has said that its body is complete."""
-        return any(_is_last(message) for message in self.messages)
-
     def __repr__(self) -> str:
         return f"<Connection {self.scope['method']} {self.scope['path']}>"
-
-    @property
-    def _started(self) -> dict[str, Any]:
-        if not self.messages:
-            raise RuntimeError(
-                f"{self!r} has no response yet: await its start() first."
-            )
-        return self.messages[0]
 
     def _patience(self) -> float:
         if self._timeout is not None:
@@ -272,17 +237,14 @@ class Connection:
         if self._disconnected:
             return  # as servers do: no exception, and no suspension
         await self._reading.wait()
-        self.messages.append(message)
-        self._decode(message)
+        self._add(message)
+        self._look_at_number()
         self._arrived.set()
-        if _is_last(message):  # as servers do; Quart 0.23 returns no sooner
+        if is_last(message):  # as servers do; Quart 0.23 returns no sooner
             self._inbox.put_nowait({"type": "http.disconnect"})
 
-    def _decode(self, message: dict[str, Any]) -> None:
-        chunk = message.get("body")
-        if not chunk or not self._is_stream():
-            return
-        self._events += self._decoder.feed(chunk)
+    def _look_at_number(self) -> None:
+        """Disconnect or stall, if the event has come at which to do so."""
         count = len(self._events)
         if self._disconnect_after is not None and count >= self._disconnect_after:
             del self._events[self._disconnect_after :]
@@ -290,12 +252,6 @@ class Connection:
         elif self._stall_after is not None and count >= self._stall_after:
             self._stall_after = None
             self.stall()
-
-    def _is_stream(self) -> bool:
-        return any(
-            name.lower() == b"content-type" and value.startswith(MEDIA_TYPE.encode())
-            for name, value in self.messages[0].get("headers", ())
-        )
 
     async def _more(self, count: int) -> None:
         """Wait until more than ``count`` messages have come."""
@@ -314,10 +270,6 @@ class Connection:
             if self.task.done() and len(self.messages) <= count:
                 await self.task
                 raise EOFError(f"{self!r} has returned.")
-
-
-def _is_last(message: dict[str, Any]) -> bool:
-    return message["type"] == "http.response.body" and not message.get("more_body")
 
 
 def _scope(method: str, path: str, headers: list[tuple[str, str]]) -> dict[str, Any]:

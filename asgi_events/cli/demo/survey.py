@@ -8,7 +8,7 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated
@@ -81,14 +81,7 @@ def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
     @tool(detail=lambda pattern: pattern)
     def list_files(pattern: str) -> list[Found]:
         """Find the files whose names match."""
-        found: list[Found] = []
-        for folder, folders, names in os.walk(root):
-            folders[:] = sorted(f for f in folders if not _is_skipped(f))
-            for name in sorted(names):
-                path = Path(folder, name)
-                if fnmatch(name, pattern) and _is_below(path, root):
-                    found.append(Found(path=path, modified=path.stat().st_mtime))
-        return found
+        return list(_find(root, pattern))
 
     # What was measured stays measured until the file changes: its time is in the key.
     @tool(
@@ -97,21 +90,9 @@ def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
     )
     def measure(found: Found) -> Measured:
         """Count the bytes and lines of a file."""
-        size = lines = 0
-        is_text = True
-        last = b"\n"
-        with found.path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                size += len(block)
-                lines += block.count(b"\n")
-                is_text = is_text and b"\0" not in block
-                last = block[-1:]
-        lines += last != b"\n"
-        return Measured(
-            path=found.path.relative_to(root).as_posix(),
-            bytes=size,
-            lines=lines if is_text else None,
-        )
+        size, lines = _count(found.path)
+        name = found.path.relative_to(root).as_posix()
+        return Measured(path=name, bytes=size, lines=lines)
 
     @llm
     async def report(measured: list[Measured], seconds: float) -> AsyncIterator[str]:
@@ -131,35 +112,75 @@ def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
             await state.log(f"Only the first {MAX_FILES} are read", level="warning")
             files = files[:MAX_FILES]
         steps = len(files) + 1  # the report is one
-        await state.progress(0, steps, "Measuring files")
-        pace = min(_MEASURING * wanted.seconds * AT_ONCE / steps, _LONGEST)
-        free = asyncio.Semaphore(AT_ONCE)
-        done = 0
-        measured: list[Measured] = []
-
-        async def measure_one(found: Found) -> None:
-            nonlocal done
-            async with free:
-                await asyncio.sleep(pace * random.uniform(0.5, 1.5))
-                try:
-                    measured.append(await measure(found))
-                except OSError as error:
-                    await state.log(
-                        f"{found.path.name} is left out: {error.strerror}",
-                        level="warning",
-                    )
-                done += 1
-                await state.progress(done, steps, "Measuring files")
-
-        async with asyncio.TaskGroup() as group:
-            for found in files:
-                group.create_task(measure_one(found))
-        await state.progress(done, steps, "Writing the report")
+        measured = await _measure_all(files, measure, _MEASURING * wanted.seconds)
+        await state.progress(len(files), steps, "Writing the report")
         await report(measured, (1 - _MEASURING) * wanted.seconds)
         await state.progress(steps, steps, "Done")
         return _totals(measured)
 
     return survey
+
+
+async def _measure_all(
+    files: list[Found], measure: Callable[[Found], Awaitable[Measured]], seconds: float
+) -> list[Measured]:
+    """Measure the files, several at a time, and publish the progress.
+
+    Args:
+        files: The files.
+        measure: Measures one.
+        seconds: About how long it is to take; less for a few files.
+    """
+    state = current_state()
+    steps = len(files) + 1
+    pace = min(seconds * AT_ONCE / steps, _LONGEST)
+    free = asyncio.Semaphore(AT_ONCE)
+    done = 0
+    measured: list[Measured] = []
+
+    async def measure_one(found: Found) -> None:
+        nonlocal done
+        async with free:
+            await asyncio.sleep(pace * random.uniform(0.5, 1.5))
+            try:
+                measured.append(await measure(found))
+            except OSError as error:
+                await state.log(
+                    f"{found.path.name} is left out: {error.strerror}",
+                    level="warning",
+                )
+            done += 1
+            await state.progress(done, steps, "Measuring files")
+
+    await state.progress(0, steps, "Measuring files")
+    async with asyncio.TaskGroup() as group:
+        for found in files:
+            group.create_task(measure_one(found))
+    return measured
+
+
+def _find(root: Path, pattern: str) -> Iterator[Found]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(f for f in folders if not _is_skipped(f))
+        for name in sorted(names):
+            path = Path(folder, name)
+            if fnmatch(name, pattern) and _is_below(path, root):
+                yield Found(path=path, modified=path.stat().st_mtime)
+
+
+def _count(path: Path) -> tuple[int, int | None]:
+    """The bytes and lines of a file; None for the lines where it is not text."""
+    size = lines = 0
+    is_text = True
+    last = b"\n"
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            size += len(block)
+            lines += block.count(b"\n")
+            is_text = is_text and b"\0" not in block
+            last = block[-1:]
+    lines += last != b"\n"
+    return size, lines if is_text else None
 
 
 def _is_skipped(folder: str) -> bool:
