@@ -2,15 +2,22 @@
 
 import asyncio
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Self, TypeAlias
+from typing import Self
 
-from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing
+from asgi_events.exceptions import Gap
 from asgi_events.stores.contract import Ack, Grant, Page
 from asgi_events.stores.memory_logs import MemoryLog, MemoryLogs
-from asgi_events.stores.rules import is_alive, suspect
-from asgi_events.stores.watching import PendingKeys
+from asgi_events.stores.rules import (
+    check_open,
+    check_repeats,
+    ended,
+    fenced,
+    is_alive,
+    missing,
+    suspect,
+)
+from asgi_events.stores.watching import KeyWatch
 
 
 def monotonic() -> float:
@@ -53,8 +60,7 @@ class MemoryStore:
             )
         self._logs = MemoryLogs(max_events, max_bytes, max_retained_bytes)
         self._epochs = 0
-        self._watching: _Watching = defaultdict(set)
-        self._inboxes: _Watching = defaultdict(set)
+        self._hints = _Hints()
 
     @property
     def held_bytes(self) -> int:
@@ -83,11 +89,8 @@ class MemoryStore:
             self._epochs += 1  # a deleted log's writer does not write its successor
             log = MemoryLog(writer, ttl, lease, dict(meta), self._epochs, after + 1)
             self._logs.add(key, log, now)
-        elif log.end is not None:
-            raise Ended(f"The log {key!r} has ended.")
-        elif log.writer != writer:
-            # Nobody goes on where a dead writer stopped: its log is reaped.
-            raise Busy(f"The log {key!r} is written by {log.writer!r}.")
+        else:
+            check_open(key, writer, holder=log.writer, end=log.end)
         log.touch(now)
         return Grant(log.epoch, log.last)
 
@@ -104,22 +107,22 @@ class MemoryStore:
         log = self._writable(key, grant, now)
         known = log.first + len(log.frames) - 1 - after
         if log.end is not None:
-            if end == log.end and known == len(frames):
-                return log.ack(now)
-            raise Ended(f"The log {key!r} has ended.")
+            is_last = known == len(frames)
+            check_repeats(key, same_end=end == log.end, same_frames=is_last)
+            return log.ack(now)
         if known < 0:
             raise Gap(log.last)
         log.sign, log.suspicion = now, None
         self._logs.hold(key, frames[known:] if known else frames, end, now)
-        if key in self._watching:
-            self._hint(key)
+        if key in self._hints.by_key:
+            self._hints.hint(key)
         return log.ack(now)
 
     async def renew(self, key: str, grant: Grant) -> Ack:
         now = monotonic()
         log = self._writable(key, grant, now)
         if log.end is not None:
-            raise Ended(f"The log {key!r} has ended.")
+            raise ended(key)
         log.touch(now)
         return log.ack(now)
 
@@ -128,8 +131,8 @@ class MemoryStore:
         if log is None or log.end is not None:
             return False
         log.cancel = True
-        self._hint(key)
-        self._hint_writer(log.writer, key)
+        self._hints.hint(key)
+        self._hints.hint_writer(log.writer, key)
         return True
 
     async def attend(self, key: str, seconds: float) -> None:
@@ -147,13 +150,13 @@ class MemoryStore:
         log.suspicion, is_dead = suspect(now, log.lease, log.suspicion)
         if not is_dead:
             if log.suspicion.since == now:
-                self._hint_writer(log.writer, key)
+                self._hints.hint_writer(log.writer, key)
             return False
         self._epochs += 1
         log.epoch = self._epochs
         log.touch(now)
         self._logs.hold(key, [frame], end, now)
-        self._hint(key)
+        self._hints.hint(key)
         return True
 
     async def read(self, key: str, after: int, limit: int) -> Page | None:
@@ -187,68 +190,56 @@ class MemoryStore:
             if self._logs.find(key, monotonic()) is not None:
                 yield key
 
-    async def watch(self) -> "_MemoryWatch":
-        return _MemoryWatch(self._watching, self._inboxes)
+    async def watch(self) -> KeyWatch:
+        return KeyWatch(self._hints)
 
     async def aclose(self) -> None:
         self._logs.clear()
-        self._watching.clear()
-        self._inboxes.clear()
+        self._hints.clear()
 
     def _writable(self, key: str, grant: Grant, now: float) -> MemoryLog:
         log = self._logs.get(key)
         if log is None or now >= log.sign + log.lease + log.ttl:
-            raise Missing(
-                f"There is no log {key!r}: its time is over, or it was deleted."
-            )
+            raise missing(key)
         if log.epoch != grant.epoch:
-            raise Fenced(f"The log {key!r} is another writer's.")
+            raise fenced(key)
         return log
 
-    def _hint(self, key: str) -> None:
-        for watch in self._watching.get(key, ()):
+
+class _Hints:
+    """The watches of a store, by what they want hints at."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, set[KeyWatch]] = {}
+        self._by_writer: dict[str, set[KeyWatch]] = {}
+
+    def hint(self, key: str) -> None:
+        for watch in self.by_key.get(key, ()):
             watch.hint(key)
 
-    def _hint_writer(self, writer: str, key: str) -> None:
-        for watch in self._inboxes.get(writer, ()):
+    def hint_writer(self, writer: str, key: str) -> None:
+        for watch in self._by_writer.get(writer, ()):
             watch.hint(key)
 
+    def add(self, key: str, watch: KeyWatch) -> None:
+        self.by_key.setdefault(key, set()).add(watch)
 
-class _MemoryWatch:
-    def __init__(self, watching: "_Watching", inboxes: "_Watching") -> None:
-        self._watching = watching
-        self._inboxes = inboxes
-        self._keys: set[str] = set()
-        self._writers: set[str] = set()
-        self._pending = PendingKeys()
-        self.hint = self._pending.add
+    def discard(self, key: str, watch: KeyWatch) -> None:
+        _discard(self.by_key, key, watch)
 
-    def add(self, key: str) -> None:
-        self._keys.add(key)
-        self._watching[key].add(self)
+    def add_writer(self, writer: str, watch: KeyWatch) -> None:
+        self._by_writer.setdefault(writer, set()).add(watch)
 
-    def discard(self, key: str) -> None:
-        self._keys.discard(key)
-        self._leave(self._watching, key)
+    def discard_writer(self, writer: str, watch: KeyWatch) -> None:
+        _discard(self._by_writer, writer, watch)
 
-    def add_writer(self, writer: str) -> None:
-        self._writers.add(writer)
-        self._inboxes[writer].add(self)
-
-    async def get(self) -> set[str]:
-        return await self._pending.get()
-
-    async def aclose(self) -> None:
-        for key in self._keys:
-            self._leave(self._watching, key)
-        for writer in self._writers:
-            self._leave(self._inboxes, writer)
-
-    def _leave(self, watching: "_Watching", name: str) -> None:
-        watching[name].discard(self)
-        if not watching[name]:
-            del watching[name]
+    def clear(self) -> None:
+        self.by_key.clear()
+        self._by_writer.clear()
 
 
-_Watching: TypeAlias = defaultdict[str, set[_MemoryWatch]]
-"""Who wants to hear of what, by its name."""
+def _discard(watches: dict[str, set[KeyWatch]], name: str, watch: KeyWatch) -> None:
+    found = watches.get(name, set())
+    found.discard(watch)
+    if not found:
+        watches.pop(name, None)

@@ -1,6 +1,7 @@
-"""What the watches of all stores share: the keys whose hints nobody has taken yet."""
+"""What the watches of several stores share."""
 
 import asyncio
+from typing import Protocol
 
 
 class PendingKeys:
@@ -25,3 +26,52 @@ class PendingKeys:
         self._hinted.clear()
         keys, self._keys = self._keys, set()
         return keys
+
+
+class HintSource(Protocol):
+    """Where the watches of one store get their hints from."""
+
+    def add(self, key: str, watch: "KeyWatch") -> None:
+        """Give ``watch`` hints at ``key``."""
+
+    def discard(self, key: str, watch: "KeyWatch") -> None:
+        """Give it no more hints at ``key``; harmless when it gets none."""
+
+    def add_writer(self, writer: str, watch: "KeyWatch") -> None:
+        """Give it hints at logs of ``writer``, see ``Watch.add_writer``."""
+
+    def discard_writer(self, writer: str, watch: "KeyWatch") -> None:
+        """Give it no more hints at logs of ``writer``."""
+
+
+class KeyWatch:
+    """A ``Watch`` that its source calls ``hint`` of, on the event loop of both."""
+
+    def __init__(self, source: HintSource) -> None:
+        self._source = source
+        self._keys: set[str] = set()
+        self._writers: set[str] = set()
+        self._pending = PendingKeys()
+        self.hint = self._pending.add
+
+    def add(self, key: str) -> None:
+        self._keys.add(key)
+        self._source.add(key, self)
+
+    def discard(self, key: str) -> None:
+        self._keys.discard(key)
+        self._source.discard(key, self)
+
+    def add_writer(self, writer: str) -> None:
+        self._writers.add(writer)
+        self._source.add_writer(writer, self)
+
+    async def get(self) -> set[str]:
+        return await self._pending.get()
+
+    async def aclose(self) -> None:
+        for key in list(self._keys):
+            self.discard(key)
+        for writer in self._writers:
+            self._source.discard_writer(writer, self)
+        self._writers.clear()

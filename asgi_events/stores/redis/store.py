@@ -24,8 +24,9 @@ from asgi_events.stores.redis.scripts import (
     Script,
 )
 from asgi_events.stores.redis.server import Server
-from asgi_events.stores.redis.subscriber import RedisSubscriber, RedisWatch
+from asgi_events.stores.redis.subscriber import RedisSubscriber
 from asgi_events.stores.rules import busy, ended, fenced, missing
+from asgi_events.stores.watching import KeyWatch
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ class RedisStore:
             if cursor == b"0":
                 return
 
-    async def watch(self) -> RedisWatch:
+    async def watch(self) -> KeyWatch:
         if self._subscriber is None:
             self._subscriber = RedisSubscriber(
                 self._make,
@@ -193,7 +194,7 @@ class RedisStore:
                 timeout=self._timeout,
                 on_connect=self._server.check,
             )
-        return RedisWatch(self._subscriber)
+        return KeyWatch(self._subscriber)
 
     async def aclose(self) -> None:
         subscriber, self._subscriber = self._subscriber, None

@@ -12,46 +12,11 @@ from collections.abc import Callable
 from asgi_events.stores.redis.driver import Connection, connect, pack
 from asgi_events.stores.redis.errors import explain
 from asgi_events.stores.redis.link import Link, OnConnect
-from asgi_events.stores.watching import PendingKeys
+from asgi_events.stores.watching import KeyWatch
 
 logger = logging.getLogger(__name__)
 
 _POLL = 1.0  # seconds between two hints at every watched key: messages get lost
-
-
-class RedisWatch:
-    """One watch; the subscriber that it belongs to has the connection."""
-
-    def __init__(self, subscriber: "RedisSubscriber") -> None:
-        self._subscriber = subscriber
-        self._keys: set[str] = set()
-        self._writers: set[str] = set()
-        self._pending = PendingKeys()
-
-    def add(self, key: str) -> None:
-        self._keys.add(key)
-        self._subscriber.add(key, self)
-
-    def discard(self, key: str) -> None:
-        self._keys.discard(key)
-        self._subscriber.discard(key, self)
-
-    def add_writer(self, writer: str) -> None:
-        self._writers.add(writer)
-        self._subscriber.add_writer(writer, self)
-
-    def hint(self, key: str) -> None:
-        self._pending.add(key)
-
-    async def get(self) -> set[str]:
-        return await self._pending.get()
-
-    async def aclose(self) -> None:
-        for key in list(self._keys):
-            self.discard(key)
-        for writer in self._writers:
-            self._subscriber.discard_writer(writer, self)
-        self._writers.clear()
 
 
 class RedisSubscriber:
@@ -85,7 +50,7 @@ class RedisSubscriber:
         self._timeout = timeout
         self._on_connect = on_connect
         self._connected_before = False
-        self._watches: dict[bytes, set[RedisWatch]] = {}  # by channel
+        self._watches: dict[bytes, set[KeyWatch]] = {}  # by channel
         self._keys: dict[bytes, str] = {}  # by channel; an inbox has many keys
         self._changed: set[bytes] = set()  # channels to subscribe to or unsubscribe
         self._wake = asyncio.Event()
@@ -93,21 +58,21 @@ class RedisSubscriber:
         self._closed = False
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, key: str, watch: RedisWatch) -> None:
+    def add(self, key: str, watch: KeyWatch) -> None:
         channel = self._channel(key)
         self._keys[channel] = key
         self._subscribe(channel, watch)
 
-    def discard(self, key: str, watch: RedisWatch) -> None:
+    def discard(self, key: str, watch: KeyWatch) -> None:
         channel = self._channel(key)
         self._unsubscribe(channel, watch)
         if channel not in self._watches:
             self._keys.pop(channel, None)
 
-    def add_writer(self, writer: str, watch: RedisWatch) -> None:
+    def add_writer(self, writer: str, watch: KeyWatch) -> None:
         self._subscribe(self._inbox(writer), watch)
 
-    def discard_writer(self, writer: str, watch: RedisWatch) -> None:
+    def discard_writer(self, writer: str, watch: KeyWatch) -> None:
         self._unsubscribe(self._inbox(writer), watch)
 
     def hint_writer(self, inbox: bytes, key: str) -> None:
@@ -121,13 +86,13 @@ class RedisSubscriber:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    def _subscribe(self, channel: bytes, watch: RedisWatch) -> None:
+    def _subscribe(self, channel: bytes, watch: KeyWatch) -> None:
         watches = self._watches.setdefault(channel, set())
         if not watches:
             self._change(channel)
         watches.add(watch)
 
-    def _unsubscribe(self, channel: bytes, watch: RedisWatch) -> None:
+    def _unsubscribe(self, channel: bytes, watch: KeyWatch) -> None:
         watches = self._watches.get(channel, set())
         watches.discard(watch)
         if not watches and self._watches.pop(channel, None) is not None:

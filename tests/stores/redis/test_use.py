@@ -17,7 +17,7 @@ from asgi_events.exceptions import (
 from asgi_events.stores import Ack, Grant, Page
 from asgi_events.stores.redis import RedisStore
 from asgi_events.stores.redis import subscriber as redis_subscriber
-from asgi_events.stores.redis.subscriber import RedisWatch
+from asgi_events.stores.watching import KeyWatch
 from tests.servers import TIMEOUT
 from tests.stores.redis.links import (
     ALL,
@@ -318,7 +318,7 @@ class TestAnInbox:
     @pytest.fixture
     async def inbox(
         self, server: Valkey, store: RedisStore, monkeypatch: pytest.MonkeyPatch
-    ) -> RedisWatch:
+    ) -> KeyWatch:
         monkeypatch.setattr(redis_subscriber, "_POLL", 3600.0)
         inbox = await store.watch()
         inbox.add_writer("w")
@@ -326,7 +326,7 @@ class TestAnInbox:
         return inbox
 
     async def test_hears_of_what_other_processes_ask(
-        self, server: Valkey, store: RedisStore, inbox: RedisWatch
+        self, server: Valkey, store: RedisStore, inbox: KeyWatch
     ) -> None:
         async with opened(server.url) as other, asyncio.timeout(TIMEOUT):
             for key in ("log", "lög}"):
@@ -338,7 +338,7 @@ class TestAnInbox:
             assert await inbox.get() == {"log"}
 
     async def test_is_closed(
-        self, server: Valkey, store: RedisStore, inbox: RedisWatch
+        self, server: Valkey, store: RedisStore, inbox: KeyWatch
     ) -> None:
         await inbox.aclose()
         await until_subscribed(server, 0)
