@@ -72,7 +72,8 @@ class LocalRun:
         self._options = options
         self._on_terminal = on_terminal
         self._on_end = on_end
-        self._over = asyncio.Event()
+        self._over = False
+        self._waiting: asyncio.Future[None] | None = None  # for that
         self._counted = False
         self._unwatched: Timer | None = None
         self._overtime: Timer | None = None
@@ -89,14 +90,18 @@ class LocalRun:
 
     async def cancel(self, message: str = CANCELLED) -> bool:
         """Cancel the task; False when it is over."""
-        if self._over.is_set():
+        if self._over:
             return False
         self.stop(message)
         return True
 
     async def wait(self) -> None:
         """Wait until the terminal event is stored."""
-        await self._over.wait()
+        if self._over:
+            return
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._waiting)
 
     def abandon(self) -> None:
         """Stop recording: the process stops, and others see its lease end."""
@@ -105,7 +110,7 @@ class LocalRun:
 
     def stop(self, message: str = CANCELLED) -> None:
         """Cancel the task, once; ``message`` is what viewers get."""
-        if self._stubborn is not None or self._over.is_set():
+        if self._stubborn is not None or self._over:
             return
         self._writer.cancel_message = message
         self._state.cancel()
@@ -124,7 +129,7 @@ class LocalRun:
             self._unwatched.stop()
             self._unwatched = None
         after = self._options["cancel_after"]
-        if self._counted or after is None or self._over.is_set():
+        if self._counted or after is None or self._over:
             return
         if self._viewers.dismissed:  # they were told to come back
             return
@@ -195,7 +200,9 @@ class LocalRun:
         if not self._task.done():
             _cleaning.add(self._task)
             self._task.add_done_callback(_cleaning.discard)
-        self._over.set()
+        self._over = True
+        if self._waiting is not None:
+            self._waiting.set_result(None)
         self._on_end(EndedRun(moment))
 
 

@@ -189,8 +189,8 @@ class Viewers:
         self._log = log
         self._owner = owner
         self._read_page = read_page
-        self._cursors: set[Cursor] = set()
-        self._counted: set[Cursor] = set()
+        self._cursors: dict[Cursor, bool] = {}  # whether it counts
+        self._counted = 0
 
     def __len__(self) -> int:
         return len(self._cursors)
@@ -198,7 +198,7 @@ class Viewers:
     @property
     def counted(self) -> int:
         """How many of them count for ``cancel_after``."""
-        return len(self._counted)
+        return self._counted
 
     def take_place(self) -> Place:
         """A place for one more viewer.
@@ -232,10 +232,10 @@ class Viewers:
             on_close=self._leave,
             patience=options["lease"],
         )
-        self._cursors.add(cursor)
+        self._cursors[cursor] = counts
         if counts:
-            self._counted.add(cursor)
-        if len(self._cursors) == 1 or (counts and len(self._counted) == 1):
+            self._counted += 1
+        if len(self._cursors) == 1 or (counts and self._counted == 1):
             self._changed()
         if self.viewing.draining and self.viewing.returns:
             cursor.dismiss(format.goodbye("draining"))
@@ -258,10 +258,9 @@ class Viewers:
         return parse_event_id(last_event_id) == EventId(log.name, log.last, lost)
 
     def _leave(self, cursor: Cursor) -> None:
-        self._cursors.discard(cursor)
-        counts = cursor in self._counted
+        counts = self._cursors.pop(cursor)
         if counts:
-            self._counted.discard(cursor)
+            self._counted -= 1
             self.expects_return = cursor.dismissed
         if not self._cursors or (counts and not self._counted):
             self._changed()

@@ -30,16 +30,21 @@ def stream_headers(
         TypeError, ValueError: A header that a stream cannot have; see
             ``check_headers``.
     """
-    if not given and format is NATIVE:
-        return _NATIVE
-    return _made(format, given or {})
-
-
-def _made(format: Format, given: Headers) -> tuple[tuple[bytes, bytes], ...]:
+    ours = _NATIVE if format is NATIVE else _headers_of(format)
+    if not given:
+        return ours
     check_headers(given)
+    theirs = dict(encode_headers(given))
+    kept = [
+        (header[0], theirs.pop(header[0])) if header[0] in theirs else header
+        for header in ours
+    ]
+    return (*kept, *theirs.items())
+
+
+def _headers_of(format: Format) -> tuple[tuple[bytes, bytes], ...]:
     named = {"content-type": f"{format.media_type}; charset=utf-8"}
-    named |= _OURS | dict(format.headers)
-    return tuple(encode_headers(named | {n.lower(): v for n, v in given.items()}))
+    return tuple(encode_headers(named | _OURS | dict(format.headers)))
 
 
-_NATIVE = _made(NATIVE, {})  # shared by all streams that ask for no others
+_NATIVE = _headers_of(NATIVE)  # shared by all streams
