@@ -1,12 +1,12 @@
-"""The file of a ``SQLiteStore``: how it is opened, and what to do when it cannot be.
+"""The file of a ``SQLiteStore``: opens it, and explains why it cannot be opened.
 
-A connection that is handed out leads to a file of ours, which has our tables and is in
-write-ahead mode. Nothing is begun on it but by ``transaction``. The file of another
-program, or one of a newer schema version, is refused and not touched.
+``File.connect`` returns connections to a file of ours, which has our tables and a
+write-ahead log. Only ``transaction`` begins transactions on them. The file of another
+program, or of a newer schema version, is refused and not changed.
 
-A file that is deleted or replaced while it is open would go on under no name: whoever
-has it open would see what nobody else sees. So its name is looked at, and connections
-to a file that has lost it are given up.
+If the file is deleted or replaced while it is open, its connections still lead to the
+former file, which no other process sees. So the name is checked once a second, and
+connections to a former file are closed.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from asgi_events.stores.sqlite.schema import APPLICATION_ID, VERSION, upgrade
 
 try:
     import fcntl
-except ImportError:  # Windows, where nobody deletes a file that is open
+except ImportError:  # Windows, where an open file cannot be deleted
     fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
-_LOOK = 1.0  # seconds between two looks at whose name the file's name is
-_PATIENCE = 1.0  # seconds to wait for who makes a file in the same directory
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.0003, 0.004  # seconds between two tries to write
-# A checkpoint is the housekeeper's. The others make one should the write-ahead log grow
-# to 64 MiB, because there is no housekeeper.
+_LOOK = 1.0  # seconds between two checks of the file's name
+_PATIENCE = 1.0  # seconds to wait while another process creates a file beside it
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0003, 0.004  # seconds between tries to begin
+# The housekeeper makes the checkpoints. The others make one only if the write-ahead log
+# grows to 64 MiB, which means that there is no housekeeper.
 AUTOCHECKPOINT = 16_000  # pages
 
 # sqlite.org/wal.html#walresetbug; fixed in 3.51.3, and before that in two branches.
@@ -44,20 +44,20 @@ _WAL_RESET_FIXED = ((3, 44, 6), (3, 50, 7))
 _warned = False
 
 _Identity: TypeAlias = tuple[int, int]
-_making = Lock()
+_creating = Lock()
 
 
 class File:
     """A file that several threads have open.
 
     Args:
-        path: Where it is, an absolute path.
+        path: The absolute path of the file.
         synchronous: "FULL" or "NORMAL".
         busy_timeout: Seconds to wait for another process that writes.
 
     Attributes:
-        generation: Grows when the name leads to another file than before. Connections
-            of an older generation are to be given up.
+        generation: Grows when the file was replaced. Connections of an older generation
+            have to be closed.
     """
 
     def __init__(self, path: str, synchronous: str, busy_timeout: float) -> None:
@@ -68,19 +68,19 @@ class File:
         self._lock = Lock()
         self._identity: _Identity | None = None
         self._beside: dict[str, _Identity | None] = {}
-        self._look_at = 0.0
+        self._check_at = 0.0
 
     def connect(self, *, patient: bool) -> sqlite3.Connection:
-        """A new connection.
+        """Open a new connection; creates the file if there is none.
 
         Args:
-            patient: Whether SQLite is to wait for locks, as ``transaction`` does.
+            patient: Whether SQLite itself waits for locks, as ``transaction`` does.
         """
         warn_of_the_wal_reset_bug()
-        with _making:
-            self._make()
+        with _creating:
+            self._create()
         identity = _identity(self.path)
-        # isolation_level=None: no transactions but those that are begun here.
+        # isolation_level=None: the module begins no transactions of its own.
         db = sqlite3.connect(self.path, timeout=self.busy_timeout, isolation_level=None)
         try:
             db.execute(f"PRAGMA synchronous = {self.synchronous}")
@@ -99,13 +99,13 @@ class File:
             raise
         return db
 
-    def look(self) -> None:
-        """Find out, once a second at most, whether the file still has its name."""
+    def check_name(self) -> None:
+        """Check, at most once a second, whether the name leads to the same file."""
         now = monotonic()
-        if now < self._look_at:
+        if now < self._check_at:
             return
         with self._lock:
-            self._look_at = now + _LOOK
+            self._check_at = now + _LOOK
             if self._identity is None or _identity(self.path) == self._identity:
                 return
             self._identity = None
@@ -115,29 +115,29 @@ class File:
                 "What it held is lost, but for what running executions write again.",
                 self.path,
             )
-            with _alone(self.path):
+            with _directory_lock(self.path):
                 for path, identity in self._beside.items():
-                    # They belong to the former file, and would spoil this one.
+                    # They belong to the former file, and would corrupt this one.
                     if identity is not None and _identity(path) == identity:
                         os.unlink(path)
 
     def explain(self, error: sqlite3.Error) -> StoreError:
-        """What the caller is told: whether to try again, and what to do."""
+        """The error for the caller: whether it may pass, and what to do."""
         kind, advice = _ADVICE.get(code(error), (StoreError, "see sqlite.org/rescode"))
         return kind(f"{self.path}: {error}; {advice}.")
 
-    def _make(self) -> None:
-        """Make an empty file that nobody else can read, if there is none."""
+    def _create(self) -> None:
+        """Create an empty file that only this user can read, if there is none."""
         if os.path.exists(self.path):
             return
-        with _alone(self.path), suppress(OSError):  # SQLite knows better what is wrong
+        with _directory_lock(self.path), suppress(OSError):  # SQLite explains it better
             if os.path.exists(self.path):
                 return
-            for path in _beside(self.path):  # left by a file that was deleted
+            for path in _side_files(self.path):  # left by a file that was deleted
                 with suppress(FileNotFoundError):
                     os.unlink(path)
-            # NOTE: Closing it ends all locks of this process on it, so nobody here may
-            # have begun to use it.
+            # NOTE: closing it releases all locks of this process on it, so no thread
+            # may use it yet.
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def _identify(self, identity: _Identity | None) -> None:
@@ -147,11 +147,15 @@ class File:
             if self._identity not in (None, identity):
                 self.generation += 1
             self._identity = identity
-            self._beside = {path: _identity(path) for path in _beside(self.path)}
+            self._beside = {path: _identity(path) for path in _side_files(self.path)}
 
     def _check(self, db: sqlite3.Connection) -> int:
-        """The schema version, 0 when the file is empty; raises when it is not ours."""
-        # One statement, for one snapshot: another process may be making the tables.
+        """The schema version, 0 if the file is empty.
+
+        Raises:
+            StoreError: It is not ours, or newer.
+        """
+        # One statement, for one snapshot: another process may be creating the tables.
         application_id, version, tables = db.execute(
             "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
             "FROM pragma_application_id, pragma_user_version"
@@ -172,11 +176,11 @@ class File:
     def _upgrade(self, db: sqlite3.Connection) -> None:
         with transaction(db, "BEGIN IMMEDIATE"):
             version = self._check(db)
-            if version != VERSION:  # else somebody was faster
+            if version != VERSION:  # else another process was faster
                 upgrade(db, version)
 
     def _begin_wal(self, db: sqlite3.Connection) -> None:
-        # NOTE: SQLite waits for who reads here, but not for who writes.
+        # NOTE: SQLite waits for readers here, but not for writers.
         deadline = monotonic() + self.busy_timeout
         while True:
             try:
@@ -188,13 +192,16 @@ class File:
             sleep(0.005)
         if mode != "wal":
             raise StoreError(
-                f"{self.path} is on a file system without shared memory, a network's "
-                "perhaps: name a file on a disk of this machine."
+                f"{self.path} is on a file system without shared memory, perhaps a "
+                "network file system: name a file on a disk of this machine."
             )
 
 
 _ADVICE: dict[int, tuple[type[StoreError], str]] = {
-    sqlite3.SQLITE_BUSY: (Unavailable, "find who holds its lock for so long"),
+    sqlite3.SQLITE_BUSY: (
+        Unavailable,
+        "find who holds its lock for so long",
+    ),
     sqlite3.SQLITE_FULL: (Unavailable, "make room on the disk"),
     sqlite3.SQLITE_IOERR: (Unavailable, "look into the disk"),
     sqlite3.SQLITE_CANTOPEN: (
@@ -222,11 +229,11 @@ def code(error: sqlite3.Error) -> int:
 def transaction(
     db: sqlite3.Connection, begin: str, patience: float = 0.0
 ) -> Iterator[None]:
-    """Commit what is done in the block, or nothing of it.
+    """Commit what the block does, or nothing of it.
 
     Args:
         db: A connection.
-        begin: The statement that begins it.
+        begin: The statement that begins the transaction.
         patience: Seconds to wait for another process that writes.
     """
     _begin(db, begin, patience)
@@ -234,14 +241,14 @@ def transaction(
         yield
         db.execute("COMMIT")
     finally:
-        # True after an error, but not after one at which SQLite rolls back by itself.
+        # After some errors SQLite has rolled back already.
         if db.in_transaction:
             db.execute("ROLLBACK")
 
 
 def _begin(db: sqlite3.Connection, begin: str, patience: float) -> None:
     # SQLite itself sleeps up to 100 ms between two tries. A process that writes all the
-    # time lets go of the lock for much less, so whoever sleeps long is never served.
+    # time releases the lock for much less, so one that sleeps long would never get it.
     deadline = monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
@@ -256,7 +263,7 @@ def _begin(db: sqlite3.Connection, begin: str, patience: float) -> None:
 
 
 def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
-    """Whether this version of SQLite may lose what was committed, though very rarely.
+    """Whether this version of SQLite may, very rarely, lose committed data.
 
     See https://sqlite.org/wal.html#walresetbug.
     """
@@ -267,13 +274,13 @@ def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
 
 
 def warn_of_the_wal_reset_bug() -> None:
-    """Say once in each process that its SQLite should be a newer one."""
+    """Warn once in each process that its SQLite has the bug."""
     global _warned
     if _warned or not has_wal_reset_bug(sqlite3.sqlite_version_info):
         return
     _warned = True
     logger.warning(
-        "SQLite %s has a bug that may, very rarely, corrupt a file which several "
+        "SQLite %s has a bug that may, very rarely, corrupt a file that several "
         "processes write (https://sqlite.org/wal.html#walresetbug). asgi_events avoids "
         "what is known to cause it; SQLite 3.51.3 or newer does not have it.",
         sqlite3.sqlite_version,
@@ -288,15 +295,15 @@ def _identity(path: str) -> _Identity | None:
     return found.st_dev, found.st_ino
 
 
-def _beside(path: str) -> tuple[str, str]:
+def _side_files(path: str) -> tuple[str, str]:
     return f"{path}-wal", f"{path}-shm"
 
 
 @contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """One process at a time makes or clears files in the directory of ``path``.
+def _directory_lock(path: str) -> Iterator[None]:
+    """Let one process at a time create or delete files in the directory of ``path``.
 
-    This is best effort: where the directory cannot be locked it goes on without.
+    This is best effort: if the directory cannot be locked, the block runs all the same.
     """
     try:
         directory = os.open(os.path.dirname(path), os.O_RDONLY)

@@ -1,14 +1,14 @@
-"""The tables of a ``SQLiteStore``, and how they came to be: one step for each version.
+"""The tables of a ``SQLiteStore``, in one step for each version.
 
-A new file takes all steps, an older one those it has not taken. So both have the same
-tables, and a file never has to be converted by hand.
+A new file takes all steps, and an older one those that it has not taken. So both have
+the same tables, and nobody has to convert a file by hand.
 """
 
 import sqlite3
 
-APPLICATION_ID = 0x61736765  # "asge": by this a file is known as ours
+APPLICATION_ID = 0x61736765  # "asge": this marks a file as ours
 
-# A log that is deleted loses its key at once, its frames by and by.
+# A deleted log loses its key at once, and its frames later.
 _LOGS = """
 CREATE TABLE log (
     id INTEGER PRIMARY KEY,
@@ -32,10 +32,10 @@ CREATE TABLE frame (
 ) WITHOUT ROWID
 """
 # ``sign`` is the writer's last sign of life; ``suspected`` and ``asked`` are the two
-# moments of ``rules.Suspicion``; frames before ``first`` are gone. At ``due`` the
-# housekeeper looks at a log: when it expires, if it has ended by then, and at once when
-# it was deleted. What a writer does not change costs it nothing, so ``due`` stands
-# still while a log is written.
+# moments of ``rules.Suspicion``; frames before ``first`` are dropped. At ``due`` the
+# housekeeper looks at a log: when it expires if it has ended by then, and at once when
+# it was deleted. ``due`` does not change while a log is written, since each changed
+# index costs the writer time.
 _HOUSEKEEPING = """
 ALTER TABLE log RENAME COLUMN alive_until TO sign;
 ALTER TABLE log ADD COLUMN first INTEGER NOT NULL DEFAULT 1;
@@ -62,7 +62,7 @@ VERSION = len(_STEPS)
 
 
 def upgrade(db: sqlite3.Connection, version: int) -> None:
-    """Take the steps after ``version``, within a transaction."""
+    """Take the steps after ``version``; call it within a transaction."""
     for step in _STEPS[version:]:
         for statement in step.split(";"):
             db.execute(statement)

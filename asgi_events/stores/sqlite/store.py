@@ -1,4 +1,4 @@
-"""Logs in a file, by two threads."""
+"""Logs in a SQLite file, which two threads read and write."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ T = TypeVar("T", int, float)
 class SQLiteStore:
     """Keeps logs in a SQLite file, for all processes of one machine.
 
-    It opens the file at its first call. After ``aclose`` it may be used again, in
-    another event loop too.
+    The first call opens the file. After ``aclose`` the store may be used again, also in
+    another event loop.
 
     Args:
-        path: The file. It is made when there is none, for this user alone; its
-            directory has to be there.
-        synchronous: "FULL" keeps what was acknowledged when the power fails, and costs
-            an fsync for each commit; "NORMAL" keeps it when the process dies.
+        path: The file. If it does not exist, it is created for this user alone; its
+            directory has to exist.
+        synchronous: With "FULL" acknowledged frames survive a loss of power, at the
+            cost of an fsync for each commit. With "NORMAL" they survive the process.
         busy_timeout: Seconds to wait for another process that writes.
-        max_events: Frames kept of each log; beyond it the oldest quarter goes, and who
-            still wants them is given a ``reset``.
+        max_events: Frames kept of each log. Beyond that the oldest quarter is dropped,
+            and a viewer that wants it is given a ``reset``.
 
     Raises:
         ValueError: An option is out of its range.
-        StoreError: There is no such directory, or ``path`` is one.
+        StoreError: The directory does not exist, or ``path`` is a directory.
     """
 
     durable = True
@@ -54,7 +54,9 @@ class SQLiteStore:
         max_events: int = 1_000_000,
     ) -> None:
         if os.fspath(path) == ":memory:":
-            raise ValueError('Processes share no ":memory:": use MemoryStore.')
+            raise ValueError(
+                'Processes cannot share ":memory:": name a file, or no store at all.'
+            )
         if synchronous not in ("FULL", "NORMAL"):
             raise ValueError(
                 f'synchronous must be "FULL" or "NORMAL", got {synchronous!r}'
@@ -73,18 +75,18 @@ class SQLiteStore:
     def from_url(cls, url: str) -> Self:
         """The store of ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
 
-        ``?synchronous=normal``, ``&busy_timeout=10`` and ``&max_events=100000`` set the
-        options.
+        The query sets the options:
+        ``?synchronous=normal&busy_timeout=10&max_events=100000``.
 
         Raises:
-            ValueError: The URL names no file, or what is no option.
-            StoreError: There is no such directory.
+            ValueError: The URL names no file, or has an unknown or wrong option.
+            StoreError: The directory does not exist.
         """
         parts = urlsplit(url)
         path = unquote(parts.path[1:])
         if not url.startswith("sqlite:///") or parts.fragment or not path:
             raise ValueError(
-                f"{_shown(url)!r} names no file: write "
+                f"{_redacted(url)!r} names no file: write "
                 '"sqlite:///events.db" for one in the working directory, '
                 '"sqlite:////var/lib/events.db" for an absolute path'
             )
@@ -94,7 +96,7 @@ class SQLiteStore:
         max_events = _number(int, "max_events", options.pop("max_events", "1000000"))
         if options:
             raise ValueError(
-                f"{_shown(url)!r}: the options are synchronous, busy_timeout and "
+                f"{_redacted(url)!r}: the options are synchronous, busy_timeout and "
                 f"max_events, not {', '.join(options)}"
             )
         return cls(
@@ -111,7 +113,7 @@ class SQLiteStore:
 
     @property
     def generation(self) -> int:
-        """Grows when the file turns out to be another one than before."""
+        """Grows when the file was replaced."""
         return self._file.generation
 
     async def open(
@@ -191,13 +193,15 @@ class SQLiteStore:
     def _open(self) -> _Opened:
         if self._opened is None:
             self._opened = opened = _Opened.on(self._file)
-            # A store that is dropped takes its threads along.
-            weakref.finalize(self, opened.dismiss)
+            # The threads of a store that is garbage-collected end, too.
+            weakref.finalize(self, opened.request_stop)
         return self._opened
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
+    """The threads of a store, and its watches, while it is open."""
+
     writer: Worker
     reader: Worker
     watches: Watches
@@ -210,21 +214,21 @@ class _Opened:
             Worker(
                 file,
                 "BEGIN IMMEDIATE",
-                idle=housekeeper.look,
+                idle=housekeeper.work,
                 hint=watches.hint,
-                leave=housekeeper.leave,
+                closing=housekeeper.resign,
             ),
-            Worker(file, "BEGIN", idle=watches.look, hint=watches.hint),
+            Worker(file, "BEGIN", idle=watches.poll, hint=watches.hint),
             watches,
         )
 
-    def dismiss(self) -> None:
-        self.writer.dismiss()
-        self.reader.dismiss()
+    def request_stop(self) -> None:
+        self.writer.request_stop()
+        self.reader.request_stop()
 
 
 def _checked(path: str) -> str:
-    """A path at which there may be a file."""
+    """``path``, if a file may be there."""
     directory = os.path.dirname(path)
     if not os.path.isdir(directory):
         raise StoreError(
@@ -236,8 +240,8 @@ def _checked(path: str) -> str:
     return path
 
 
-def _shown(url: str) -> str:
-    """A URL without what may be secret."""
+def _redacted(url: str) -> str:
+    """A URL without its user, password and query, which may be secret."""
     before, mark, _ = url.partition("?")
     scheme, colon, rest = before.partition(":")
     hidden, at, place = rest.rpartition("@")

@@ -1,12 +1,12 @@
-"""The threads of a ``SQLiteStore``, and what is asked of them.
+"""The threads of a ``SQLiteStore``, and their requests.
 
-Every request that is made before its thread is dismissed is answered, on the event loop
-where it was made: after its transaction was committed, and before its hint is given. A
-``StoreError`` is an answer like any other. Another error of one request does not spoil
-those beside it: all is rolled back, and each is done in a transaction of its own.
+Every request that is made before its thread is asked to stop is answered, on the event
+loop where it was made: after its transaction is committed, and before its hint is
+given. A ``StoreError`` is an answer like any other. If a request fails with another
+error, all are rolled back, and each is repeated in a transaction of its own.
 
-A connection is given up when the transaction itself fails, other than for a lock, and
-when its file is no longer the one of its name; the next request opens another one.
+A connection is closed when the transaction itself fails, except for a lock, and when
+its file was deleted or replaced; the next request opens another one.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_RETRY = 5.0  # seconds until what failed while nothing was asked is tried again
+_RETRY = 5.0  # seconds until an idle thread that failed tries again
 
 
 @dataclass(slots=True, eq=False)
@@ -44,11 +44,11 @@ class _Request(Generic[T]):
         self.error = None
         try:
             self.result = self.work(db)
-        except StoreError as error:  # an answer; it is raised before anything is done
+        except StoreError as error:  # an answer; it is raised before any change
             self.error = error
 
     def answer(self) -> None:
-        if self.future.done():  # who asked was cancelled
+        if self.future.done():  # its caller was cancelled
             return
         if self.error is not None:
             self.future.set_exception(self.error)
@@ -60,18 +60,18 @@ _Requests: TypeAlias = Sequence[_Request[Any]]
 
 
 class Worker:
-    """A thread that takes all requests that wait, does them together, and answers.
+    """A thread that takes all waiting requests, does them together, and answers.
 
-    Its queue has no bound but that those who ask wait for the answer.
+    Its queue has no bound of its own: each caller waits for its answer.
 
     Args:
-        file: What it opens a connection to.
-        begin: Begins the transaction in which requests are done.
-        idle: Called when requests are answered; returns in how many seconds to call it
-            again, None for after the next requests.
-        hint: Is told what requests have changed. A request that returns False has
-            changed nothing.
-        leave: Called before the last connection is closed.
+        file: The file that it opens.
+        begin: The statement that begins the transaction of requests.
+        idle: Called when all requests are answered; returns after how many seconds to
+            call it again, None for after the next requests.
+        hint: Called with the keys that requests have changed. A request that returns
+            False has changed nothing.
+        closing: Called before the connection is closed at the end.
     """
 
     def __init__(
@@ -81,35 +81,42 @@ class Worker:
         *,
         idle: Callable[[sqlite3.Connection], float | None],
         hint: Callable[[set[str]], None],
-        leave: Callable[[sqlite3.Connection], None] | None = None,
+        closing: Callable[[sqlite3.Connection], None] | None = None,
     ) -> None:
         self._file = file
         self._begin = begin
         self._idle = idle
         self._hint = hint
-        self._leave = leave
+        self._closing = closing
         self._db: sqlite3.Connection | None = None
         self._generation = 0
         self._queue: SimpleQueue[_Request[Any] | None] = SimpleQueue()
         self._stopped: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._stopped.set_running_or_notify_cancel()
-        # A daemon: a store that nobody has closed does not keep the process alive.
+        # A daemon, so that a store that nobody closed does not keep the process alive.
         self._thread = Thread(target=self._run, name="asgi_events.sqlite", daemon=True)
         self._thread.start()
 
     def submit(
         self, work: Callable[[sqlite3.Connection], T], hint: str | None = None
     ) -> asyncio.Future[T]:
+        """Do ``work`` in the thread.
+
+        Args:
+            work: Is given the connection, within a transaction.
+            hint: The key that it changes.
+        """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put(_Request(work, future, hint))
         return future
 
-    def dismiss(self) -> None:
-        """Stop when all that was asked so far is done."""
+    def request_stop(self) -> None:
+        """Stop the thread when all requests so far are done."""
         self._queue.put(None)
 
     async def stop(self) -> None:
-        self.dismiss()
+        """Stop the thread, and wait until it has ended."""
+        self.request_stop()
         await asyncio.wrap_future(self._stopped)
         self._thread.join()
 
@@ -124,34 +131,34 @@ class Worker:
                     if requests:
                         self._serve(db, requests)
                 except Exception as error:
-                    self._give_up(error)
+                    self._close_after(error)
                     for request in requests:
                         request.error = error
                     if not requests:
-                        self._tell(error)
+                        self._log(error)
                         due = monotonic() + _RETRY
                 self._answer(requests)
                 if self._db is not None and (due is None or due <= monotonic()):
                     due = self._call_idle(self._db)
-            if self._db is not None and self._leave is not None:
-                self._leave(self._db)
+            if self._db is not None and self._closing is not None:
+                self._closing(self._db)
         finally:
             self._close()
             self._stopped.set_result(None)
 
     def _connect(self) -> sqlite3.Connection:
-        """A connection to the file that has the name now."""
-        self._file.look()
+        """A connection to the file that now has the name."""
+        self._file.check_name()
         if self._generation != self._file.generation:
             self._close()
         if self._db is None:
-            # Who writes waits in ``transaction``.
+            # A writer waits in ``transaction`` instead.
             self._db = self._file.connect(patient=self._begin == "BEGIN")
             self._generation = self._file.generation
         return self._db
 
-    def _give_up(self, error: Exception) -> None:
-        """Close the connection, unless the error says nothing about it."""
+    def _close_after(self, error: Exception) -> None:
+        """Close the connection, unless the file was only locked."""
         if isinstance(error, sqlite3.Error) and code(error) != sqlite3.SQLITE_BUSY:
             self._close()
 
@@ -161,7 +168,7 @@ class Worker:
             db.close()
 
     def _take(self, due: float | None) -> tuple[_Requests, bool]:
-        """All that waits, nothing when it is ``due``; and whether more may come."""
+        """All waiting requests, none when it is ``due``; and whether more may come."""
         requests: list[_Request[Any]] = []
         wait = None if due is None else max(due - monotonic(), 0)
         with suppress(Empty):
@@ -173,7 +180,7 @@ class Worker:
         return requests, True
 
     def _serve(self, db: sqlite3.Connection, requests: _Requests) -> None:
-        """All in one transaction or, when one spoils it, each in one of its own."""
+        """Do all in one transaction or, if one fails, each in one of its own."""
         request: _Request[Any] | None = None
         try:
             with transaction(db, self._begin, self._file.busy_timeout):
@@ -181,7 +188,7 @@ class Worker:
                     request.attempt(db)
                 request = None
         except Exception as error:
-            if request is None:  # it was the transaction itself
+            if request is None:  # the transaction itself failed
                 raise
             if len(requests) == 1:
                 request.error = error
@@ -207,13 +214,13 @@ class Worker:
         try:
             pause = self._idle(db)
         except Exception as error:
-            self._give_up(error)
-            self._tell(error)
+            self._close_after(error)
+            self._log(error)
             pause = _RETRY
         return None if pause is None else monotonic() + pause
 
-    def _tell(self, error: Exception) -> None:
-        """Log an error that is nobody's answer."""
+    def _log(self, error: Exception) -> None:
+        """Log an error that no caller gets."""
         if isinstance(error, sqlite3.Error):
             error = self._file.explain(error)
         expected = isinstance(error, StoreError)
@@ -228,5 +235,6 @@ def _answer_all(requests: _Requests) -> None:
 def call_soon(
     loop: asyncio.AbstractEventLoop, call: Callable[[T], None], argument: T
 ) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+    """Call from another thread; does nothing if the loop is closed."""
+    with suppress(RuntimeError):
         loop.call_soon_threadsafe(call, argument)

@@ -1,14 +1,14 @@
-"""Hints of what changes in a ``SQLiteStore``, whichever process changes it.
+"""Hints at changes in a ``SQLiteStore``, whichever process makes them.
 
-What this process writes is hinted when it is committed. What others have written is
-looked for, often while they write, and not at all while nobody watches: one PRAGMA says
-whether anything has changed, and only then all watched logs are compared with how they
-stood. A log is noted when it is added, before its first read, so that no change between
-the two is missed.
+Changes of this process are hinted at when they are committed. Changes of others are
+found by a poll, which is frequent while they write and does not run while nobody
+watches. One PRAGMA tells whether anything has changed; only then the poll compares all
+watched logs with their last state. The state of a log is first noted when it is added,
+before its first read, so no change in between is missed.
 
-Of the logs that are written here nothing is compared. What is asked of their writers
-stands in the table ``inbox``, which is empty most of the time. Rows stay there, and are
-hinted at again, until the writer has given the sign of life that they ask for.
+The poll does not compare the logs that this process writes. Requests to their writers
+are rows of the table ``inbox``, which is empty most of the time. A row stays there, and
+is hinted at again, until the writer has given a sign of life.
 """
 
 import asyncio
@@ -20,27 +20,27 @@ from time import monotonic
 from asgi_events.stores.sqlite.threads import Worker, call_soon
 from asgi_events.stores.watching import PendingKeys
 
-_POLL = 0.01  # seconds between two looks for what other processes have written
-_POLL_QUIET = 0.025  # likewise, when they have written nothing for so many seconds:
+_POLL = 0.01  # seconds between two polls for changes of other processes
+_POLL_QUIET = 0.025  # likewise, when they changed nothing for so many seconds:
 _QUIET = 5.0
 
 
 class Watches:
-    """Who wants hints of which logs, and how those stood when last looked at.
+    """All watches of a store, and the state of the watched logs at the last poll.
 
-    The event loop and both threads come here, so there is a lock.
+    The event loop and both threads use it, so there is a lock.
     """
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.all: set[Watch] = set()
-        self._seen: dict[str, object] = {}  # this and what follows is the reader's
+        self._seen: dict[str, object] = {}  # from here on, only the reader uses it
         self._db: sqlite3.Connection | None = None
         self._version: int | None = None
         self._quiet_at = 0.0
 
     def hint(self, keys: set[str]) -> None:
-        """Hint at ``keys`` where they are watched."""
+        """Hint at ``keys`` to the watches that watch them."""
         with self.lock:
             hints = [(watch, watch.keys & keys) for watch in self.all]
         for watch, hinted in hints:
@@ -48,15 +48,15 @@ class Watches:
                 call_soon(watch.loop, watch.hint, hinted)
 
     def note(self, db: sqlite3.Connection, key: str) -> None:
-        """See how a log stands before it is read for the first time."""
+        """Note the state of a log before it is read for the first time."""
         self._seen.setdefault(key, _states(db, {key}).get(key))
 
-    def look_again(self, db: sqlite3.Connection) -> None:
-        """Look next time even if nothing has changed."""
+    def expect_changes(self, db: sqlite3.Connection) -> None:
+        """Make the next poll look, even if nothing has changed since the last one."""
         self._version = None
 
-    def look(self, db: sqlite3.Connection) -> float | None:
-        """Hint at what another connection has changed; the seconds to the next look."""
+    def poll(self, db: sqlite3.Connection) -> float | None:
+        """Hint at changes of other connections; the seconds until the next poll."""
         with self.lock:
             keys = set().union(*(watch.keys for watch in self.all))
             writers = set().union(*(watch.writers for watch in self.all))
@@ -67,7 +67,7 @@ class Watches:
         if db is self._db and version == self._version:
             return _POLL if keys and began < self._quiet_at else _POLL_QUIET
         if writers:
-            self._hint_writers(_asked(db, writers))
+            self._hint_writers(_requests(db, writers))
         states = _states(db, keys) if keys else {}
         seen, self._seen = self._seen, {key: states.get(key) for key in keys}
         self.hint({key for key in keys & seen.keys() if seen[key] != states.get(key)})
@@ -75,11 +75,11 @@ class Watches:
         self._quiet_at = began + _QUIET
         if not keys:
             return _POLL_QUIET
-        # Very many logs take their time, but at most a fifth of a processor.
+        # Comparing very many logs takes at most a fifth of a processor.
         return max(_POLL, 4 * (monotonic() - began))
 
-    def _hint_writers(self, asked: list[tuple[str, str]]) -> None:
-        for writer, key in asked:
+    def _hint_writers(self, requests: list[tuple[str, str]]) -> None:
+        for writer, key in requests:
             with self.lock:
                 watches = [watch for watch in self.all if writer in watch.writers]
             for watch in watches:
@@ -87,6 +87,8 @@ class Watches:
 
 
 class Watch:
+    """One watch, of one event loop."""
+
     def __init__(self, watches: Watches, reader: Worker) -> None:
         self.loop = asyncio.get_running_loop()
         self.keys: set[str] = set()
@@ -110,8 +112,8 @@ class Watch:
     def add_writer(self, writer: str) -> None:
         with self._watches.lock:
             self.writers.add(writer)
-        looking = self._reader.submit(self._watches.look_again)
-        looking.add_done_callback(_ignore_error)
+        expecting = self._reader.submit(self._watches.expect_changes)
+        expecting.add_done_callback(_ignore_error)
 
     def hint(self, keys: set[str]) -> None:
         self._pending.add(*keys)
@@ -129,8 +131,8 @@ def _ignore_error(future: asyncio.Future[None]) -> None:
         future.exception()
 
 
-def _asked(db: sqlite3.Connection, writers: set[str]) -> list[tuple[str, str]]:
-    """Of which logs something is asked of their writers."""
+def _requests(db: sqlite3.Connection, writers: set[str]) -> list[tuple[str, str]]:
+    """Which of ``writers`` are asked for a sign of life, and for which logs."""
     return db.execute(
         "SELECT writer, key FROM inbox "
         "WHERE writer IN (SELECT value FROM json_each(?))",
@@ -139,7 +141,7 @@ def _asked(db: sqlite3.Connection, writers: set[str]) -> list[tuple[str, str]]:
 
 
 def _states(db: sqlite3.Connection, keys: set[str]) -> dict[str, object]:
-    """What readers see of each log, but for its frames."""
+    """What a reader sees of each log, except its frames."""
     rows = db.execute(
         'SELECT key, id, last, "end", cancel FROM log '
         "WHERE key IN (SELECT value FROM json_each(?))",

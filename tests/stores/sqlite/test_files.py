@@ -466,5 +466,5 @@ def test_refuses_an_option_that_it_does_not_know(query: str, message: str) -> No
 
 
 def test_refuses_to_be_in_memory() -> None:
-    with pytest.raises(ValueError, match="use MemoryStore"):
+    with pytest.raises(ValueError, match="name a file, or no store"):
         SQLiteStore(":memory:")

@@ -62,8 +62,8 @@ class Kept:
         monkeypatch.setattr(sqlite_logs, "clock", lambda: self.wall)
         monkeypatch.setattr(sqlite_housekeeping, "monotonic", lambda: self.monotonic)
 
-    def look(self) -> float:
-        return self.housekeeper.look(self.db)
+    def work(self) -> float:
+        return self.housekeeper.work(self.db)
 
     def count(self) -> int:
         (logs,) = self.db.execute("SELECT count(*) FROM log").fetchone()
@@ -102,7 +102,7 @@ def test_deletes_what_is_expired_in_parts_and_rests_between(kept: Kept) -> None:
     kept.db.set_trace_callback(elapse)
     seen = []
     for _ in range(3):
-        pause = kept.look()
+        pause = kept.work()
         seen.append((kept.count(), round(pause, 6)))
 
     assert seen == [(300, 0.04), (100, 0.04), (0, sqlite_housekeeping._LOOK)]
@@ -117,7 +117,7 @@ def test_takes_no_more_logs_when_a_part_has_taken_long(kept: Kept) -> None:
             kept.monotonic += 0.015
 
     kept.db.set_trace_callback(elapse)
-    kept.look()
+    kept.work()
 
     assert kept.count() == 8
 
@@ -135,7 +135,7 @@ def test_deletes_a_long_log_in_parts(kept: Kept) -> None:
     kept.db.set_trace_callback(elapse)
     left = []
     while kept.count():
-        kept.look()
+        kept.work()
         left += kept.db.execute("SELECT count(*) FROM frame").fetchone()
 
     assert left == [759, 519, 279, 39, 0]
@@ -161,9 +161,9 @@ async def test_keeps_a_log_that_runs_when_its_clock_is_set_forward(
         kept.wall += 86_400
         assert (await whole(store)).last == 0
         await store.aclose()
-        kept.look()
+        kept.work()
         kept.monotonic += 9.0
-        kept.look()
+        kept.work()
         assert (await whole(store)).last == 0
         await store.renew("k", grant)
         await store.aclose()
@@ -183,7 +183,7 @@ async def test_deletes_a_log_that_has_not_ended_when_nobody_was_heard_for_a_leas
     for monotonic, wall in ((0, 71), (9, 11), (11, 11), (12, 11)):
         kept.wall += wall
         kept.monotonic = monotonic
-        kept.look()
+        kept.work()
         counts.append(kept.count())
 
     assert counts == [1, 1, 0, 0]
@@ -197,29 +197,29 @@ def housekeepers(db: sqlite3.Connection) -> list[str]:
 
 def test_has_one_housekeeper(kept: Kept) -> None:
     other = Housekeeper("other", lambda: kept.wall)
-    assert kept.look() == sqlite_housekeeping._LOOK
+    assert kept.work() == sqlite_housekeeping._LOOK
     elected = housekeepers(kept.db)
 
     kept.add_expired(10)
-    assert other.look(kept.db) == sqlite_housekeeping._STAND_BY
+    assert other.work(kept.db) == sqlite_housekeeping._STAND_BY
     assert (kept.count(), housekeepers(kept.db)) == (10, elected)
 
-    kept.look()
+    kept.work()
     assert (kept.count(), housekeepers(kept.db)) == (0, elected)
 
 
 @pytest.mark.parametrize("step", [31.0, -3600.0])
 def test_replaces_a_housekeeper_that_is_not_heard_of(kept: Kept, step: float) -> None:
     other = Housekeeper("other", lambda: kept.wall)
-    kept.look()
+    kept.work()
     elected = housekeepers(kept.db)
 
     kept.wall += step
-    other.look(kept.db)
+    other.work(kept.db)
 
     assert housekeepers(kept.db) != elected
     kept.add_expired(1)
-    assert kept.look() == sqlite_housekeeping._STAND_BY
+    assert kept.work() == sqlite_housekeeping._STAND_BY
     assert kept.count() == 1
     pages = kept.db.execute("PRAGMA wal_autocheckpoint").fetchone()
     assert pages == (sqlite_file.AUTOCHECKPOINT,)
@@ -227,13 +227,13 @@ def test_replaces_a_housekeeper_that_is_not_heard_of(kept: Kept, step: float) ->
 
 def test_keeps_a_housekeeper_that_is_heard_of(kept: Kept) -> None:
     other = Housekeeper("other", lambda: kept.wall)
-    kept.look()
+    kept.work()
     elected = housekeepers(kept.db)
 
     for _ in range(10):
         kept.wall += 20
-        kept.look()
-        other.look(kept.db)
+        kept.work()
+        other.work(kept.db)
 
     assert housekeepers(kept.db) == elected
 
@@ -280,13 +280,13 @@ async def test_checkpoints_in_one_process(
 
 
 def test_checkpoints_for_those_who_do_not(kept: Kept, path: Path) -> None:
-    kept.look()
+    kept.work()
     kept.db.execute("PRAGMA wal_autocheckpoint = 4")
     change(path, "CREATE TABLE big (x)", "INSERT INTO big VALUES (zeroblob(100000))")
     before = os.path.getsize(path)
 
     kept.wall += 1
-    kept.look()
+    kept.work()
 
     assert os.path.getsize(path) > 100_000 > before
 
