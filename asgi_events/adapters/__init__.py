@@ -1,1 +1,1 @@
-"""One module for each framework that can not return a bare ASGI application."""
+"""One module for each framework that does not return ASGI applications itself."""

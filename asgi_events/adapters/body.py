@@ -1,4 +1,4 @@
-"""An ASGI application's answer as what other frameworks take: status, headers, body."""
+"""The response of an ASGI application, as other frameworks take it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CLOSE_TIMEOUT = 10.0  # seconds for an application whose client has gone
 class ASGIBody:
     """The body that an ASGI application sends, as an async iterator of bytes.
 
-    The application runs in a task of its own, at most one message ahead of whoever
-    iterates; a body that nobody reads is a client that does not read, and
-    ``send_timeout`` drops it. Closing the iterator, or cancelling who waits for it, is
-    the client's disconnect.
+    The application runs in a task of its own, at most one message ahead of the reader.
+    If nobody reads the body, the application sees a client that does not read, and
+    ``send_timeout`` ends it. If the iterator is closed, or the task that waits for it
+    is cancelled, the application sees a disconnect.
 
     Attributes:
         status: The HTTP status.
@@ -35,11 +35,11 @@ class ASGIBody:
 
     @classmethod
     async def of(cls, app: ASGIApp, scope: Scope) -> Self:
-        """Call ``app`` and wait for its status.
+        """Call ``app`` and wait until it has sent its status.
 
         Raises:
-            RuntimeError: It answered nothing.
-            Exception: What ``app`` raises before its status.
+            RuntimeError: ``app`` ended and sent no status.
+            Exception: What ``app`` raises before it sends its status.
         """
         body = cls()
         body._task = body._loop.create_task(body._run(app, scope))
@@ -52,13 +52,13 @@ class ASGIBody:
         return body
 
     async def aclose(self) -> None:
-        """Be the client that leaves; wait a while for the application."""
+        """Disconnect, and wait up to 10 s for the application to end."""
         self._leave()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=_CLOSE_TIMEOUT)
 
     def close(self) -> None:
-        """Be the client that leaves; from any thread."""
+        """Disconnect. May be called in any thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._leave)
 
@@ -94,7 +94,7 @@ class ASGIBody:
                     RuntimeError(f"{app!r} returned, or was cancelled, unanswered.")
                 )
             self._over = True
-            if self._chunks.empty():  # else whoever takes the last one sees it
+            if self._chunks.empty():  # else the reader sees it after the last one
                 self._chunks.put_nowait(None)
 
     async def _receive(self) -> Any:
@@ -115,5 +115,5 @@ class ASGIBody:
 
     def _leave(self) -> None:
         self._gone.set()
-        while not self._chunks.empty():  # whoever waits for room need not wait longer
+        while not self._chunks.empty():  # nobody needs to wait for room any more
             self._chunks.get_nowait()

@@ -1,7 +1,7 @@
 """Django: a stream as the response of an async view.
 
-Below an ASGI server only: WSGI has no way to see a client leave. Middleware that
-compresses (``GZipMiddleware``) must let ``text/event-stream`` pass.
+This needs an ASGI server, because WSGI does not tell when a client leaves. Middleware
+that compresses (``GZipMiddleware``) must not compress ``text/event-stream``.
 """
 
 from django.http import HttpRequest, StreamingHttpResponse
@@ -11,7 +11,9 @@ from asgi_events.types import ASGIApp
 
 
 async def asgi_response(request: HttpRequest, app: ASGIApp) -> StreamingHttpResponse:
-    """``return await asgi_response(request, streamer.response(execution_task=task))``.
+    """Return an ASGI application as the response of a view.
+
+    In the view: ``return await asgi_response(request, ExecutionResponse(execution))``.
 
     Raises:
         TypeError: The request came through WSGI.

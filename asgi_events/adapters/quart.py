@@ -7,8 +7,11 @@ from asgi_events.types import ASGIApp
 
 
 async def asgi_response(app: ASGIApp) -> Response:
-    """``return await asgi_response(streamer.response(execution_task=task))``."""
+    """Return an ASGI application as the response of a view.
+
+    In the view: ``return await asgi_response(ExecutionResponse(execution))``.
+    """
     body = await ASGIBody.of(app, request.scope)
     response = Response(body, status=body.status, headers=body.headers)
-    response.timeout = None  # Quart ends responses after 60 s otherwise
+    response.timeout = None  # otherwise Quart ends the response after 60 s
     return response

@@ -1,7 +1,7 @@
 """Starlette and FastAPI: a stream as the response of an endpoint.
 
-Starlette sends whatever an endpoint returns that is callable as an ASGI application;
-FastAPI wants an instance of ``Response``.
+A Starlette endpoint may return any ASGI application. A FastAPI endpoint must return an
+instance of ``Response``.
 """
 
 from starlette.responses import Response
@@ -10,10 +10,10 @@ from asgi_events.types import ASGIApp, Receive, Scope, Send
 
 
 class ASGIResponse(Response):
-    """A ``Response`` that is another ASGI application.
+    """A ``Response`` that calls another ASGI application.
 
-    ``return ASGIResponse(streamer.response(execution_task=task))``. Background tasks
-    run when the stream is over.
+    In the endpoint: ``return ASGIResponse(ExecutionResponse(execution))``. Background
+    tasks run when the stream has ended.
     """
 
     def __init__(self, app: ASGIApp) -> None:

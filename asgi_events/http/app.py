@@ -3,10 +3,10 @@
 | request | answer |
 |---|---|
 | ``GET /`` | the actors, their input as JSON Schema, links |
-| ``POST /{actor}`` | start: 202 and links, or the stream when ``Accept`` names it |
-| ``GET /executions/{id}`` | its status, or the stream when ``Accept`` names it |
+| ``POST /{actor}`` | start: 202 and links, or the stream if ``Accept`` names it |
+| ``GET /executions/{id}`` | its status, or the stream if ``Accept`` names it |
 | ``GET /executions/{id}/events`` | the stream, from ``Last-Event-ID`` or the start |
-| ``DELETE /executions/{id}`` | cancel: 202; 200 when it is over already |
+| ``DELETE /executions/{id}`` | cancel: 202; 200 if it has ended |
 """
 
 from __future__ import annotations
@@ -36,21 +36,24 @@ class EventsApp:
     """Starts, streams and cancels executions over HTTP.
 
     Args:
-        actors: What can be started.
-        executions: Those to serve, instead of new ones made of ``actors`` and
-            ``options``.
-        authorize: Who may do what. Without it everybody may who knows the id of an
-            execution, or the ``Idempotency-Key`` that started it.
-        allowed_origins: The origins (``https://example.com``) whose pages may start and
-            cancel, besides our own; ``"*"`` among them is any. Reading is left to the
-            browser: it shows no answer to a page of another origin without CORS.
-        max_body: Bytes a request body may have.
-        body_timeout: Seconds all of a request body may take to arrive; None for ever.
+        actors: The actors that can be started.
+        executions: The ``Executions`` to serve. Without it the application makes one of
+            ``actors`` and ``options``.
+        authorize: Decides who may do what; see ``Authorize``. Without it, whoever
+            knows the id of an execution, or the ``Idempotency-Key`` that started it,
+            may read and cancel it.
+        allowed_origins: The other origins (``https://example.com``) whose pages may
+            start and cancel; ``"*"`` allows all. The browser decides who may read:
+            without CORS it shows no response to a page of another origin.
+        max_body: Bytes that a request body may have.
+        body_timeout: Seconds in which the whole body must arrive; None for any time.
         prefix: The path below which the routes are.
-        options: The options of ``Executions``.
+        options: The options of ``Executions``; see ``ExecutionsOptions``.
 
     Raises:
-        TypeError, ValueError: As ``Executions`` does.
+        TypeError: A value is of a wrong type, or there is no such option.
+        ValueError: A value is out of range, or ``executions`` was given with ``actors``
+            or ``options``.
     """
 
     def __init__(
@@ -88,11 +91,13 @@ class EventsApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            # Nothing of the request is held while a stream goes on for hours.
+            # A stream may last for hours, so nothing here may refer to the request.
             answer = await self._answer(scope, receive)
             try:
                 await answer(scope, receive, send)
-            except Refused as error:  # the last seat was taken; nothing is sent yet
+            except (
+                Refused
+            ) as error:  # no place is left for a viewer; nothing was sent yet
                 await problem_of(error)(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)

@@ -1,4 +1,4 @@
-"""Who may do what: the hook that an application gives."""
+"""Asks the hook of the application who may do what."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -12,33 +12,33 @@ from asgi_events.types import Scope
 Action: TypeAlias = Literal["list", "start", "read", "cancel"]
 
 Authorize: TypeAlias = Callable[..., Awaitable[str | None] | str | None]
-"""Decides who may do what, and returns the owner in whose name a request acts.
+"""Decides who may do what, and returns the owner for whom a request acts.
 
-It is called as ``authorize(scope, action, execution)``, and with ``actor=`` if it has a
-parameter of that name, before anything is told, started or cancelled. It may be a
+The routes call ``authorize(scope, action, execution)`` before they send, start or
+cancel anything. If it has a parameter named ``actor``, they pass it too. It may be a
 coroutine function.
 
 scope: The ASGI scope of the request.
 action: ``"list"``, ``"start"``, ``"read"`` or ``"cancel"``.
-execution: What it is to be done to. None to list or start, and when there is no such
-    execution or the store cannot say.
-actor: The name of the actor to be started, or of the execution's; None where there is
-    none. Nobody has checked yet that there is an actor of that name.
+execution: The ``Execution`` to read or cancel. None to list or start, and if there is
+    no such execution or the store does not answer.
+actor: The name of the actor to start, or of the execution's actor; None if there is
+    none. An actor of that name need not exist.
 
-It returns the owner: executions that it starts belong to them, and only theirs are
-found. None, or raising ``Unauthorized``, is a 401; raising ``Forbidden`` is a 403;
-anything else, a blank str too, is a 500.
+It returns the owner. Executions that the request starts belong to this owner, and it
+finds no other owner's. If it returns None or raises ``Unauthorized``, the response is a
+401; if it raises ``Forbidden``, a 403. Anything else, also a blank str, is a 500.
 
-A request for the stream of an execution that runs asks for "cancel" as well: a viewer
+A request that streams a running execution also asks for ``"cancel"``, because a viewer
 who may not cancel does not count for ``cancel_after``.
 
-Each owner has ``Idempotency-Key``s of its own. Without this hook all share them, and a
-key is a second key to its execution: it should be as random as an id.
+Each owner has their own ``Idempotency-Key``s. Without this hook all callers share them,
+and whoever knows a key can find its execution: make it as random as an id.
 """
 
 
 class Owners:
-    """In whose name requests act.
+    """Finds the owner for whom a request acts.
 
     Args:
         authorize: The hook of the application; None lets everybody do everything.
@@ -56,11 +56,11 @@ class Owners:
         *,
         actor: str | None = None,
     ) -> str | None:
-        """The owner; None without a hook.
+        """Return the owner; None without a hook.
 
         Raises:
             AccessDenied: The request may not do that.
-            TypeError: The hook returned neither None nor a name.
+            TypeError: The hook returned neither None nor a name that is not blank.
         """
         if self._authorize is None:
             return None
@@ -81,5 +81,5 @@ class Owners:
 def _takes_actor(hook: Callable[..., Any]) -> bool:
     try:
         return "actor" in inspect.signature(hook).parameters
-    except (TypeError, ValueError):  # it does not say
+    except (TypeError, ValueError):  # it has no signature
         return False

@@ -1,6 +1,6 @@
-"""Sources of frames: what a response pulls from.
+"""Makes a source of frames of any async iterable.
 
-The other source is ``Cursor``, a viewer's place in a log.
+The other source is ``Cursor``, the place of a viewer in a log.
 """
 
 import asyncio
@@ -75,10 +75,10 @@ def _cure(content: object) -> str:
 
 
 def encode_item(item: Any) -> bytes:
-    """One item of an iterable as a block; bytes are taken to be blocks already.
+    """Return an item of an iterable as a block; bytes are blocks already.
 
     Raises:
-        TypeError: It is none of the types below.
+        TypeError: The item is of another type than those below.
     """
     match item:
         case bytes():
@@ -98,10 +98,10 @@ def encode_item(item: Any) -> bytes:
 
 
 class IteratorSource:
-    """The items of an async iterable, encoded.
+    """Encodes the items of an async iterable; a ``FrameSource``.
 
-    One task iterates, from the first time somebody waits. It is at most ``MAX_CHUNK``
-    bytes ahead of the client and waits there.
+    One task iterates. It starts when somebody first waits for an item, and it waits
+    while it is ``MAX_CHUNK`` bytes ahead of the client.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class IteratorSource:
         self._taken: asyncio.Future[None] | None = None
 
     def take(self, limit: int = MAX_CHUNK) -> bytes | None:
-        """Items that are ready; see ``FrameSource``."""
+        """Return items that are ready; see ``FrameSource``."""
         if not self._ready:
             return None if self._ended else b""
         chunk = self._ready.popleft()
@@ -137,20 +137,20 @@ class IteratorSource:
         return chunk
 
     def on_ready(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` when there are items, or no more."""
+        """Call ``wake`` when there are items, or when there will be no more."""
         self._wake = wake
         if self._task is None:
             self._task = asyncio.ensure_future(self._iterate())
 
     def dismiss(self, farewell: bytes | None) -> None:
-        """Give what is ready, then ``farewell``, and then nothing any more."""
+        """Give the items that are ready, then ``farewell``, then nothing more."""
         if not self._ended:
             self._end(farewell or b"")
             if self._task is not None:
                 self._task.cancel()
 
     async def aclose(self) -> None:
-        """Stop the iterable where it stands and wait for its cleanup, a while."""
+        """Stop the iterable, and wait up to 10 s for its cleanup."""
         if self._task is None:
             await self._close_iterator()
             return
@@ -178,7 +178,7 @@ class IteratorSource:
             await self._close_iterator()
 
     async def _offer(self, block: bytes) -> None:
-        if not block:  # to whoever takes it, that would be nothing yet
+        if not block:  # ``take`` returns b"" for "nothing yet", so drop empty blocks
             return
         self._ready.append(block)
         self._size += len(block)

@@ -1,4 +1,4 @@
-"""The routes of executions around somebody else's application."""
+"""The routes of executions around an application of the user."""
 
 from __future__ import annotations
 
@@ -23,16 +23,22 @@ class EventsMiddleware:
 
     Inside ``app``, ``scope["asgi_events"]`` is the ``Executions``.
 
-    Lifespan and websocket messages pass unchanged. When the server shuts down,
-    executions are drained before ``app`` is told. An application that supports no
-    lifespan has it answered for; a server that sends none is served all the same.
+    Lifespan and websocket messages pass through. When the server shuts down, the
+    executions drain before ``app`` gets the message. If ``app`` has no lifespan, the
+    middleware answers for it. Servers that never send a lifespan work too.
 
     Args:
         app: The application.
-        actors: What can be started.
-        prefix: The path of the routes.
-        executions, authorize, allowed_origins, max_body, body_timeout, options: As for
+        actors: The actors that can be started.
+        prefix: The path below which the routes are; not ``/``.
+        executions, authorize, allowed_origins, max_body, body_timeout, options: See
             ``EventsApp``.
+
+    Attributes:
+        executions: The ``Executions`` that are served.
+
+    Raises:
+        TypeError, ValueError: See ``EventsApp``.
     """
 
     def __init__(
@@ -79,7 +85,7 @@ class EventsMiddleware:
             await self.app({**scope, "asgi_events": self.executions}, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application's, or one of our own where it has none, as Django."""
+        """Run the application's lifespan, or ours if it has none, like Django."""
         asked = answered = False
 
         async def ask() -> Any:
@@ -95,13 +101,13 @@ class EventsMiddleware:
         try:
             await self.app(scope, self._draining(ask), answer)
         except Exception as error:
-            # ASGI, lifespan protocol: raising before an answer says "not supported".
+            # ASGI lifespan protocol: an error before any answer means "not supported".
             if answered:
                 raise
             logger.info("The application supports no lifespan: %s", error)
         if answered:
             return
-        if asked:  # the startup is not asked for twice
+        if asked:  # the server sends the startup once
             await send({"type": "lifespan.startup.complete"})
         await self.events(scope, receive, send)
 

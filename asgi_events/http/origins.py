@@ -1,11 +1,11 @@
-"""Which pages may start and cancel.
+"""Decides which pages may start and cancel.
 
 A browser sends a visitor's cookies with requests of any page, and a ``POST`` without a
-body needs no preflight. So what changes something is refused when it comes from a page
-of another origin, by the rules of Go's ``http.CrossOriginProtection``:
-``Sec-Fetch-Site`` decides, which no page can forge; without it, over plain HTTP or from
-an old browser, the host of ``Origin`` must be the one in ``Host``. A request with
-neither header is no browser's.
+body needs no preflight. So a request that changes something is refused if it comes
+from a page of another origin. The rules are those of Go's
+``http.CrossOriginProtection``: ``Sec-Fetch-Site`` decides, which no page can forge.
+Without it, over plain HTTP or from an old browser, the host in ``Origin`` must equal
+``Host``. A request with neither header does not come from a browser.
 """
 
 import re
@@ -21,14 +21,14 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Origins:
-    """Refuses unsafe requests of pages of other origins.
+    """Refuses requests that change something and come from pages of other origins.
 
     Args:
-        allowed: Origins whose pages may send them all the same, as browsers write
-            them: ``https://example.com``; ``"*"`` for all.
+        allowed: Origins whose pages may send them nevertheless, as browsers write
+            them: ``https://example.com``; ``"*"`` allows all.
 
     Raises:
-        TypeError, ValueError: ``allowed`` is no list of origins.
+        TypeError, ValueError: ``allowed`` is not a list of origins.
     """
 
     def __init__(self, allowed: Sequence[str]) -> None:
@@ -37,7 +37,7 @@ class Origins:
         self._allowed = {_checked(origin) for origin in allowed if origin != "*"}
 
     def check(self, request: Request) -> None:
-        """Let the request pass.
+        """Check where the request comes from.
 
         Raises:
             Problem: 403, it comes from a page that may not send it.
@@ -71,7 +71,7 @@ def _normal(origin: str) -> str:
 
 
 def _bare(host: str, scheme: str) -> str:
-    """The host in lower case, without the port that its scheme has by default."""
+    """Return the host in lower case, without the default port of its scheme."""
     return host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, ""))
 
 

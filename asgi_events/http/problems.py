@@ -1,4 +1,4 @@
-"""Whole HTTP answers: JSON, nothing, and problems (RFC 9457)."""
+"""Whole HTTP responses: JSON, an empty one, and problems (RFC 9457)."""
 
 import logging
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 
 class Problem(Exception):
-    """An error as its client is told it.
+    """An error as the client sees it, and the response that says so.
 
     Args:
         status: The HTTP status.
         detail: What was wrong and what to do.
-        headers: More response headers.
+        headers: Further response headers.
         extensions: Further members of the problem.
     """
 
@@ -47,7 +47,7 @@ class Problem(Exception):
         super().__init__(detail)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the problem."""
+        """Send the problem."""
         body = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -74,7 +74,7 @@ async def send_json(
     media_type: str = "application/json",
     head: bool = False,
 ) -> None:
-    """Answer with JSON; a HEAD request has its headers only."""
+    """Send a response of JSON; only its headers for a HEAD request."""
     ours = {
         "content-type": media_type,
         "cache-control": "no-store",
@@ -87,7 +87,7 @@ async def send_json(
 async def send_bytes(
     send: Send, status: int, body: bytes, headers: Headers, *, head: bool = False
 ) -> None:
-    """Answer with ``body``; a HEAD request has its headers only."""
+    """Send a response of ``body``; only its headers for a HEAD request."""
     fields = [
         (name.encode("latin-1"), value.encode("latin-1"))
         for name, value in headers.items()
@@ -99,12 +99,12 @@ async def send_bytes(
 
 
 async def send_nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer 204: to an ``EventSource``, do not come back."""
+    """Send a 204, which stops an ``EventSource``."""
     await send_bytes(send, HTTPStatus.NO_CONTENT, b"", {"cache-control": "no-store"})
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the problem that a client is sent for an exception."""
+    """Return the problem that the client gets for an exception."""
     match error:
         case InvalidInput():
             malformed = any(item["type"] == "json_invalid" for item in error.errors)

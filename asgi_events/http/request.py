@@ -1,4 +1,4 @@
-"""What the routes need to know of an HTTP request."""
+"""The parts of an HTTP request that the routes use."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from asgi_events.http.problems import Problem
 from asgi_events.types import Receive, Scope
 from asgi_events.wire.sse import MEDIA_TYPE
 
-_MAX_DISCARDED = 16 * 1024 * 1024  # bytes of a body that is refused
-_DISCARD_TIMEOUT = 5.0  # seconds for them
+_MAX_DISCARDED = 16 * 1024 * 1024  # bytes of a refused body that are still read
+_DISCARD_TIMEOUT = 5.0  # seconds in which they are read
 
-# RFC 3986, section 3.3: what a path may have unquoted. Browsers take "\\" for "/" and
-# leave tabs and newlines out, so of "/\\evil.com" they would make another host.
+# RFC 3986, section 3.3: the characters that a path may have unquoted. Browsers take
+# "\\" for "/" and drop tabs and newlines, so "/\\evil.com" would name another host.
 _PATH = "/!$&'()*+,;=:@"
 
 
 class ClientGone(Exception):
-    """The client left before its request was read; there is nobody to answer."""
+    """The client left before its request was read, so nobody gets a response."""
 
 
 def last_event_id(scope: Scope) -> str | None:
-    """Where a client stands: ``Last-Event-ID``, else the query ``last_event_id``.
+    """Return the id of the last event that the client has, or None.
 
-    A new ``EventSource`` can only set the query. When it reconnects by itself the query
-    still has that old one, and the header the latest.
+    It is in ``Last-Event-ID``, or else in the query parameter ``last_event_id``: a new
+    ``EventSource`` cannot set headers. When it reconnects, the query still has the old
+    id and the header the newest one.
     """
     found = None
     for name, value in scope.get("headers", ()):
         if bytes(name).lower() == b"last-event-id":
-            # Clients send it in UTF-8; the bytes are what counts.
+            # Clients send UTF-8, but only the bytes are compared.
             found = bytes(value).decode("latin-1")
     if found:
         return found
@@ -43,16 +44,16 @@ def last_event_id(scope: Scope) -> str | None:
 
 
 class Request:
-    """An HTTP request, below the path it is mounted at.
+    """An HTTP request, seen from the path where the application is mounted.
 
     Args:
         scope: The ASGI scope.
-        prefix: A path below which the routes are, besides the scope's ``root_path``.
+        prefix: The path below the scope's ``root_path`` where the routes are.
 
     Attributes:
-        segments: The decoded parts of the path below the mount; none for its root.
-        base: The quoted path of the mount as the client knows it, without a trailing
-            slash; it begins with exactly one, or is empty.
+        segments: The decoded parts of the path below the mount; empty at its root.
+        base: The quoted path of the mount as the client knows it. It begins with one
+            slash and ends without one, or is empty.
     """
 
     def __init__(self, scope: Scope, *, prefix: str = "") -> None:
@@ -65,7 +66,7 @@ class Request:
 
     def _base(self) -> str:
         # NOTE: not every framework says where it has mounted us (Litestar strips the
-        # path and leaves root_path empty), but raw_path is whole everywhere.
+        # path and leaves root_path empty), but every one passes the whole raw_path.
         raw: bytes | None = self.scope.get("raw_path")
         full = (
             quote(raw, safe=f"{_PATH}%?")
@@ -75,7 +76,7 @@ class Request:
         parts = full.partition("?")[0].rstrip("/").split("/")
         left = len(self.segments)
         while left and parts:
-            left -= bool(parts.pop())  # an empty part is no segment
+            left -= bool(parts.pop())  # an empty part is not a segment
         base = "".join(f"/{part}" for part in parts if part)
         stripped = "".join(f"/{part}" for part in self._stripped.split("/") if part)
         if below(unquote(base), stripped) is None:
@@ -86,7 +87,8 @@ class Request:
     def headers(self) -> dict[str, str]:
         """The headers by their names in lower case.
 
-        Of a repeated one the last, but of ``Accept`` all, as RFC 9110 joins lists.
+        If a header is repeated, the last one counts. All ``Accept`` headers count, as
+        one list (RFC 9110, section 5.3).
         """
         headers: dict[str, str] = {}
         for raw_name, raw_value in self.scope["headers"]:
@@ -104,14 +106,14 @@ class Request:
 
     @property
     def last_event_id(self) -> str | None:
-        """See the function of this name."""
+        """The id of the last event that the client has; see ``last_event_id``."""
         return last_event_id(self.scope)
 
     def seconds(self, name: str, longest: float) -> float:
-        """A number of seconds in the query, ``longest`` at most; 0 without it.
+        """Return a number of seconds from the query, at most ``longest``, or 0.
 
         Raises:
-            Problem: 400, it is no number of seconds.
+            Problem: 400, it is not a number of seconds.
         """
         query = self.scope.get("query_string", b"").decode("latin-1")
         given = parse_qs(query).get(name, ["0"])[-1]
@@ -126,16 +128,16 @@ class Request:
     async def read_json(
         self, receive: Receive, *, limit: int, timeout: float | None = None
     ) -> bytes:
-        """The body, which has to be JSON; ``{}`` when there is none.
+        """Read the body, which must be JSON; return ``{}`` if it is empty.
 
         Args:
-            receive: The channel to read it from.
-            limit: Bytes it may have.
-            timeout: Seconds all of it may take; None for ever.
+            receive: The ASGI ``receive``.
+            limit: Bytes that it may have.
+            timeout: Seconds in which all of it must arrive; None for any time.
 
         Raises:
             Problem: 408, 413 or 415.
-            ClientGone: The client left meanwhile.
+            ClientGone: The client left before the end of the body.
         """
         length = self.headers.get("content-length", "")
         if length.isascii() and length.isdigit() and int(length[:20]) > limit:
@@ -155,7 +157,7 @@ class Request:
         return body or b"{}"
 
     def _too_late(self, timeout: float | None) -> Problem:
-        # RFC 9110, section 15.5.9; HTTP/2 has no such header, it resets the stream.
+        # RFC 9110, section 15.5.9. HTTP/2 has no such header: it resets the stream.
         is_http1 = self.scope.get("http_version", "1.1").startswith("1")
         return Problem(
             408,
@@ -167,8 +169,9 @@ class Request:
 class Body:
     """The body of a request that may be refused before it has been read.
 
-    Over HTTP/2 what is not read eats the window of the whole connection, and
-    hypercorn 0.18 drops one on which DATA arrives for a stream that has its answer.
+    Over HTTP/2, bytes that nobody reads fill the window of the whole connection.
+    hypercorn 0.18 also closes a connection when DATA arrives for a stream that has its
+    response.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -176,13 +179,13 @@ class Body:
         self._more = True
 
     async def receive(self) -> Any:
-        """The next message."""
+        """Return the next message."""
         message = await self._receive()
         self._more = message.get("more_body", False)
         return message
 
     async def discard(self) -> None:
-        """Read away what is left, within bounds."""
+        """Read the rest and drop it, up to 16 MiB or 5 s."""
         left = _MAX_DISCARDED
         with suppress(TimeoutError):
             async with asyncio.timeout(_DISCARD_TIMEOUT):
@@ -191,15 +194,15 @@ class Body:
 
 
 def route_path(scope: Scope) -> str:
-    """The path below ``root_path``, where servers and frameworks include it."""
+    """Return the path below ``root_path``, which servers and frameworks may include."""
     return _split(scope)[1]
 
 
 def _split(scope: Scope) -> tuple[str, str]:
-    """What a proxy has stripped of the path, as ``root_path`` says, and the route."""
+    """Return the prefix that a proxy has stripped from the path, and the route."""
     path: str = scope["path"]
     root: str = scope.get("root_path") or ""
-    # In a mount of Starlette, the part of root_path that the proxy has stripped.
+    # Starlette keeps the part of root_path that a proxy has stripped here.
     outer: str = scope.get("app_root_path") or ""
     for stripped, prefix in (("", root), (outer, root.removeprefix(outer))):
         route = below(path, prefix)
@@ -209,7 +212,7 @@ def _split(scope: Scope) -> tuple[str, str]:
 
 
 def below(path: str, prefix: str) -> str | None:
-    """``path`` without ``prefix``; None when it is not below it."""
+    """Return ``path`` without ``prefix``; None if it is not below ``prefix``."""
     prefix = prefix.rstrip("/")
     if path == prefix:
         return "/"
@@ -219,7 +222,7 @@ def below(path: str, prefix: str) -> str | None:
 
 
 def accepts(header: str, media_type: str) -> bool:
-    """Whether an ``Accept`` header names ``media_type`` with a weight above zero."""
+    """Return whether ``Accept`` names ``media_type`` with a weight above zero."""
     for item in header.lower().split(","):
         name, *parameters = (part.strip() for part in item.split(";"))
         if name == media_type:
@@ -243,7 +246,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
         chunk = message.get("body", b"")
         more = message.get("more_body", False)
         body += chunk
-        # HTTP/2 has empty DATA frames; they cost time, so there is an end to them.
+        # HTTP/2 has empty DATA frames, which cost time, so their number is limited.
         empty += more and not chunk
         if len(body) > limit or empty > limit:
             raise _too_large(limit)

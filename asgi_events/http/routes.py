@@ -1,4 +1,4 @@
-"""What each request is answered."""
+"""Makes the response to each request."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Routes:
     """What all requests share.
 
     Attributes:
-        executions: What is served.
-        owners: In whose name a request acts.
-        origins: Whose pages may start and cancel.
-        max_body: Bytes a request body may have.
-        body_timeout: Seconds all of it may take; None for ever.
+        executions: The executions that are served.
+        owners: Finds the owner for whom a request acts.
+        origins: Refuses requests from pages of other origins.
+        max_body: Bytes that a request body may have.
+        body_timeout: Seconds in which the whole body must arrive; None for any time.
     """
 
     executions: Executions
@@ -46,9 +46,10 @@ class Routes:
 
 
 class Exchange:
-    """One request on its way to its answer.
+    """One request.
 
-    Each method decides and then returns how to answer: what it raises has sent nothing.
+    Each method returns an ASGI application that sends the response. If it raises,
+    nothing was sent.
     """
 
     def __init__(self, routes: Routes, request: Request, receive: Receive) -> None:
@@ -59,6 +60,12 @@ class Exchange:
         self._receive = receive
 
     async def answer(self) -> ASGIApp:
+        """Return what sends the response.
+
+        Raises:
+            Problem: The request is refused.
+            AsgiEventsError: See ``problem_of``.
+        """
         self._routes.origins.check(self._request)
         match self._request.segments:
             case []:
@@ -77,7 +84,7 @@ class Exchange:
             case [name] if self._request.method == "POST":
                 return await self._start(name)
             case [name]:
-                # 405 or 404 tells whether there is an actor of that name.
+                # Only a caller who may list may learn whether the actor exists.
                 await self._owner_of(self._request.scope, "list")
                 if name in self._executions.actors:
                     self._allow("POST")
@@ -123,7 +130,9 @@ class Exchange:
             timeout=self._routes.body_timeout,
         )
         place = None
-        if request.wants_stream:  # without a place for its viewer nothing is started
+        if (
+            request.wants_stream
+        ):  # take the viewer's place first: without one, start nothing
             place = self._executions.viewing.capacity.take(owner)
         try:
             execution = await self._executions.start(
@@ -138,7 +147,7 @@ class Exchange:
             raise
 
     async def _rejoin(self, name: str, last_event_id: str) -> ASGIApp:
-        """A client that sends its POST again after a disconnect wants its execution."""
+        """Find the execution of a client that has reconnected by its POST."""
         parsed = parse_event_id(last_event_id)
         if parsed is None:
             raise Problem(
@@ -165,14 +174,14 @@ class Exchange:
         return await self._about(execution, 202 if cancels else 200)
 
     async def _find(self, id: str, action: Action) -> Execution:
-        """The execution, if it is the caller's; to all others there is none."""
+        """Return the execution, if it belongs to the caller."""
         wait = self._request.seconds("wait", _LONGEST_WAIT) if action == "read" else 0.0
         try:
             execution: Execution | None = await self._executions.get(id, wait=wait)
         except UnknownExecution:
             execution = None
         except StoreError:
-            # Who is refused hears that, and nothing of the store.
+            # A caller who is refused learns that, and nothing about the store.
             await self._owner_of(self._request.scope, action, None)
             raise
         owner = await self._owner_of(self._request.scope, action, execution)
@@ -190,9 +199,9 @@ class Exchange:
         return ExecutionResponse(execution, headers=headers, counts=counts, place=place)
 
     async def _may_cancel(self, execution: Execution) -> bool:
-        """Whether the viewer may cancel; leaving does that too, by ``cancel_after``."""
+        """Return whether the viewer may cancel, and so counts for ``cancel_after``."""
         if self._request.method == "HEAD" or execution.status != "started":
-            return True  # it is no viewer, or nothing is left to cancel
+            return True  # it is not a viewer, or there is nothing to cancel
         try:
             owner = await self._owner_of(self._request.scope, "cancel", execution)
         except AccessDenied:
@@ -239,4 +248,4 @@ def _progress_of(progress: ProgressEvent) -> dict[str, Any]:
 
 
 async def no_answer(scope: Scope, receive: Receive, send: Send) -> None:
-    """To a client that has gone."""
+    """Send nothing: the client has gone."""

@@ -1,7 +1,7 @@
 """The bus handler that makes an execution a stream of Server-Sent Events.
 
-It is plugged into a bus exactly as ``EventPrinter`` is. Each event is encoded once, as
-it is published, and appended to a log; every reader is a cursor on that log.
+Subscribe it to a bus, as you subscribe an ``EventPrinter``. It encodes each event once,
+as it is published, and appends it to a log. Every reader is a cursor on that log.
 """
 
 from __future__ import annotations
@@ -48,39 +48,41 @@ _CLEANUP_TIMEOUT = 10.0  # seconds a response waits for the task it has cancelle
 class EventStreamer(LogWriter):
     """Streams the events of one execution.
 
-    Subscribe it to the execution's bus, ours or any other that calls its subscribers
-    with pydantic models. Then ``stream`` or ``response`` it, as often as there are
-    readers: each is given every event. The end of the execution ends the
-    stream at once, with exactly one terminal event.
+    Subscribe it to the execution's bus: ours, or any other that calls its subscribers
+    with pydantic models. Then call ``stream`` or ``response`` once for each reader:
+    every reader gets every event. When the execution ends, its streams end at once,
+    with exactly one terminal event.
 
-    Nothing is stored and frames have no id: such a stream can not be resumed. A reader
-    that does not read holds the execution back once ``max_events`` or ``max_bytes`` of
-    frames wait for it, and so does having no reader at all.
+    Nothing is stored and events have no id, so a client cannot resume. Once
+    ``max_events`` or ``max_bytes`` of frames wait for a reader, the execution waits
+    too. It also waits if there is no reader yet.
 
     Args:
-        include_cache_stats: The ``complete`` event has ``cache_stats`` when a
+        include_cache_stats: Whether the ``complete`` event has ``cache_stats``, if a
             ``cache_backend`` is given.
         heartbeat_interval: Seconds without an event until a comment is sent; None for
-            never. The default shows within a quarter of a second that a client has
-            gone, also to code that notices it only as it writes. Where thousands of
-            streams wait most of the time, 15 costs a sixtieth of it.
-        include_result: The ``complete`` event has the ``result``.
-        on_disconnect: What the last reader's leaving does to the execution, as nobody
-            can come back: ``"cancel"`` it, or let it ``"continue"``.
-        error_message: What readers are told of the exception of a failed execution; by
-            default ``str`` of it, which may say more than readers should know.
-        max_events: How many frames are held.
-        max_bytes: How many bytes of frames are held.
-        max_event_bytes: How many bytes of JSON an event may have; None for any number.
-        drain_grace: Seconds an execution with readers may run on once the process is
-            told to stop.
-        handle_signals: Cancel such an execution after that, at SIGTERM and SIGINT, so
-            that its streams end. Most servers wait for open streams before they stop.
+            no comments. With the default, code that notices only when it writes that a
+            client has gone notices it within a quarter of a second. Where thousands of
+            streams wait, 15 costs a sixtieth.
+        include_result: Whether the ``complete`` event has the ``result``.
+        on_disconnect: What happens to the execution when its last reader leaves,
+            because no reader can come back: ``"cancel"`` or ``"continue"``.
+        error_message: Makes the message that readers see when the execution fails. The
+            default, ``str``, may show more than readers should know.
+        max_events: Frames that are kept for readers.
+        max_bytes: Bytes of frames that are kept for readers.
+        max_event_bytes: Bytes of JSON that an event may have; None for any number.
+        drain_grace: Seconds for which an execution with readers may run on when the
+            process stops.
+        handle_signals: Whether to cancel such an execution after that, at SIGTERM and
+            SIGINT, so that its streams end. Most servers wait for open streams before
+            they stop.
 
     Attributes:
-        cancel_message: What readers are told when the execution is cancelled.
+        cancel_message: The message that readers see when the execution is cancelled.
 
     Raises:
+        TypeError: A value is of a wrong type.
         ValueError: An interval or a bound is not positive.
     """
 
@@ -127,17 +129,17 @@ class EventStreamer(LogWriter):
         execution_task: asyncio.Future[Any],
         cache_backend: HasStats | None = None,
     ) -> EventStream:
-        """The stream as an async iterator of str, for a framework's own response.
+        """Return the stream as an async iterator of str, for a framework's response.
 
         Raises:
             TypeError: ``execution_task`` is not a task or future.
-            ValueError: This streamer serves another task already.
+            ValueError: This streamer streams another task already.
         """
         self.follow(execution_task, cache_backend=cache_backend)
         stream = EventStream(self)
         self._readers += 1
         if self._handle_signals:
-            signals.listen(self, EventStreamer._told)
+            signals.listen(self, EventStreamer._stop)
         return stream
 
     def response(
@@ -148,7 +150,20 @@ class EventStreamer(LogWriter):
         headers: Headers | None = None,
         send_timeout: float | None = 30.0,
     ) -> ASGIApp:
-        """The stream as an ASGI application, which notices that the client has gone."""
+        """Return the stream as an ASGI application, which notices a disconnect.
+
+        Args:
+            execution_task: The task of the execution.
+            cache_backend: The cache whose statistics the ``complete`` event has.
+            headers: Further response headers, or other values for ours.
+            send_timeout: Seconds that one send may take until the connection is
+                dropped; None for any time.
+
+        Raises:
+            TypeError: ``execution_task`` is not a task or future.
+            ValueError: This streamer streams another task already, or a stream cannot
+                have a header.
+        """
         check_headers(headers or {})
         response = EventSourceResponse(
             self.stream(execution_task=execution_task, cache_backend=cache_backend),
@@ -163,7 +178,7 @@ class EventStreamer(LogWriter):
     def follow(
         self, task: asyncio.Future[Any], *, cache_backend: HasStats | None = None
     ) -> None:
-        """End the stream when ``task`` is done, as it was done."""
+        """End the streams when ``task`` is done, in the way in which it ended."""
         if not asyncio.isfuture(task):
             raise TypeError(
                 "execution_task must be a task: wrap the coroutine in "
@@ -178,9 +193,9 @@ class EventStreamer(LogWriter):
         super().follow(task, cache_backend=cache_backend)
 
     def leave(self, *, finished: bool) -> asyncio.Future[Any] | None:
-        """A reader has gone; the task, when that has cancelled it.
+        """Count a reader that has left; return the task if this has cancelled it.
 
-        After the last reader nobody will see the rest, so nothing is held for one.
+        Nobody will see the rest after the last reader, so no frame is kept for one.
         """
         self._readers -= 1
         if not self._readers and self._draining is None:
@@ -193,8 +208,8 @@ class EventStreamer(LogWriter):
         self._task.cancel()
         return self._task
 
-    def _told(self, longest: float) -> asyncio.Future[None] | None:
-        """The process is told to stop: so must the execution, for its readers' sake."""
+    def _stop(self, longest: float) -> asyncio.Future[None] | None:
+        """Stop the execution, because the process stops and its readers wait."""
         if self._task is None or self._task.done():
             return None
         grace = min(self._drain_grace, longest)
@@ -223,10 +238,10 @@ class EventStreamer(LogWriter):
 
 
 def _mark_coroutine_function(handler: Callable[[BaseModel], Any]) -> None:
-    """Let ``iscoroutinefunction`` be true of an object: some buses ask it."""
+    """Let ``iscoroutinefunction`` be true of an object, because some buses ask it."""
     markcoroutinefunction(handler)
     if sys.version_info < (3, 12):
-        # There inspect believes functions only, and what has all that they have.
+        # There inspect accepts only functions, and objects with the same attributes.
 
         async def take(event: BaseModel) -> None: ...
 
@@ -241,18 +256,18 @@ async def _done(task: asyncio.Future[Any]) -> None:
 class EventStream:
     """One reader of an ``EventStreamer``: an async iterator of str.
 
-    It counts as a reader from the moment it is made, and leaves when it is closed, when
-    the task that waits for it is cancelled, or when it is dropped. It is a
-    ``FrameSource`` too, so a response of ours sends its frames as they are.
+    It counts as a reader as soon as it exists. It leaves when it is closed, when the
+    task that waits for it is cancelled, or when nothing refers to it any more. It is
+    also a ``FrameSource``, so an ``EventSourceResponse`` sends its frames unchanged.
     """
 
-    _closed = True  # until it is made: __del__ comes for what failed to be, too
+    _closed = True  # class default: __del__ also runs when __init__ raised
 
     def __init__(self, streamer: EventStreamer) -> None:
         self._streamer = streamer
         self._loop = asyncio.get_running_loop()
         self._cursor = Cursor(streamer.log)
-        self.take = self._cursor.take  # they are called for each frame
+        self.take = self._cursor.take  # attributes, because each frame calls them
         self.on_ready = self._cursor.on_ready
         self._waiter = Waiter(self._cursor.on_ready)
         self._timer: Timer | None = None
@@ -262,11 +277,11 @@ class EventStream:
         self._closed = False
 
     def dismiss(self, farewell: bytes) -> None:
-        """Give ``farewell`` next, and then nothing any more."""
+        """Give ``farewell`` next, then nothing more."""
         self._cursor.dismiss(farewell)
 
     async def aclose(self) -> None:
-        """Leave; wait a while for the cleanup of what that has cancelled."""
+        """Leave, and wait up to 10 s for the task if that has cancelled it."""
         cancelled = self._leave()
         if cancelled is None:
             return
@@ -297,8 +312,8 @@ class EventStream:
         return chunk.decode()
 
     def __del__(self) -> None:
-        # A framework drops its iterator unread, or half read, when the client goes
-        # before the body has begun or while it is blocked in send().
+        # Frameworks drop an iterator that they have not read to its end, if the client
+        # leaves before the body begins or while send() waits.
         if not self._closed and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(
                 _depart, self._streamer, self._cursor, self._timer
@@ -310,7 +325,7 @@ class EventStream:
             if chunk is None:
                 return None
             if chunk:
-                if not self._slept:  # whoever sends it may never suspend
+                if not self._slept:  # the caller may send it and never suspend
                     await asyncio.sleep(0)
                 self._slept = self._beat = False
                 return chunk
@@ -330,7 +345,7 @@ class EventStream:
     def _start_heartbeat(self) -> None:
         self._last_given = self._loop.time()
         interval = self._streamer.heartbeat_interval
-        # The wheel must not hold this stream, or __del__ would never come.
+        # The timer must not refer to this stream, or __del__ would never run.
         this = ref(self)
 
         def tick(now: float) -> float | None:
