@@ -1,4 +1,4 @@
-"""The demo: the routes of one actor, and a page to watch it with."""
+"""The demo: the routes of one actor, and a page that watches it."""
 
 import re
 from importlib.resources import files
@@ -37,15 +37,15 @@ _WILDCARDS = {"0.0.0.0", "::"}
 
 
 class Demo:
-    """An ASGI application that surveys the tree below ``root`` and shows how.
+    """An ASGI application that surveys the tree below ``root`` and shows the survey.
 
-    It answers only to its own hosts. A page elsewhere may let its own name lead to this
-    machine (DNS rebinding), and would then be of the same origin.
+    It answers only requests to its own hosts. Another site could make its own name lead
+    to this machine (DNS rebinding), and its pages would then be of the same origin.
 
     Args:
         root: The folder; nothing outside it is read.
-        host: The name or address that it is served at, besides those of the loopback.
-            Where that is a wildcard, any address will do; only names can be rebound.
+        host: The name or address at which it is served, besides those of the loopback.
+            With a wildcard any address is accepted, because only names can be rebound.
         options: The options of ``Executions``.
 
     Raises:
@@ -96,7 +96,7 @@ class Demo:
         return name in self._hosts or (self._any_address and _is_address(name))
 
     def _file(self, request: Request) -> str | None:
-        """The file that is asked for; None for what the routes answer."""
+        """Return the name of the requested file; None if the routes answer."""
         if request.method not in ("GET", "HEAD"):
             return None
         match request.segments:

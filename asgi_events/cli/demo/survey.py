@@ -1,7 +1,7 @@
 """The demo's execution: a survey of a real source tree.
 
-Tools list and measure real files, several at a time, and a report of what they found
-is streamed word by word. Nothing outside the root is read, whatever links say.
+Tools list and measure real files, several at a time. Then a report is streamed word by
+word. Nothing outside the root is read, wherever links point.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from asgi_events.memory_cache import MemoryCache
 MAX_FILES = 1000
 AT_ONCE = 4
 
-_MEASURING = 0.8  # of the time; the rest is for the report
-_LONGEST = 1.0  # seconds for a file, so that a few files take no longer than they need
-_LONGEST_WORD = 0.25  # seconds
+_MEASURING = 0.8  # the share of the time for measuring; the rest is for the report
+_LONGEST = 1.0  # seconds for one file, so that few files take less time
+_LONGEST_WORD = 0.25  # seconds for one word
 
 _SKIPPED = {"__pycache__", "build", "dist", "node_modules"}
 _BLOCK = 64 * 1024
@@ -34,9 +34,9 @@ class Wanted(BaseModel):
     """What to survey.
 
     Attributes:
-        pattern: Names of files, ``*.py`` say.
-        seconds: About how long it is to take, so that one can watch; less for a few
-            files.
+        pattern: The names of the files, such as ``*.py``.
+        seconds: About how long the survey takes, so that people can watch it. A survey
+            of few files takes less.
     """
 
     pattern: Annotated[str, Field(min_length=1, max_length=100)] = "*"
@@ -51,7 +51,7 @@ class Found(BaseModel):
 
 
 class Measured(BaseModel):
-    """One file; ``lines`` is None where it is not text."""
+    """One file; ``lines`` is None if it is not text."""
 
     path: str
     bytes: int
@@ -75,7 +75,7 @@ class Totals(BaseModel):
 
 
 def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
-    """The ``survey`` actor for the tree below ``root``."""
+    """Return the ``survey`` actor for the tree below ``root``."""
     root = root.resolve(strict=True)
 
     @tool(detail=lambda pattern: pattern)
@@ -83,7 +83,7 @@ def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
         """Find the files whose names match."""
         return list(_find(root, pattern))
 
-    # What was measured stays measured until the file changes: its time is in the key.
+    # The time of the last change is in the key, so a changed file is measured again.
     @tool(
         detail=lambda found: found.path.relative_to(root).as_posix(),
         cache_backend=MemoryCache(maxsize=10 * MAX_FILES),
@@ -96,7 +96,7 @@ def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
 
     @llm
     async def report(measured: list[Measured], seconds: float) -> AsyncIterator[str]:
-        """Write up what was found."""
+        """Write about the files that were measured."""
         words = _words(root.name, measured)
         for word in words:
             yield word
@@ -128,8 +128,8 @@ async def _measure_all(
 
     Args:
         files: The files.
-        measure: Measures one.
-        seconds: About how long it is to take; less for a few files.
+        measure: Measures one file.
+        seconds: About how long it takes; less for few files.
     """
     state = current_state()
     steps = len(files) + 1
@@ -169,7 +169,7 @@ def _find(root: Path, pattern: str) -> Iterator[Found]:
 
 
 def _count(path: Path) -> tuple[int, int | None]:
-    """The bytes and lines of a file; None for the lines where it is not text."""
+    """Return the bytes and lines of a file; None for the lines if it is not text."""
     size = lines = 0
     is_text = True
     last = b"\n"
@@ -190,7 +190,7 @@ def _is_skipped(folder: str) -> bool:
 def _is_below(path: Path, root: Path) -> bool:
     try:
         real = path.resolve(strict=True)
-    except (OSError, RuntimeError):  # a dangling link, or a loop of them
+    except (OSError, RuntimeError):  # a link to nothing, or a loop of links
         return False
     return real.is_relative_to(root) and real.is_file()
 
