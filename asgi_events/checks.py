@@ -1,4 +1,4 @@
-"""Checks what constructors are given; each error names the option and the fix."""
+"""Checks the arguments of constructors; each error names the option and the fix."""
 
 import re
 from collections.abc import Iterable
@@ -93,7 +93,7 @@ def check_headers(headers: Headers) -> None:
 
     Raises:
         TypeError: A name or a value is not a str.
-        ValueError: A name is no token (RFC 9110) or belongs to the connection, or a
+        ValueError: A name is not a token (RFC 9110) or belongs to the connection, or a
             value has control characters or is not in Latin-1.
     """
     for name, value in headers.items():

@@ -1,4 +1,4 @@
-"""What is published: frozen pydantic models, all with ``event_type`` and ``address``.
+"""The events: frozen pydantic models, all with ``event_type`` and ``address``.
 
 An address is the path of a call in the execution's tree, ``survey/measure#2``: the
 second call of ``measure`` made by ``survey``. It is unique within an execution.
@@ -63,7 +63,7 @@ class AuthorType(StrEnum):
 
 
 class Message(BaseModel):
-    """A message of a conversation, the customary input of an agent."""
+    """A message of a conversation, the usual input of an agent."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,10 +90,10 @@ class ExecutionResult(BaseModel, Generic[T]):
 
 
 def has_failed(result: Any) -> bool:
-    """Whether ``result`` has an ``ok`` that is False, whatever its class is."""
+    """Return whether ``result``, of any class, has an ``ok`` that is False."""
     try:
         return getattr(result, "ok", None) is False
-    except Exception:  # a property of somebody else's
+    except Exception:  # a property of another library may raise anything
         return False
 
 
@@ -195,7 +195,7 @@ class LostEvent(TerminalEvent):
 
 
 class Runnable(Protocol):
-    """What an ``ExecutionEvent`` needs of an actor."""
+    """The members of an actor that an ``ExecutionEvent`` uses."""
 
     @property
     def name(self) -> str: ...
@@ -254,7 +254,7 @@ def runnable(given: Any) -> Runnable:
 
 
 def _is_method(function: Any) -> bool:
-    """Whether a function looks like one made in a class and takes ``self``."""
+    """Return whether a function was made in a class and takes ``self``."""
     in_class = "." in function.__qualname__.rpartition("<locals>.")[2]
     first = next(iter(inspect.signature(function).parameters), "")
     return in_class and first in ("self", "cls")

@@ -1,4 +1,4 @@
-"""Everything this package raises on purpose.
+"""The exceptions that this package raises.
 
 AsgiEventsError
 ├── UnknownActor            no actor of that name
@@ -6,20 +6,24 @@ AsgiEventsError
 ├── InvalidInput            the actor's input did not validate
 ├── IdempotencyConflict     the key was used with another request
 ├── EventTooLarge           an event has more bytes than max_event_bytes
-├── Gone                    the key's execution is over, and no longer kept
-├── Refused                 not now: ask again later
+├── Gone                    the key's execution has ended and is not kept any more
+├── ExecutionFailed         no result: the execution failed
+│   ├── ExecutionCancelled  no result: it was cancelled
+│   └── ExecutionLost       no result: the process that ran it died
+├── ResultGone              the execution has ended and its result is not kept
+├── Refused                 nothing was started: try again later
 │   ├── Draining            the process is shutting down
 │   └── LimitReached        max_executions or max_viewers
 ├── AccessDenied            raised by an ``authorize`` hook
-│   ├── Unauthorized        who are you?
-│   └── Forbidden           not you
+│   ├── Unauthorized        the caller is not known
+│   └── Forbidden           the caller may not do this
 └── StoreError              a store could not do what was asked
     ├── Busy                another worker holds the execution
     ├── Gap                 the append does not continue the log
     ├── Fenced              another writer has taken the log over
     │   └── Missing         there is no such log
     ├── Ended               the log has its terminal event
-    └── Unavailable         outcome unknown: repeat the same call
+    └── Unavailable         the store did not answer: repeat the same call
 """
 
 from typing import Any
@@ -32,7 +36,7 @@ class AsgiEventsError(Exception):
 
 
 class UnknownActor(AsgiEventsError):
-    """No actor of that name is served."""
+    """There is no actor of that name."""
 
     def __init__(self, name: str, known: list[str]) -> None:
         self.name = name
@@ -41,7 +45,7 @@ class UnknownActor(AsgiEventsError):
 
 
 class UnknownExecution(AsgiEventsError):
-    """No such execution is held, or it belongs to another owner."""
+    """There is no such execution, or it belongs to another owner."""
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -80,8 +84,8 @@ class EventTooLarge(AsgiEventsError, ValueError):
     """An event was not published, because it has too many bytes.
 
     Attributes:
-        size: Bytes it has as JSON.
-        limit: Bytes it may have: ``max_event_bytes``.
+        size: Bytes that it has as JSON.
+        limit: Bytes that it may have: ``max_event_bytes``.
     """
 
     def __init__(self, kind: str, size: int, limit: int) -> None:
@@ -111,12 +115,12 @@ class Gone(AsgiEventsError):
 
 
 class ExecutionFailed(AsgiEventsError):
-    """An execution has no result, since it failed.
+    """An execution has no result, because it failed.
 
     Attributes:
         id: The execution's id.
         status: How it ended: ``failed``, ``cancelled`` or ``lost``.
-        message: What viewers were told.
+        message: The message that viewers saw.
     """
 
     def __init__(self, id: str, status: str, message: str) -> None:
@@ -127,11 +131,11 @@ class ExecutionFailed(AsgiEventsError):
 
 
 class ExecutionCancelled(ExecutionFailed):
-    """An execution has no result, since it was cancelled."""
+    """An execution has no result, because it was cancelled."""
 
 
 class ExecutionLost(ExecutionFailed):
-    """An execution has no result, since the process that ran it died."""
+    """An execution has no result, because the process that ran it died."""
 
 
 _HOW = {"failed": "failed", "cancelled": "was cancelled", "lost": "was lost"}
@@ -153,11 +157,11 @@ class ResultGone(AsgiEventsError):
 
 
 class Refused(AsgiEventsError):
-    """Nothing was started: ask again later.
+    """Nothing was started: try again later.
 
     Attributes:
-        status: The HTTP status that says so.
-        retry_after: Seconds.
+        status: The HTTP status of the response.
+        retry_after: Seconds after which to try again.
     """
 
     status: int = 503
@@ -172,7 +176,12 @@ class Draining(Refused):
 
 
 class LimitReached(Refused):
-    """``max_executions`` run, or ``max_viewers`` watch."""
+    """``max_executions`` are running, or ``max_viewers`` are watching.
+
+    Attributes:
+        option: The name of the option.
+        limit: Its value.
+    """
 
     status = 429
     retry_after = 1
@@ -184,18 +193,18 @@ class LimitReached(Refused):
 
 
 class AccessDenied(AsgiEventsError):
-    """An ``authorize`` hook said no; raise one of the two below."""
+    """An ``authorize`` hook refuses a request; raise one of the two below."""
 
 
 class Unauthorized(AccessDenied):
-    """The caller has not said who it is: 401.
+    """The caller is not known: 401.
 
     Args:
-        message: What the client reads.
+        message: The message that the client gets.
         challenge: The value of ``WWW-Authenticate`` (RFC 9110, section 11.6.1).
 
     Raises:
-        ValueError: No header can have that value.
+        ValueError: A header cannot have that value.
     """
 
     def __init__(
@@ -207,7 +216,7 @@ class Unauthorized(AccessDenied):
 
 
 class Forbidden(AccessDenied):
-    """The caller is known and may not: 403."""
+    """The caller is known and may not do this: 403."""
 
     def __init__(self, message: str = "You may not do this.") -> None:
         super().__init__(message)
@@ -242,8 +251,8 @@ class Missing(Fenced):
 
 
 class Ended(StoreError):
-    """The log has its terminal event; nothing follows it."""
+    """The log has its terminal event, so nothing may follow."""
 
 
 class Unavailable(StoreError):
-    """The store did not answer: the outcome is unknown, repeat the same call."""
+    """The store did not answer, so the outcome is unknown: repeat the same call."""

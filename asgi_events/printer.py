@@ -81,8 +81,8 @@ class _Call:
 
     Attributes:
         name: Its address, its actor, or both.
-        status: One of ours, or a word of another library.
-        seconds: How long it took, if the event has that.
+        status: One of our statuses, or the word of another library.
+        seconds: How long it took, if the event says so.
     """
 
     name: str
@@ -101,9 +101,9 @@ class _Screen:
         file: Where to print; by default standard output at the time of printing.
 
     Attributes:
-        running: The printers of the executions that have not ended. Weak, since one
-            that another process takes over sends no terminal event here.
-        writing: The printer, and the address, whose text the unfinished line has.
+        running: The printers of the executions that have not ended. Weak, because an
+            execution that another process takes over sends no terminal event here.
+        writing: The printer and the address of the text in the unfinished line.
     """
 
     def __init__(self, file: TextIO | None) -> None:
@@ -112,7 +112,7 @@ class _Screen:
         self.writing: tuple[EventPrinter, str] | None = None
 
     def finish_line(self) -> str:
-        """Return what ends the unfinished line, if there is one."""
+        """Return a line end if a line is unfinished."""
         unfinished, self.writing = self.writing is not None, None
         return "\n" if unfinished else ""
 
@@ -177,11 +177,11 @@ class EventPrinter:
         printer = EventPrinter(self._show_timestamp, self._show_address)
         printer._screen = self._screen
         printer._actor = actor
-        is_made = _MADE_ID.fullmatch(execution_id)  # 8 of its digits tell it apart
+        is_made = _MADE_ID.fullmatch(execution_id)  # its first 8 digits are enough
         printer._label = _clean(execution_id[:8] if is_made else execution_id)
         running = self._screen.running
         running.add(printer)
-        if len(running) > 1:  # from now on nobody could tell their lines apart
+        if len(running) > 1:  # from now on each line needs the id
             for each in running:
                 each._is_labelled = True
         return printer
@@ -322,7 +322,7 @@ def _call_of(event: BaseModel, *, whole: bool) -> _Call | None:
     last = address.rpartition("/")[2]
     if last.partition("#")[0] == actor:
         name = address if whole else last
-    else:  # the addresses of another library need not name the actor
+    else:  # addresses of other libraries may not name the actor
         name = f"{actor} {address}" if whole and address else actor
     seconds = _part(event, "execution_time")
     return _Call(
@@ -344,7 +344,7 @@ def _part(value: Any, name: str) -> Any:
 
 
 def _text_of(value: Any, name: str) -> str | None:
-    """An attribute that is text, or an enum of text."""
+    """Return an attribute that is text, or an enum of text."""
     part = _part(value, name)
     if isinstance(part, Enum):
         part = part.value if isinstance(part.value, str) else part.name
@@ -363,7 +363,7 @@ def _depth(address: str, deeper: int) -> int:
 
 
 def _clean(text: str) -> str:
-    """``text`` as a part of one line."""
+    """Return ``text`` as a part of one line."""
     return printable(text.replace("\n", " "))
 
 

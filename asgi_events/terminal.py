@@ -1,4 +1,4 @@
-"""What may be printed on a terminal of what others have written."""
+"""Makes text from others safe to print on a terminal."""
 
 import re
 import unicodedata
@@ -10,17 +10,17 @@ _ASCII_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # Control, format (bidirectional overrides, zero widths, tags), line and paragraph ends.
 _HIDDEN = {"Cc", "Cf", "Zl", "Zp"}
 _MARK = {"Mn", "Me"}
-# Letters and marks that nobody sees: fillers, and tags and selectors that carry data.
+# Invisible letters and marks: fillers, and tags and selectors that carry data.
 _UNSEEN = {*"\u034f\u115f\u1160\u3164\uffa0", *map(chr, range(0xE0000, 0xE1000))}
-_JOINERS = {"\u200c", "\u200d"}  # Persian and emoji cannot do without them
+_JOINERS = {"\u200c", "\u200d"}  # Persian and emoji need them
 
-_MAX_MARKS = 4  # on one letter; more are not writing, and reach into other lines
+_MAX_MARKS = 4  # on one letter; no language needs more, and they cover other lines
 
 
 def printable(text: str) -> str:
-    """``text`` with U+FFFD for all that moves the cursor, hides or reorders.
+    """Return ``text`` with U+FFFD for characters that move the cursor, hide or reorder.
 
-    Tabs stay. So do joiners that follow a character beyond ASCII.
+    Tabs stay, and so do joiners after a character that is not ASCII.
     """
     if text.isascii():
         return _ASCII_CONTROL.sub(_REPLACEMENT, text)

@@ -1,8 +1,8 @@
 """The ASGI names, spelled once.
 
-Public callables take the permissive aliases below, because strict type checkers
-reject Starlette's types where asgiref's are wanted and the reverse. What is behind
-them is written with asgiref's exact types.
+Public callables use the permissive aliases below, because strict type checkers reject
+Starlette's types where asgiref's are expected, and the reverse. The code behind them
+uses asgiref's exact types.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

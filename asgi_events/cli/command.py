@@ -15,19 +15,19 @@ from asgi_events import __version__
 from asgi_events.cli.inspect import report
 from asgi_events.exceptions import AsgiEventsError
 
-_DEMO_LEASE = 3.0  # seconds; whoever has killed it does not want to wait for long
+_DEMO_LEASE = 3.0  # seconds, so that the end of a killed demo shows soon
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command, and return its exit status."""
     parser = argparse.ArgumentParser(prog="asgi-events", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
         help="survey a source tree, and watch it in the browser",
-        description="Serve a page on which a survey of the files below PATH is seen "
-        "live. Nothing outside PATH is read. Started again, it still shows what it "
-        "has kept.",
+        description="Serve a page that shows a survey of the files below PATH while it "
+        "runs. Nothing outside PATH is read. After a restart the page still shows the "
+        "executions that the store has.",
     )
     demo.add_argument("path", nargs="?", type=_folder, default=".", metavar="PATH")
     demo.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
@@ -35,17 +35,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.add_argument(
         "--store",
         metavar="URL",
-        help="where executions are kept; default: a SQLite file of yours in the "
-        "directory of temporary files",
+        help="where executions are kept; default: a SQLite file that only you can "
+        "read, in the directory of temporary files",
     )
     demo.set_defaults(run=_demo)
     inspect = commands.add_parser(
         "inspect",
         help="list the executions that a store holds, or print the events of one",
     )
-    inspect.add_argument("store", metavar="STORE_URL", help="sqlite:///events.db, say")
+    inspect.add_argument(
+        "store", metavar="STORE_URL", help="for example sqlite:///events.db"
+    )
     inspect.add_argument("id", nargs="?", metavar="ID")
-    inspect.add_argument("--json", action="store_true", help="for programs")
+    inspect.add_argument("--json", action="store_true", help="print JSON")
     inspect.set_defaults(run=_inspect)
     options = parser.parse_args(argv)
     status: int = options.run(options)
@@ -105,10 +107,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _default_store() -> str:
-    """The URL of a SQLite file in a directory that only this user may enter.
+    """Return the URL of a SQLite file in a directory that only this user may enter.
 
-    Anybody may have made a directory of that name among the temporary files; one that
-    is not ours alone is not used, and what is kept then ends with this run.
+    Another user may have made a directory of that name among the temporary files. Then
+    the file is in a new directory, and the next run does not find it.
     """
     user = os.getuid() if hasattr(os, "getuid") else "demo"
     folder = Path(tempfile.gettempdir(), f"asgi-events-{user}")
@@ -123,7 +125,9 @@ def _is_private(folder: Path) -> bool:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
         return False
-    if not hasattr(os, "getuid"):  # Windows: the directory above is the user's own
+    if not hasattr(
+        os, "getuid"
+    ):  # Windows: each user has a directory of temporary files
         return True
     return found.st_uid == os.getuid() and not found.st_mode & 0o077
 
@@ -137,7 +141,9 @@ def _inspect(options: argparse.Namespace) -> int:
 
     try:
         asyncio.run(run())
-    except BrokenPipeError:  # head, say; Python would complain once more at its exit
+    except (
+        BrokenPipeError
+    ):  # from ``head``, say; without this Python reports it again at its exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (AsgiEventsError, ImportError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""What a store holds, for the command ``asgi-events inspect``: all logs, or one.
+"""Prints what a store holds, all logs or one, for ``asgi-events inspect``.
 
-Only what ``EventStore`` promises is asked for, so every store is read in the same way,
-and no execution is changed.
+It uses only the methods of ``EventStore``, so it reads every store in the same way. It
+changes no execution.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Held:
         id: The execution's id.
         actor: The actor's name.
         owner: Who started it; None without ``authorize``.
-        status: ``started`` while it runs, ``lost`` as soon as its writer has given no
-            sign of life for half its lease, though nobody may have ended the log yet,
-            else how it ended.
-        frames: How many frames it has had; the oldest may be gone.
+        status: ``started`` while it runs, then how it ended. ``lost`` also if its
+            writer has given no sign of life for half its lease, even if nobody has
+            ended the log yet.
+        frames: How many frames it has had; the store may have dropped the oldest.
         created: When it was started.
     """
 
@@ -47,15 +47,15 @@ class Held:
     created: datetime
 
     def age(self, now: datetime) -> timedelta:
-        """How long ago it was started."""
+        """Return how long ago it was started."""
         return now - self.created
 
 
 def open_existing(url: str) -> EventStore:
-    """Open the store that ``url`` names, if it can hold anything.
+    """Open the store that ``url`` names, without creating one.
 
     Raises:
-        ValueError: There is no store of that scheme, or only its own process sees it.
+        ValueError: There is no store of that scheme, or only one process can see it.
         StoreError: The store does not accept the URL, or there is no such file.
         ImportError: The store needs an extra that is not installed.
     """
@@ -73,12 +73,12 @@ def open_existing(url: str) -> EventStore:
 async def report(
     url: str, id: str | None, *, as_json: bool
 ) -> AsyncGenerator[str, None]:
-    """What is printed, in pieces: all executions, or the events of the one of ``id``.
+    """Yield the text to print: all executions, or the events of the execution ``id``.
 
     Raises:
-        UnknownExecution: The store has none of that id.
-        ValueError, StoreError, ImportError: As ``open_existing`` does, and when the
-            store does not answer.
+        UnknownExecution: The store has no execution of that id.
+        ValueError, StoreError, ImportError: See ``open_existing``. ``StoreError`` also
+            if the store does not answer.
     """
     store = open_existing(url)
     try:
@@ -93,8 +93,8 @@ async def report(
 
 
 async def held(store: EventStore) -> list[Held]:
-    """All executions, the newest first."""
-    # A key with a colon is no execution's: it marks an Idempotency-Key.
+    """Return all executions, the newest first."""
+    # A key with a colon belongs to an Idempotency-Key, not to an execution.
     keys = [key async for key in store.keys() if ":" not in key]
     pages = [(key, await store.read(key, 0, 0)) for key in keys]
     found = [_held(key, page) for key, page in pages if page is not None]
@@ -102,10 +102,10 @@ async def held(store: EventStore) -> list[Held]:
 
 
 async def find(store: EventStore, id: str) -> Held:
-    """One execution.
+    """Return one execution.
 
     Raises:
-        UnknownExecution: The store has none of that id.
+        UnknownExecution: The store has no execution of that id.
     """
     page = None if ":" in id else await store.read(id, 0, 0)
     if page is None:
@@ -114,16 +114,16 @@ async def find(store: EventStore, id: str) -> Held:
 
 
 async def events(store: EventStore, id: str) -> AsyncIterator[ServerSentEvent]:
-    """The events of one execution that are stored by now, the oldest first.
+    """Yield the events of one execution that are stored now, the oldest first.
 
     Raises:
-        UnknownExecution: The store has none of that id.
+        UnknownExecution: The store has no execution of that id.
     """
     last = (await find(store, id)).frames
     decoder, after = Decoder(), 0
     while after < last:
         page = await store.read(id, after, _PAGE)
-        if page is None or not page.frames:  # its retention is over meanwhile
+        if page is None or not page.frames:  # its retention has ended meanwhile
             return
         for event in decoder.feed(b"".join(page.frames)):
             yield event
@@ -131,7 +131,7 @@ async def events(store: EventStore, id: str) -> AsyncIterator[ServerSentEvent]:
 
 
 def table(listed: Sequence[Held], now: datetime) -> str:
-    """The executions as lines for a terminal."""
+    """Return the executions as lines for a terminal."""
     if not listed:
         return "No executions.\n"
     rows = [("ID", "ACTOR", "STATUS", "FRAMES", "AGE")]
@@ -144,17 +144,17 @@ def table(listed: Sequence[Held], now: datetime) -> str:
 
 
 def line(event: ServerSentEvent) -> str:
-    """An event as a line for a terminal: its number, and its data."""
+    """Return an event as a line for a terminal: its number and its data."""
     return printable(f"{_number(event):>6}  {event.data or ''}") + "\n"
 
 
 def table_json(listed: Sequence[Held]) -> str:
-    """The executions as a JSON array."""
+    """Return the executions as a JSON array."""
     return to_json([asdict(each) for each in listed], indent=2).decode() + "\n"
 
 
 def line_json(event: ServerSentEvent) -> str:
-    """An event as a line of JSON, with its number and its data."""
+    """Return an event as a line of JSON, with its number and its data."""
     data = from_json(event.data or "null")
     return to_json({"number": _number(event), "data": data}).decode() + "\n"
 

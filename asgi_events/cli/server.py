@@ -1,4 +1,4 @@
-"""Runs an application on hypercorn, and drains its executions when told to stop."""
+"""Runs an application on hypercorn, and drains its executions at SIGINT or SIGTERM."""
 
 import asyncio
 import signal
@@ -15,27 +15,27 @@ except ImportError as error:
         'Serving needs hypercorn: pip install "asgi-events[server]"'
     ) from error
 
-# After the drain there are no streams; what is left are idle connections, on which
-# hypercorn waits for ever under Python 3.12 and later.
+# After the drain only idle connections are left. Under Python 3.12 and later hypercorn
+# would wait for them for ever.
 _CLOSE_TIMEOUT = 2.0  # seconds
 
 
 async def serve(app: ASGIApp, executions: Executions, *, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM, then drain and return.
 
-    A second signal does not wait for anything.
+    A second signal ends at once.
 
     Raises:
-        OSError: The address can not be bound.
+        OSError: The server cannot listen on the address.
     """
     config = Config()
     config.bind = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
     config.graceful_timeout = _CLOSE_TIMEOUT
-    told = asyncio.Event()
+    signalled = asyncio.Event()
     drained = asyncio.Event()
 
     async def stopped() -> None:
-        await told.wait()
+        await signalled.wait()
         await executions.drain()
         drained.set()
 
@@ -44,9 +44,9 @@ async def serve(app: ASGIApp, executions: Executions, *, host: str, port: int) -
     )
 
     def stop() -> None:
-        if told.is_set():
+        if signalled.is_set():
             serving.cancel()
-        told.set()
+        signalled.set()
 
     _on_signals(stop)
     closing = asyncio.ensure_future(drained.wait())

@@ -23,7 +23,7 @@ from asgi_events.wire.sse import ServerSentEvent
 
 
 class ResetEvent(BaseModel):
-    """What came before is void, or is not kept any more.
+    """The earlier events are void, or are not kept any more.
 
     Attributes:
         reason: ``trimmed``: the oldest events are not kept. ``future``, ``foreign``,
@@ -39,7 +39,7 @@ class ResetEvent(BaseModel):
 
 
 AnyEvent: TypeAlias = BaseModel | dict[str, Any]
-"""An event of ours, a model of the application's, or the JSON of any other event."""
+"""An event of ours, a model of the application, or the JSON of any other event."""
 
 _CALL = ExecutionEvent[Any]
 
@@ -59,10 +59,10 @@ OURS: dict[str, type[BaseModel]] = {
 
 
 class EventDecoder:
-    """Makes events of the payloads and the named events of a stream.
+    """Turns the JSON and the named events of a stream into typed events.
 
     Args:
-        types: Models of the application's. Each has a field ``event_type`` whose
+        types: Models of the application. Each needs a field ``event_type`` whose
             default, or only value, is its name on the wire.
 
     Raises:
@@ -73,9 +73,9 @@ class EventDecoder:
         self._types = OURS | {_name(type): type for type in types}
 
     def from_json(self, payload: bytes | str) -> AnyEvent:
-        """The event of one line of JSON.
+        """Return the event of one line of JSON.
 
-        What no model knows, and what does not validate, stays a dict.
+        If no model has its ``event_type``, or it does not validate, it stays a dict.
         """
         data = from_json(payload)
         if not isinstance(data, dict):
@@ -85,11 +85,11 @@ class EventDecoder:
             return data
         try:
             return model.model_validate(data)
-        except ValueError:  # somebody else's event of the same name
+        except ValueError:  # another library's event of the same name
             return data
 
     def from_sse(self, event: ServerSentEvent) -> AnyEvent | None:
-        """The event of a block of a stream; None for ``end`` and ``goodbye``."""
+        """Return the event of a block; None for ``end`` and ``goodbye``."""
         if event.event is None:
             return self.from_json(event.data or "null")
         if event.event == "reset":

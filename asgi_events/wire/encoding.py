@@ -1,7 +1,7 @@
-"""An event as one line of JSON in UTF-8; the only code that encodes.
+"""Encodes an event as one line of JSON in UTF-8; the only code that encodes.
 
-Pydantic writes it. What pydantic can not write never breaks a running stream: it is
-replaced, a lone surrogate by U+FFFD and an unserialisable value by its ``repr``.
+Pydantic writes it. A value that pydantic cannot write does not break a running stream:
+U+FFFD replaces a lone surrogate, and its ``repr`` replaces any other value.
 """
 
 import logging
@@ -21,16 +21,17 @@ logger = logging.getLogger(__name__)
 _warned: set[type] = set()
 
 _writers: dict[type, Callable[[Any], bytes]] = {}
-_MAX_WRITERS = 1000  # types may be made at run time, and are held here
+_MAX_WRITERS = 1000  # types may be made at run time, and this keeps them alive
 
-_MAX_DEPTH = 200  # of what is repaired; pydantic itself stops at 255
+_MAX_DEPTH = 200  # of a value that is repaired; pydantic itself stops at 255
 
 
 def encode_json(value: Any) -> bytes:
-    """``value`` as JSON: a pydantic model, or anything pydantic knows how to write.
+    """Return ``value``, a pydantic model or anything that pydantic can write, as JSON.
 
-    Of our own events, fields that are None are left out. NaN and the infinities, which
-    JSON does not have, become null. It is one line, whatever a client takes for one.
+    Fields of our own events that are None are left out. NaN and the infinities, which
+    JSON does not have, become null. The JSON has no character that any client takes
+    for a line end.
     """
     kind = type(value)
     write = _writers.get(kind)
@@ -43,7 +44,7 @@ def encode_json(value: Any) -> bytes:
 
 
 def _writer(kind: type) -> Callable[[Any], bytes]:
-    """What writes values of a type, found once for each."""
+    """Find the function that writes values of a type, once for each type."""
     if not issubclass(kind, BaseModel):
         return partial(to_json, inf_nan_mode="null")
     write: Callable[[Any], bytes] = kind.__pydantic_serializer__.to_json
@@ -66,14 +67,14 @@ def _warn_once(kind: type, error: Exception) -> None:
         _warned.add(kind)
         logger.warning(
             "Part of a %s could not be written as JSON and was replaced (%s). "
-            "This is said once for each type.",
+            "This is logged once for each type.",
             kind.__qualname__,
             error,
         )
 
 
 def _repaired(value: Any, depth: int = 0) -> Any:
-    """``value`` from parts that JSON has; as much of it as can be kept."""
+    """Return ``value`` as JSON types, with as much of it as possible."""
     try:
         return _rebuilt(value, depth)
     except Exception:  # RecursionError too
@@ -86,7 +87,7 @@ def _rebuilt(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        int.__repr__(value)  # thousands of digits: json.dumps would refuse them
+        int.__repr__(value)  # raises for thousands of digits, as json.dumps would
         return value
     if isinstance(value, str):
         return replace_surrogates(str.__str__(value))
@@ -102,7 +103,7 @@ def _rebuilt(value: Any, depth: int) -> Any:
 
 
 def _rebuilt_model(value: BaseModel, depth: int) -> dict[str, Any]:
-    """Pydantic's own way, field by field: what a model hides or masks stays so."""
+    """Let pydantic write field by field, so that hidden fields stay hidden."""
     write = value.__pydantic_serializer__.to_python
     ours = isinstance(value, Event)
     rebuilt: dict[str, Any] = {}

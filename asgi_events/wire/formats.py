@@ -1,10 +1,10 @@
-"""Formats: what the frames of a log look like to one kind of client.
+"""Formats: the bytes that one kind of client gets for the frames of a log.
 
-A log stores native frames, so the native format copies them. Any other format
-translates: it is given the JSON of each event, in order, and may keep what it needs
-to know of earlier events of the same execution. It is pure: the same events give the
-same bytes, live and in a replay. One new module with a class of this shape is all that
-a new format needs; give the class to ``ExecutionResponse(execution, format=…)``.
+A log stores native frames, so the native format copies them. Any other format gets the
+JSON of each event, in order, and translates it. It may keep what it needs of earlier
+events of the same execution. It is pure: the same events give the same bytes, live or
+replayed. To add a format, write a class of this shape in a new module, and pass it to
+``ExecutionResponse(execution, format=…)``.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from asgi_events.wire import frames
 from asgi_events.wire.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
 
 Reason = Literal["backlog", "draining", "max_duration"]
-"""Why a connection ends though its execution runs on."""
+"""Why a connection ends while its execution runs on."""
 
 
 class Format(Protocol):
-    """The state of one viewer in one format; a class of it is a format.
+    """The state of one viewer in one format. The class is the format.
 
-    Where a method returns None, the client has no word for that and would take the
-    clean end of the body for success: the connection is broken off instead.
+    A method returns None if the format has no word for something and its clients take
+    the clean end of a body for success. Then the connection breaks instead.
 
     Attributes:
         media_type: The content type of the response.
         headers: Further response headers.
-        greeting: What is sent as soon as the connection is there; may be empty.
-        heartbeat: What is sent when nothing else was for a while.
+        greeting: The first bytes of the body; may be empty.
+        heartbeat: The bytes that are sent when nothing else was sent for a while.
     """
 
     media_type: str
@@ -38,29 +38,29 @@ class Format(Protocol):
     heartbeat: bytes
 
     def retry(self, milliseconds: int) -> bytes:
-        """How long a client waits before it reconnects; it precedes the first frame."""
+        """Return the delay of reconnects; it precedes the first frame."""
 
     def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
-        """One event; empty where this format has no word for it.
+        """Return one event; b"" if this format has no word for it.
 
         Args:
             number: The event's number in its execution, from 1.
-            event_id: Its id, with which a client resumes; empty where it has none.
+            event_id: The id with which a client resumes; b"" if it has none.
             payload: Its JSON, one line.
         """
 
     def reset(self, reason: str, first: int) -> bytes | None:
-        """What came before is void; events follow from number ``first``."""
+        """Return: earlier events are void, events follow from number ``first``."""
 
     def end(self, status: str | None) -> bytes | None:
-        """The execution is over, and this is the end of its stream."""
+        """Return: the execution has ended, and this is the end of its stream."""
 
     def goodbye(self, reason: Reason) -> bytes | None:
-        """The connection ends, its execution does not; the client is to reconnect."""
+        """Return: the connection ends, its execution does not; reconnect."""
 
 
 class NativeFormat:
-    """Server-Sent Events as ``docs/wire.md`` describes them: frames as they are."""
+    """Server-Sent Events as ``docs/wire.md`` describes them: frames unchanged."""
 
     media_type = MEDIA_TYPE
     headers: Mapping[str, str] = {}
@@ -68,25 +68,25 @@ class NativeFormat:
     heartbeat = KEEP_ALIVE
 
     def retry(self, milliseconds: int) -> bytes:
-        """A line of the first block: a block of its own would be an empty message."""
+        """Return a line of the first block; as a block it would be an empty message."""
         return b"retry: %d\n" % milliseconds
 
     def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
-        """The frame of an event, byte for byte as it is stored."""
+        """Return the frame of an event, byte for byte as it is stored."""
         return frames.join(payload, event_id)
 
     def reset(self, reason: str, first: int) -> bytes:
-        """An event named ``reset``."""
+        """Return an event named ``reset``."""
         return frames.reset(reason, first)
 
     def end(self, status: str | None) -> bytes:
-        """An event named ``end``, at which an ``EventSource`` closes."""
+        """Return an event named ``end``, at which the page closes its source."""
         return frames.end(status)
 
     def goodbye(self, reason: Reason) -> bytes:
-        """An event named ``goodbye``, with a delay of its own."""
+        """Return an event named ``goodbye``, with its own delay."""
         return frames.goodbye(reason)
 
 
 NATIVE = NativeFormat()
-"""The native format, which keeps nothing of its viewers."""
+"""The native format. It has no state, so all viewers share it."""

@@ -1,9 +1,9 @@
-"""Frames: one event each, numbered, as they are stored and as they are sent.
+"""Frames: one numbered event each, in the bytes that are stored and sent.
 
     data: {"event_type": "log", …}
     id: 6b7d…:12
 
-and a blank line. The id is the execution's id and the event's number.
+A blank line ends the frame. The id is the execution's id and the event's number.
 """
 
 import random
@@ -16,7 +16,7 @@ from asgi_events.events import LostEvent
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.sse import ServerSentEvent
 
-# 20 digits hold any number a log can reach; int() refuses thousands of them.
+# 20 digits are enough for any log; int() raises for thousands of them.
 _EVENT_ID = re.compile(r"([^:]+):([0-9]{1,20})(:lost)?", re.ASCII)
 
 
@@ -35,13 +35,13 @@ class EventId(NamedTuple):
 
 
 def parse_event_id(event_id: str) -> EventId | None:
-    """The parts of an ``id``; None for what we never sent."""
+    """Return the parts of an ``id``; None if it is not one of ours."""
     match = _EVENT_ID.fullmatch(event_id)
     return EventId(match[1], int(match[2]), match[3] is not None) if match else None
 
 
 def frame(name: bytes | None, number: int, data: bytes) -> bytes:
-    """One block of an event stream.
+    """Return one block of an event stream.
 
     Args:
         name: The execution's id; None for a frame without an id.
@@ -54,59 +54,59 @@ def frame(name: bytes | None, number: int, data: bytes) -> bytes:
 
 
 def json_block(json: bytes) -> bytes:
-    """A block of one line of JSON, without an id."""
+    """Return a block of one line of JSON, without an id."""
     return frame(None, 0, json)
 
 
 def join(payload: bytes, event_id: bytes) -> bytes:
-    """The frame of a payload and an id, which may be empty; undoes ``split``."""
+    """Return the frame of a payload and an id, which may be empty; undoes ``split``."""
     if not event_id:
         return b"data: %b\n\n" % payload
     return b"data: %b\nid: %b\n\n" % (payload, event_id)
 
 
 def split(made: bytes) -> tuple[bytes, bytes]:
-    """The payload of a frame, one line of JSON, and its id, which may be empty."""
+    """Return the payload of a frame, one line of JSON, and its id or b""."""
     data, _, rest = made.partition(b"\n")
     return data.removeprefix(b"data: "), rest.removeprefix(b"id: ").rstrip(b"\n")
 
 
 def lost_frame(name: str, number: int) -> bytes:
-    """The terminal frame that another process writes for a writer that has died.
+    """Return the terminal frame that another process writes for a dead writer.
 
     Its id ends in ``:lost``: the writer may have shown another frame of that number,
-    which the store has lost. Who has seen that one has not seen this one.
+    which the store has lost. A viewer who has seen that frame has not seen this one.
     """
     data = encode_json(LostEvent())
     return b"data: %b\nid: %b:%d:lost\n\n" % (data, name.encode(), number)
 
 
 def unstored_lost_frame(message: str) -> bytes:
-    """The terminal frame for viewers of this process of a log that nobody can read.
+    """Return the terminal frame for the viewers of a log that cannot be read.
 
-    It has no id: it is stored nowhere, and every process makes one of its own.
+    It has no id, because it is stored nowhere and every process makes its own.
     """
     return json_block(encode_json(LostEvent(message=message)))
 
 
 def reset(reason: str, first: int) -> bytes:
-    """What came before is void, for ``reason``; events follow from number ``first``."""
+    """Return the block that says: earlier events are void, ``first`` is next."""
     data = to_json({"reason": reason, "first": first}).decode()
     return ServerSentEvent(event="reset", data=data).encode()
 
 
 def end(status: str | None) -> bytes:
-    """The execution is over; an ``EventSource`` has to close by itself."""
+    """Return the block that says: the execution has ended, close the stream."""
     data = to_json({"status": status}).decode()
     return ServerSentEvent(event="end", data=data).encode()
 
 
 def goodbye(reason: Literal["backlog", "draining", "max_duration"]) -> bytes:
-    """The connection ends, its execution does not: the client reconnects.
+    """Return the block that says: the connection ends, reconnect.
 
-    It has no id, so the client's place stands. The delay is random, so that clients
-    that are sent away together do not come back together; after a backlog there is
-    nothing to wait for.
+    It has no id, so the client keeps the id that it has. The delay is random, so that
+    clients that are sent away together do not come back together. After a backlog it is
+    short, because there is nothing to wait for.
     """
     shortest, longest = (50, 250) if reason == "backlog" else (1000, 4000)
     return ServerSentEvent(

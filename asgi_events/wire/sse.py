@@ -2,16 +2,17 @@ r"""The wire format of Server-Sent Events, without I/O.
 
 Spec: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
-Four rules are ours, each found with a real client that breaks without it:
+Four rules are our own. A real client breaks without each of them:
 
 1. Lines end in LF, never CRLF: @ag-ui/client splits frames on two LFs only.
 2. A comment is ONE line and no blank line follows: ``: keep-alive\n``. A blank line
    after a comment is an empty message in fetch-event-source, and in httpx-sse and
-   openai once an id was seen.
+   openai after the first id.
 3. A block always has ``data``: one with only ``id`` or ``retry`` is a phantom message
    in the same clients.
-4. ``id`` comes after ``data``. fetch-event-source takes an id for seen when it has read
-   that line; were it first, a connection cut inside of the data would lose the event.
+4. ``id`` comes after ``data``. fetch-event-source takes an event as seen when it has
+   read the id. If the id came first and the connection broke in the data, the event
+   would be lost.
 """
 
 import codecs
@@ -24,7 +25,7 @@ STREAM_START = b": stream-start\n"
 KEEP_ALIVE = b": keep-alive\n"
 
 MAX_CHUNK = 64 * 1024
-"""Bytes to join into one write: larger ones cost by the byte, not by the call."""
+"""Bytes to join into one write. Above this, the cost is in bytes, not in calls."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _FORBIDDEN = {"\r": "CR", "\n": "LF", "\0": "NUL"}
@@ -40,7 +41,7 @@ def _reject(field: str, value: str, forbidden: str) -> None:
 
 
 def replace_surrogates(text: str) -> str:
-    """``text`` with U+FFFD for each lone surrogate, which UTF-8 can not carry."""
+    """Return ``text`` with U+FFFD for lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -49,10 +50,10 @@ class ServerSentEvent:
     r"""One block of an event stream.
 
     Args:
-        data: The payload; CR LF, CR and LF separate its lines, and arrive as LF.
-        event: The name ``addEventListener`` takes; None arrives at ``onmessage``.
-        id: What the client returns as ``Last-Event-ID``; an empty one resets it.
-        retry: Milliseconds the client waits before it reconnects.
+        data: The payload. CR LF, CR and LF separate its lines and arrive as LF.
+        event: The name for ``addEventListener``; without one ``onmessage`` gets it.
+        id: The client sends it as ``Last-Event-ID``; an empty one resets that.
+        retry: Milliseconds that the client waits before it reconnects.
         comment: Text that clients ignore.
 
     Raises:
@@ -96,7 +97,7 @@ class ServerSentEvent:
             )
 
     def encode(self) -> bytes:
-        """The block as it goes on the wire, in UTF-8."""
+        """Return the block in UTF-8."""
         lines = []
         if self.comment is not None:
             lines.append(f": {self.comment}\n")
@@ -118,9 +119,9 @@ class ServerSentEvent:
 
 
 def escape_line_ends(json: bytes) -> bytes:
-    """JSON without U+0085, U+2028 and U+2029, which only occur in its strings.
+    """Escape U+0085, U+2028 and U+2029, which occur only in the strings of JSON.
 
-    Clients that split lines with ``str.splitlines`` would cut there.
+    Clients that split lines with ``str.splitlines`` would split there.
     """
     return (
         json.replace(b"\xe2\x80\xa8", b"\\u2028")
@@ -130,12 +131,12 @@ def escape_line_ends(json: bytes) -> bytes:
 
 
 class Decoder:
-    """Interprets an event stream: bytes in, events out, split anywhere.
+    """Turns the bytes of an event stream, in chunks of any size, into events.
 
     Spec: section 9.2.6, "Interpreting an event stream", of the text linked above.
 
     Attributes:
-        last_event_id: What a client sends when it reconnects.
+        last_event_id: The id that a client sends when it reconnects.
         retry: The reconnection time in milliseconds, None until the stream set one.
     """
 
@@ -152,10 +153,10 @@ class Decoder:
         self._retry: int | None = None
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """The events that ``chunk`` completes, each with the fields of its own block.
+        """Return the events that ``chunk`` completes, each with its own fields.
 
-        Comments are dropped, and so is a block that no blank line ended, as the spec
-        demands.
+        As the specification says, comments are dropped, and a block that no blank line
+        has ended is not an event.
         """
         text = self._utf8.decode(chunk)
         if text and self._at_start:
@@ -166,8 +167,8 @@ class Decoder:
             text = text.removeprefix("\n")
         if not text:
             return []
-        # NOTE: CR ends the line at once; an LF that opens the next chunk is its other
-        # half. Waiting for it would hold back the last event of a quiet stream.
+        # NOTE: CR ends the line at once. An LF at the start of the next chunk belongs
+        # to it. To wait for the LF would delay the last event of a quiet stream.
         self._after_cr = text.endswith("\r")
         *lines, self._pending = _LINE_END.split(self._pending + text)
         return [event for line in lines if (event := self._take(line)) is not None]
@@ -184,7 +185,7 @@ class Decoder:
         elif name == "id" and "\0" not in value:
             self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
-            # Clients keep it in 32 bits; int() refuses thousands of digits.
+            # Clients keep it in 32 bits; int() raises for thousands of digits.
             self._retry = self.retry = int(value[:15])
         return None
 

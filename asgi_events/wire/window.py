@@ -1,4 +1,4 @@
-"""A window of numbered frames: the newest ones of a log, held in memory."""
+"""A window of numbered frames: the newest frames of a log, in memory."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
