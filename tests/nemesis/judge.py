@@ -28,6 +28,8 @@ class Walk:
         key: Its ``Idempotency-Key``.
         ids: Every id that a worker gave for the key.
         runs: The process that ran it and the moment, for each time it ran.
+        started: When it was asked for.
+        answered: When a worker first gave an id for the key.
         ended: When it ended, as its terminal event says.
         ends: Each terminal event that a client was left with.
     """
@@ -36,6 +38,7 @@ class Walk:
     ids: set[str] = field(default_factory=set)
     runs: list[tuple[int, float]] = field(default_factory=list)
     started: float = 0.0
+    answered: float | None = None
     ended: float | None = None
     ends: set[tuple[str, str]] = field(default_factory=set)
 
@@ -109,6 +112,8 @@ class Judge:
     def started(self, walk: Walk, id: str) -> None:
         """A worker has answered with an id for the key."""
         walk.ids.add(id)  # two of them are looked at when the runs are
+        if walk.answered is None:
+            walk.answered = time.monotonic()
 
     def saw(self, sight: Sight, event: ServerSentEvent) -> None:
         """A client was sent an event."""
@@ -194,12 +199,15 @@ class Judge:
     def _may_be_gone(self, walk: Walk) -> bool:
         """Whether the store lost it, and nobody could write it again."""
         self.look_at_runs()
-        # What was cancelled before its first step ran later, or never.
-        births = [walk.started, *(moment for _, moment in walk.runs[:1])]
+        # It was stored at some moment from the request to the answer, or to its first
+        # run; one that was cancelled before its first step never ran.
+        moments = [moment for _, moment in walk.runs[:1]]
+        if walk.answered is not None:
+            moments.append(walk.answered)
+        latest = max(moments, default=walk.started)
         return any(
-            since <= born + 1 and born <= at + _NOTICED
+            since <= latest + 1 and walk.started <= at + _NOTICED
             for since, at in self._rolled_back
-            for born in births
         )
 
     def _writer_was_hurt(self, walk: Walk) -> bool:
