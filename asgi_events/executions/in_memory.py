@@ -16,8 +16,8 @@ from asgi_events.log.log import Log
 
 # Bytes of memory, measured with tracemalloc (Python 3.11): an execution that has ended,
 # without its frames, and a key.
-_EXECUTION = 4096
-_KEY = 1024
+_EXECUTION = 2048
+_KEY = 512
 
 _ENOUGH = 0.95  # of the bound of all logs, once it is reached
 _KEYS = 0.25  # of that bound, for keys
