@@ -1,9 +1,11 @@
 """What is released: all that its tests need, and nothing that lies about."""
 
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+from configparser import ConfigParser
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
@@ -105,3 +107,22 @@ def test_has_the_package_and_nothing_else_in_its_wheel(unpacked: Path) -> None:
     assert all((ROOT / name).exists() for name in package)
     others = {name.parts[0] for name in names} - {"asgi_events"}
     assert len(others) == 1 and others.pop().endswith(".dist-info")
+
+
+def test_is_tested_with_the_oldest_version_of_each_dependency() -> None:
+    """All but what only tests, examples and benchmarks need."""
+    setup, tox = ConfigParser(), ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    tox.read(ROOT / "tox.ini")
+    extras = setup["options.extras_require"]
+    needed = [setup["options"]["install_requires"]]
+    needed += [extras[name] for name in extras if name in ("cache", "server", "redis")]
+    found = re.findall(r"^([\w-]+)(?:\[\w+\])? >= ([\d.]+)", "\n".join(needed), re.M)
+    pins = re.findall(r"^([\w-]+)==([\d.]+)", tox["testenv:lowest"]["deps"], re.M)
+    oldest = {name: _parts(version) for name, version in found}
+    assert {name: _parts(version) for name, version in pins} == oldest
+
+
+def _parts(version: str) -> tuple[int, int, int]:
+    major, minor, patch, *_ = (*map(int, version.split(".")), 0, 0)
+    return major, minor, patch
