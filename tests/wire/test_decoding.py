@@ -1,0 +1,80 @@
+"""Typed events of what a stream carries."""
+
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from asgi_events.events import LogEvent, ProgressEvent
+from asgi_events.wire.decoding import EventDecoder, ResetEvent
+from asgi_events.wire.encoding import encode_json
+from asgi_events.wire.sse import ServerSentEvent
+
+
+class Chart(BaseModel):
+    event_type: Literal["chart"] = "chart"
+    points: list[int]
+
+
+class Table(BaseModel):
+    event_type: Literal["table"]
+    rows: int
+
+
+class Unnamed(BaseModel):
+    event_type: str
+    rows: int
+
+
+def test_makes_events_of_ours_and_of_the_application() -> None:
+    decoder = EventDecoder([Chart, Table])
+    events = [
+        LogEvent(message="hello"),
+        ProgressEvent(current=1, total=2),
+        Chart(points=[1, 2]),
+        Table(event_type="table", rows=3),
+    ]
+
+    assert [decoder.from_json(encode_json(event)) for event in events] == events
+
+
+@pytest.mark.parametrize(
+    ("payload", "event"),
+    [
+        pytest.param(
+            b'{"event_type":"other","a":1}',
+            {"event_type": "other", "a": 1},
+            id="an event that no model knows",
+        ),
+        pytest.param(b'{"a":1}', {"a": 1}, id="an event without a type"),
+        pytest.param(
+            b'{"event_type":"chart","points":"many"}',
+            {"event_type": "chart", "points": "many"},
+            id="somebody else's event of the same name",
+        ),
+        pytest.param(b"[1]", {"value": [1]}, id="no object"),
+        pytest.param("null", {"value": None}, id="null"),
+    ],
+)
+def test_leaves_as_json_what_no_model_takes(payload: Any, event: Any) -> None:
+    assert EventDecoder([Chart]).from_json(payload) == event
+
+
+def test_knows_the_named_events_of_a_stream() -> None:
+    decoder = EventDecoder([Chart])
+
+    assert decoder.from_sse(
+        ServerSentEvent(data='{"event_type":"chart","points":[1]}')
+    ) == Chart(points=[1])
+    assert decoder.from_sse(
+        ServerSentEvent(event="reset", data='{"reason":"trimmed","first":7}')
+    ) == ResetEvent(reason="trimmed", first=7)
+    assert decoder.from_sse(ServerSentEvent(event="end", data="{}")) is None
+    assert decoder.from_sse(ServerSentEvent(event="goodbye", data="{}")) is None
+
+
+def test_says_what_a_model_lacks() -> None:
+    with pytest.raises(TypeError, match="Unnamed has no event_type to be known by"):
+        EventDecoder([Unnamed])
+    with pytest.raises(TypeError, match="BaseModel has no event_type to be known by"):
+        EventDecoder([BaseModel])
