@@ -16,7 +16,9 @@ class ASGIBody:
     The application runs in a task of its own, at most one message ahead of the reader.
     If nobody reads the body, the application sees a client that does not read, and
     ``send_timeout`` ends it. If the iterator is closed, or the task that waits for it
-    is cancelled, the application sees a disconnect.
+    is cancelled, the application sees a disconnect. If the application does not
+    complete its body, the iterator raises at its end, and the server breaks the
+    connection off: no client takes the body for whole.
 
     Attributes:
         status: The HTTP status.
@@ -31,6 +33,8 @@ class ASGIBody:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(1)
         self._gone = asyncio.Event()
         self._over = False
+        self._complete = False
+        self._broken: Exception | None = None
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -78,16 +82,18 @@ class ASGIBody:
             raise
         if chunk is None:
             self._gone.set()
-            raise StopAsyncIteration
+            raise self._broken or StopAsyncIteration
         return chunk
 
     async def _run(self, app: ASGIApp, scope: Scope) -> None:
         try:
             await app(scope, self._receive, self._send)
+            if not self._complete and not self._gone.is_set():
+                self._broken = ConnectionAbortedError(f"{app!r} broke off its body.")
         except Exception as error:
-            if self._started.done():
-                raise
-            self._started.set_exception(error)
+            self._broken = error
+            if not self._started.done():
+                self._started.set_exception(error)
         finally:
             if not self._started.done():
                 self._started.set_exception(
@@ -110,8 +116,10 @@ class ASGIBody:
             }
             if not self._started.done():
                 self._started.set_result(None)
-        elif message.get("body") and not self._gone.is_set():
+            return
+        if message.get("body") and not self._gone.is_set():
             await self._chunks.put(message["body"])
+        self._complete = self._complete or not message.get("more_body")
 
     def _leave(self) -> None:
         self._gone.set()

@@ -102,3 +102,58 @@ async def test_is_the_clients_disconnect_when_it_is_closed() -> None:
 
     assert received == ["http.disconnect"]
     assert [part async for part in body] == []
+
+
+async def test_raises_at_its_end_what_the_application_raises_after_its_start() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(START)
+        await send(chunk(b"a"))
+        raise LookupError("too late")
+
+    body = await ASGIBody.of(app, SCOPE)
+
+    assert await anext(body) == b"a"
+    with pytest.raises(LookupError, match="too late"):
+        await anext(body)
+
+
+async def test_raises_at_its_end_when_the_application_has_not_completed_it() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(START)
+        await send(chunk(b"a"))
+
+    body = await ASGIBody.of(app, SCOPE)
+
+    assert await anext(body) == b"a"
+    with pytest.raises(ConnectionAbortedError, match="broke off its body"):
+        await anext(body)
+
+
+async def test_leaves_when_who_reads_it_is_cancelled() -> None:
+    left = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(START)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    body = await ASGIBody.of(app, SCOPE)
+    reading = asyncio.ensure_future(anext(body))
+    await asyncio.sleep(0)
+    reading.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    await asyncio.wait_for(left.wait(), TIMEOUT)
+    await body.aclose()
+
+
+def test_may_be_closed_when_its_event_loop_has_ended() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(START)
+        await send(chunk(b"", more=False))
+
+    body = asyncio.run(ASGIBody.of(app, SCOPE))
+
+    body.close()
