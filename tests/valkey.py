@@ -168,7 +168,8 @@ class Valkey:
                 self._poll(lambda: client.cluster("info")["cluster_state"] == "ok")
 
     def _poll(self, look: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + TIMEOUT
+        # A busy machine takes seconds to load what the nemesis has written.
+        deadline = time.monotonic() + 6 * TIMEOUT
         while not look():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
