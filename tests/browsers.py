@@ -1,4 +1,4 @@
-"""The Chromium of the machine, driven by Playwright."""
+"""The Chromium of the machine, controlled by Playwright."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ARGUMENTS = [
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser; where there is none, the test is skipped, or fails in CI."""
+    """Yield a browser. Without Chromium the test is skipped; in CI it fails."""
     require(find_spec("playwright"), "playwright is not installed")
     require(shutil.which(_CHROMIUM), f"{_CHROMIUM} is not installed")
     from playwright.async_api import async_playwright

@@ -1,4 +1,4 @@
-"""Starts in forks of one process: ``python -m tests.forking STORE_URL FILE``."""
+"""Starts executions in forked processes: ``python -m tests.forking STORE_URL FILE``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT = 10  # seconds
 
 
 async def start(executions: Executions, path: str) -> None:
-    """Start an actor that writes a line, by a key and by an id."""
+    """Start an actor that writes a line, once by a key and once by an id."""
     async with executions:
         for name, how in (("key", "idempotency_key"), ("id", "id")):
             given = {"path": path, "text": name}
@@ -23,7 +23,7 @@ async def start(executions: Executions, path: str) -> None:
 
 
 def main(url: str, path: str) -> None:
-    """Start in four processes that were forked off with one ``Executions``."""
+    """Fork four processes that share one ``Executions``, and start in each."""
     executions = Executions(mark, store=url)
     children = []
     for _ in range(4):

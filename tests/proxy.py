@@ -1,7 +1,7 @@
-"""A TCP proxy that cuts event streams in two where a test says so.
+"""A TCP proxy that cuts event streams where a test says so.
 
-It forwards bytes and knows just enough of HTTP/1.1 to see requests and the heads of
-answers: a head begins where a read does, since nobody here sends two at once.
+It forwards bytes. It knows enough of HTTP/1.1 to see requests and the heads of
+responses: a head begins where a read begins, because nothing here sends two at once.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from typing import Self
 
 from tests.servers import TIMEOUT
 
-_EVENT_END = b"\n\n"  # not in a head, nor in the framing of chunks: those have CR LF
+_EVENT_END = b"\n\n"  # heads and the framing of chunks have CR LF instead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """Where an event stream is cut: after so many ``events`` and bytes ``more``.
+    """Where an event stream is cut: after ``events`` events and ``more`` bytes.
 
-    With neither nothing of the answer arrives, not even its head.
+    If both are 0, no byte of the response arrives, not even of its head.
 
     Attributes:
-        abrupt: It is a RST, else a FIN.
-        held: Only when the test says that so many events were ``saw``: Chromium and
-            node throw away what they have received when an error follows on its heels.
+        abrupt: Cut with a RST; otherwise with a FIN.
+        held: Cut only after the test has called ``count_seen`` for so many events:
+            Chromium and Node.js drop what they have received if an error follows at
+            once.
     """
 
     events: int = 0
@@ -39,7 +40,7 @@ class Cut:
     held: bool = False
 
     def place(self, answer: bytes) -> int | None:
-        """How much of ``answer`` passes; None when all that has come so far does."""
+        """Return how many bytes of ``answer`` pass; None if the cut is further on."""
         end = 0
         for _ in range(self.events):
             found = answer.find(_EVENT_END, end)
@@ -51,11 +52,11 @@ class Cut:
 
 
 def cuts(seed: int, count: int) -> list[Cut]:
-    """``count`` cuts in places that ``seed`` decides; the first ones of every kind.
+    """Return ``count`` cuts in places that ``seed`` decides; the first ones are fixed.
 
-    60 bytes are inside of every frame of ``tests.apps``, and before its last line: in
-    front of the blank line there is one byte where fetch-event-source, which believes
-    an ``id`` as soon as it has the line, loses an event and no server can help it.
+    60 bytes are inside every frame of ``tests.apps``, and before its last line. Between
+    the ``id`` and the blank line fetch-event-source loses an event, because it takes
+    the event as seen when it has read the ``id``; no server can prevent that.
     """
     dice = random.Random(seed)
     fixed = [
@@ -76,8 +77,8 @@ def cuts(seed: int, count: int) -> list[Cut]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that passed."""
+class Request:
+    """A request that the proxy has forwarded."""
 
     method: str
     target: str
@@ -85,19 +86,19 @@ class Asked:
 
 
 class Proxy:
-    """Stands before a server: ``async with Proxy(server.port, [Cut(events=3)]) as p``.
+    """A proxy before a server: ``async with Proxy(server.port, [Cut(events=3)]) as p``.
 
-    Each cut is for one event stream, in the order in which they begin; what comes after
-    the last cut passes whole.
+    Each cut is for one event stream, in the order in which the streams begin. Streams
+    after the last cut pass whole.
 
     Attributes:
-        requests: Those that passed, in their order.
-        statuses: Those of the answers.
-        port: Where it listens on 127.0.0.1.
+        requests: The requests, in the order in which they were forwarded.
+        statuses: The statuses of the responses.
+        port: The port of 127.0.0.1 on which it listens.
     """
 
     def __init__(self, upstream: int, cuts: Iterable[Cut] = ()) -> None:
-        self.requests: list[Asked] = []
+        self.requests: list[Request] = []
         self.statuses: list[int] = []
         self.port = 0
         self._upstream = upstream
@@ -114,25 +115,25 @@ class Proxy:
 
     @property
     def left(self) -> int:
-        """How many cuts are still to be made."""
+        """How many cuts are left."""
         return len(self._cuts)
 
     @property
     def made(self) -> list[str]:
-        """Where the cuts fell: "mid-frame" or "between"."""
+        """Where each cut was: "mid-frame" or "between" two frames."""
         return ["mid-frame" if inside else "between" for inside in self._made]
 
-    def asked(self, ending: str = "") -> list[Asked]:
-        """The requests whose path ends so."""
+    def requests_for(self, ending: str = "") -> list[Request]:
+        """Return the requests whose path ends in ``ending``."""
         return [r for r in self.requests if r.target.partition("?")[0].endswith(ending)]
 
-    def saw(self, *_: object) -> None:
-        """Take note that the client's user was handed one event more."""
+    def count_seen(self, *_: object) -> None:
+        """Count one more event that the client has passed to its user."""
         self._seen += 1
         self._progress.set()
 
     async def until(self, text: bytes, times: int = 1) -> None:
-        """Wait until the server has sent ``text`` so often."""
+        """Wait until the server has sent ``text`` that many ``times``."""
         await self._until(lambda: self._passed.count(text) >= times)
 
     async def _until_seen(self, events: int) -> None:
@@ -175,8 +176,8 @@ class Proxy:
             )
             writers.append(upstream_writer)
             pumps = [
-                asyncio.create_task(self._ask(reader, upstream_writer)),
-                asyncio.create_task(self._answer(upstream_reader, writer)),
+                asyncio.create_task(self._forward_requests(reader, upstream_writer)),
+                asyncio.create_task(self._forward_responses(upstream_reader, writer)),
             ]
             _, pending = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             for pump in pending:
@@ -194,17 +195,17 @@ class Proxy:
                     pass
             del self._connections[task]
 
-    async def _ask(
+    async def _forward_requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while chunk := await reader.read(65536):
             if b" HTTP/1.1\r\n" in chunk:
                 chunk = await _whole_head(chunk, reader)
-                self.requests.append(_asked(chunk))
+                self.requests.append(_request_of(chunk))
             writer.write(chunk)
             await writer.drain()
 
-    async def _answer(
+    async def _forward_responses(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         cut: Cut | None = None
@@ -242,14 +243,14 @@ async def _whole_head(chunk: bytes, reader: asyncio.StreamReader) -> bytes:
     return chunk
 
 
-def _asked(head: bytes) -> Asked:
+def _request_of(head: bytes) -> Request:
     request, *lines = head.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     method, target, _ = request.split(" ")
     headers = {
         name.lower(): value.strip()
         for name, _, value in (line.partition(":") for line in lines)
     }
-    return Asked(method, target, headers.get("last-event-id"))
+    return Request(method, target, headers.get("last-event-id"))
 
 
 def _is_between(answer: bytes) -> bool:

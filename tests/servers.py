@@ -1,7 +1,7 @@
-"""Real server processes on 127.0.0.1, each on a free port of its own.
+"""Real server processes on 127.0.0.1, each on its own free port.
 
-The server itself takes port 0 and says in its output which one it was given, so any
-number of test runs go side by side.
+The server listens on port 0 and prints which port it got, so any number of test runs
+can run at the same time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Self, TypeVar
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TIMEOUT = 10.0  # of every wait: a test that waits this long has failed
+TIMEOUT = 10.0  # seconds of every wait: a test that waits this long has failed
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ KINDS: dict[str, list[str]] = {
     ],
     "uvicorn": ["uvicorn", "--host=127.0.0.1", "--port=0", "--no-access-log"],
 }
-"""Those of the tests that are run with every kind of server."""
+"""The servers that most tests run with."""
 
 _UVICORN = ["uvicorn", "--host=127.0.0.1", "--port=0", "--no-access-log"]
 _GRANIAN = ["granian", "--interface=asgi", "--host=127.0.0.1", "--port=0"]
@@ -54,7 +54,7 @@ ALL_KINDS: dict[str, list[str]] = {
     "granian-h2": [*_GRANIAN, "--loop=asyncio", "--http=2"],
     "daphne": ["daphne", "-b", "127.0.0.1", "-p", "0"],
 }
-"""The ``-h2`` ones are to be spoken to in HTTP/2 with prior knowledge."""
+"""Speak HTTP/2 with prior knowledge to those that end in ``-h2``."""
 
 _MODULES = {
     "hypercorn-uvloop": ("hypercorn", "uvloop"),
@@ -75,7 +75,7 @@ _TROUBLE = re.compile(
 
 
 def require(present: object, what: str) -> None:
-    """Skip the test for want of ``what``; fail it where nothing may be missing."""
+    """Skip the test if ``what`` is missing, or fail it where nothing may be missing."""
     if present:
         return
     everything = os.environ.get("ASGI_EVENTS_REQUIRE_ALL") == "1"
@@ -87,11 +87,11 @@ def require(present: object, what: str) -> None:
 class Server:
     """A server process for an application: ``with Server("tests.apps:app") as server``.
 
-    Warnings are errors in it, as they are in the tests.
+    Warnings are errors in it, as in the tests.
 
     Attributes:
-        port: Where it listens on 127.0.0.1.
-        pid: Its process.
+        port: The port of 127.0.0.1 on which it listens.
+        pid: The id of its process.
     """
 
     def __init__(
@@ -144,22 +144,22 @@ class Server:
         os.kill(self.pid, number)
 
     def wait(self) -> int:
-        """Wait for the process to end by itself; its exit status."""
+        """Wait until the process ends by itself, and return its exit status."""
         return self._process.wait(TIMEOUT)
 
     def output(self, since: int = 0) -> str:
-        """What it has printed, after the first ``since`` bytes."""
+        """Return what it has printed after the first ``since`` bytes."""
         if self._file.closed:
             return ""
         size = os.fstat(self._file.fileno()).st_size
         return os.pread(self._file.fileno(), size - since, since).decode()
 
     def printed(self) -> int:
-        """How many bytes it has printed."""
+        """Return how many bytes it has printed."""
         return len(self.output().encode())
 
     def stop(self) -> None:
-        """End the process: SIGTERM, and SIGKILL to one that does not heed it."""
+        """End the process by SIGTERM, or by SIGKILL if it does not end."""
         try:
             self._process.terminate()
             self._process.wait(TIMEOUT)
@@ -172,7 +172,7 @@ class Server:
 
     def _wait_until_it_answers(self) -> None:
         def port() -> int | None:
-            if self.kind.startswith("granian"):  # it does not say which it was given
+            if self.kind.startswith("granian"):  # it does not print its port
                 started = _STARTED_WORKER.search(self.output())
                 return _listening_port(int(started[1])) if started else None
             found = _RUNNING_ON.search(self.output())
@@ -182,7 +182,7 @@ class Server:
         self._poll(self._answers)
 
     def _answers(self) -> bool:
-        if self.kind.endswith("-h2"):  # urllib does not speak it
+        if self.kind.endswith("-h2"):  # urllib does not speak HTTP/2
             return True
         try:
             urllib.request.urlopen(self.url, timeout=TIMEOUT).close()
@@ -205,7 +205,7 @@ class Server:
 
 
 def _listening_port(pid: int) -> int | None:
-    """The port on which a process listens, as Linux tells it."""
+    """Return the port on which a process listens (Linux)."""
     sockets = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
@@ -219,7 +219,7 @@ def _listening_port(pid: int) -> int | None:
 
 @contextmanager
 def watched(server: Server) -> Iterator[Server]:
-    """Print what ``server`` prints meanwhile; a traceback or a warning is a failure."""
+    """Fail if ``server`` prints a traceback or a warning during the block."""
     start = server.printed()
     yield server
     output = server.output(since=start)

@@ -84,7 +84,7 @@ async def watch(
     if held is not None:
         await page.wait_for_function(f"seen.length >= {upto}")
         for _ in range(upto):
-            held.saw()
+            held.count_seen()
     await page.wait_for_function("source.readyState === EventSource.CLOSED")
     # As long as one that reconnects would take: it must not.
     await page.evaluate(f"new Promise((then) => setTimeout(then, {10 * RETRY}))")
@@ -132,7 +132,7 @@ async def test_sees_every_event_once_and_in_order_across_cuts(
     assert kinds(seen) == ["tool_call"] + ["numbered"] * 60 + COMPLETED
     assert (len(proxy.made), proxy.left) == (8, 0)
     assert {"mid-frame", "between"} == set(proxy.made)
-    assert len(proxy.asked("/events")) == 9, "it came back after the end"
+    assert len(proxy.requests_for("/events")) == 9, "it came back after the end"
 
 
 async def test_sees_an_event_again_whose_data_was_cut(
@@ -145,7 +145,7 @@ async def test_sees_an_event_again_whose_data_was_cut(
             seen = await watch(page, path(id), close=True, held=proxy, upto=3)
 
     assert ids(seen) == all_ids(id, 5)
-    assert [r.last_event_id for r in proxy.asked("/events")] == [None, f"{id}:3"]
+    assert [r.last_event_id for r in proxy.requests_for("/events")] == [None, f"{id}:3"]
 
 
 async def test_is_told_by_204_to_stop_when_left_alone_at_the_end(
@@ -160,7 +160,7 @@ async def test_is_told_by_204_to_stop_when_left_alone_at_the_end(
 
     assert ids(seen) == all_ids(id, 5)
     assert kinds(seen) == ["tool_call"] + ["numbered"] * 5 + COMPLETED
-    assert [r.last_event_id for r in proxy.asked("/events")] == [None, f"{id}:8"]
+    assert [r.last_event_id for r in proxy.requests_for("/events")] == [None, f"{id}:8"]
     assert proxy.statuses[-2:] == [200, 204]
     assert states == [0, CLOSED]
 
@@ -209,7 +209,7 @@ async def test_is_told_of_a_reset_and_then_everything_for_a_foreign_id(
     assert kinds(seen) == ["reset", "tool_call"] + ["numbered"] * 20 + COMPLETED
     assert json.loads(seen[0]["data"]) == {"reason": "foreign", "first": 1}
     assert ids(seen) == all_ids(id, 20)
-    assert [r.last_event_id for r in proxy.asked("/events")] == [None, f"{id}:3"]
+    assert [r.last_event_id for r in proxy.requests_for("/events")] == [None, f"{id}:3"]
 
 
 async def test_goes_on_where_a_reloaded_page_says_it_stood(
@@ -224,7 +224,7 @@ async def test_goes_on_where_a_reloaded_page_says_it_stood(
             seen = await watch(page, stood, close=True, held=proxy, upto=2)
 
     assert ids(seen) == all_ids(id, 5)[3:]
-    assert [r.last_event_id for r in proxy.asked("/events")] == [None, f"{id}:5"]
+    assert [r.last_event_id for r in proxy.requests_for("/events")] == [None, f"{id}:5"]
 
 
 @pytest.mark.parametrize(

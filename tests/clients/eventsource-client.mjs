@@ -1,8 +1,8 @@
-// Watches a stream with npm "eventsource-client", a line of JSON for each event.
+// Watches a stream with npm "eventsource-client" and prints each event as a line of JSON.
 //
-// The argument is JSON: url, method, headers, body, lastEventId; close, whether it closes
-// at the event "end", else it is left alone until it gives up; linger, how long to look
-// whether it comes back, in ms.
+// The argument is JSON: url, method, headers, body, lastEventId; close: whether to close at
+// the event "end", otherwise the client stops by itself; linger: milliseconds to wait for a
+// reconnect after that.
 import { createEventSource } from "eventsource-client";
 
 const { url, method, headers, body, lastEventId, close, linger } = JSON.parse(
@@ -33,7 +33,7 @@ const source = createEventSource({
       stop();
     }
   },
-  // At a 204 it says so before it has closed.
+  // After a 204 this is called before the source is closed.
   onDisconnect: () =>
     setTimeout(() => {
       if (source.readyState === "closed") stop();

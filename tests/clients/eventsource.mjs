@@ -1,12 +1,12 @@
-// Watches a stream with npm "eventsource", a line of JSON for each event.
+// Watches a stream with npm "eventsource" and prints each event as a line of JSON.
 //
-// The argument is JSON: url; close, whether it closes at the event "end", else it is left
-// alone until it gives up; linger, how long to look whether it comes back, in ms.
+// The argument is JSON: url; close: whether to close at the event "end", otherwise the
+// client stops by itself; linger: milliseconds to wait for a reconnect after that.
 import { EventSource } from "eventsource";
 
 const { url, close, linger } = JSON.parse(process.argv[2]);
 const source = new EventSource(url);
-const awake = setInterval(() => {}, 1000); // its own timers let node exit
+const awake = setInterval(() => {}, 1000); // the timers of the client do not keep node alive
 
 const stop = () =>
   setTimeout(() => {

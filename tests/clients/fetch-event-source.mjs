@@ -1,8 +1,8 @@
-// Watches a stream with npm "@microsoft/fetch-event-source", a line of JSON for each event.
+// Watches a stream with npm "@microsoft/fetch-event-source" and prints each event as a line of JSON.
 //
-// The argument is JSON: url, method, headers, body, lastEventId; linger, how long to look
-// whether it comes back, in ms. It is left alone: a complete answer is its end.
-globalThis.window = globalThis; // it is made for browsers
+// The argument is JSON: url, method, headers, body, lastEventId; linger: milliseconds to
+// wait for a reconnect at the end. The client stops by itself after a complete response.
+globalThis.window = globalThis; // the library expects a browser
 globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
 
 const { default: library } = await import("@microsoft/fetch-event-source");
