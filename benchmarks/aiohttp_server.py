@@ -1,4 +1,4 @@
-"""aiohttp-sse on the only server it has, aiohttp's own, on uvloop.
+"""Runs aiohttp-sse on aiohttp's own server, the only one it has, on uvloop.
 
 python -m benchmarks.aiohttp_server PORT
 """

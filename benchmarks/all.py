@@ -1,10 +1,10 @@
-"""Everything, and then the tables and plots of ``docs/benchmarks.md``.
+"""Runs all benchmarks, then makes the tables and plots of ``docs/benchmarks.md``.
 
     python -m benchmarks.all [SERVER …] [--only NAME …] [--rounds N]
 
 The figures go to ``benchmarks/results/<Python>.json``, beside those of other runs on
-the same Python; ``python -m benchmarks.summary`` makes tables and plots of them once
-more. It takes about an hour on an idle machine, and means little on a busy one.
+the same Python. ``python -m benchmarks.summary`` makes the tables and plots again. A
+run takes about an hour on an idle machine; on a busy machine its figures mean little.
 """
 
 import argparse

@@ -3,9 +3,9 @@
     python -m benchmarks.before CHECKOUT [uvicorn|hypercorn|granian] [--rounds N]
                                 [--only WORKLOAD …]
 
-Both run by turns on the same machine, and each figure is the ratio of such a pair: the
-other checkout is 1, and more is faster. This checkout's benchmarks drive both packages.
-They use only its public names, so the other one may be laid out in any way:
+Both run in turn on the same machine, and each figure is the ratio of such a pair: the
+other checkout is 1, and more is faster. The benchmarks of this checkout drive both
+packages. They use only public names, so the other package may have any layout:
 
     git worktree add /tmp/before REVISION
     python -m benchmarks.before /tmp/before
@@ -93,7 +93,7 @@ def main() -> None:
 def _serve(
     stack: contextlib.ExitStack, rival: str, kind: str, checkout: str | None
 ) -> Server:
-    """Serve the package of ``checkout``, or of this one for None."""
+    """Serve the package of ``checkout``; None for this checkout."""
     package = Path(checkout).resolve() if checkout else ROOT
     process = launched("benchmarks.drive:app", kind, {"RIVAL": rival}, package)
     server = Server(rival, kind, *stack.enter_context(process))

@@ -1,4 +1,4 @@
-"""A server in a process of its own, and a client that does as little as possible."""
+"""Starts a server in its own process, and a client that does as little as possible."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def server(app: str, kind: str = "hypercorn") -> Iterator[int]:
-    """Serve ``app``, an import path, on a free port of 127.0.0.1; yields the port."""
+    """Serve ``app``, an import path, on a free port of 127.0.0.1; yield the port."""
     with launched(app, kind, {}) as (_, port):
         yield port
 
@@ -25,11 +25,11 @@ def server(app: str, kind: str = "hypercorn") -> Iterator[int]:
 def launched(
     app: str, kind: str, environment: Mapping[str, str], package: Path | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Serve ``app``, an import path; yields the pid and the port.
+    """Serve ``app``, an import path, and yield the pid and the port.
 
     Args:
-        package: The checkout to import ``asgi_events`` from; the benchmarks are those
-            of this checkout all the same. None for the one that is installed.
+        package: The checkout to import ``asgi_events`` from; None for the installed
+            package. The benchmarks are always those of this checkout.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -86,7 +86,7 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
 async def send(
     port: int, method: str, path: str, body: Any = None, accept: str = "*/*"
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Send a request on a connection of its own."""
+    """Send a request on a new connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
     content = b"" if body is None else json.dumps(body).encode()
     writer.write(
@@ -99,7 +99,7 @@ async def send(
 
 
 async def fetch(port: int, method: str, path: str, body: Any = None) -> Any:
-    """The JSON of a whole answer."""
+    """Return the JSON of a whole response."""
     reader, writer = await send(port, method, path, body)
     _, _, content = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
@@ -107,7 +107,7 @@ async def fetch(port: int, method: str, path: str, body: Any = None) -> Any:
 
 
 async def blocks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """The blocks of an event stream, with whatever chunking is around them."""
+    """Yield the blocks of an event stream, with the chunk framing around them."""
     with contextlib.suppress(asyncio.IncompleteReadError):
         while True:
             yield await reader.readuntil(b"\n\n")

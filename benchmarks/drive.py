@@ -1,17 +1,18 @@
-"""The application of every server: a rival, and what makes it publish.
+"""The application of every server: a rival, and the driver that makes it publish.
 
-The environment variable RIVAL names the rival. ``GET /open`` answers the path of a new
-stream, which any number of viewers may read; ``GET /open?streams=N`` the path at which
-each request reads another one of N streams. ``GET /go?mode=…`` publishes events to all
-viewers, ends the streams, and remembers when, for ``GET /finished``:
+The environment variable RIVAL names the rival. ``GET /open`` returns the path of a new
+stream, which any number of viewers may read. ``GET /open?streams=N`` returns the path
+at which each request reads another one of N streams. ``GET /go?mode=…`` publishes
+events to all viewers, ends the streams, and keeps the time of the end for
+``GET /finished``:
 
-* ``woken``: one as soon as the last one has been sent, for some seconds
-* ``saturating``: one for each turn of the loop, for some seconds
-* ``burst``: one and the same a number of times, without waiting for anything
-* ``paced``: one every ``pace`` seconds, for some seconds
-* ``many``: to each stream one every ``pace`` seconds, for some seconds, by a task each
+* ``woken``: an event as soon as the last one has been sent, for some seconds
+* ``saturating``: an event in each turn of the loop, for some seconds
+* ``burst``: the same event many times, without waiting for anything
+* ``paced``: an event every ``pace`` seconds, for some seconds
+* ``many``: one task for each stream publishes every ``pace`` seconds, for some seconds
 
-``GET /package`` answers where ``asgi_events`` was imported from.
+``GET /package`` returns the path from which ``asgi_events`` was imported.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ class Driver:
     """Makes a rival publish.
 
     Attributes:
-        sent: How many events the server was given; the code that sends them counts.
+        sent: How many events the server has taken; the code that sends them counts.
     """
 
     def __init__(self, rival: Rival) -> None:
@@ -106,7 +107,7 @@ async def _produce_one(publish: Publish, at: float, pace: float, count: int) -> 
 
 
 def driven(rival: Rival) -> Any:
-    """Return the rival's ASGI application, with the paths that drive it beside it."""
+    """Return the rival's ASGI application, with the paths of the driver added."""
     driver = Driver(rival)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -1,9 +1,9 @@
-"""How long is it from the end of an execution to the end of its stream?
+"""How long after the end of an execution does its stream end?
 
     python -m benchmarks.end [uvicorn|hypercorn|granian]
 
-As a viewer's socket sees it: until it has the terminal event and the last chunk. The
-last event came up to 0.1 s before.
+The time is measured at a viewer's socket, until it has the terminal event and the last
+chunk. The event before that came up to 0.1 s earlier.
 """
 
 import random
@@ -14,7 +14,7 @@ from benchmarks.report import machine, milliseconds, server_asked_for
 
 
 def run(kind: str, times: int = 60) -> dict[str, Any]:
-    """Of each rival ``median``, ``p99`` and ``max`` in seconds."""
+    """Return ``median``, ``p99`` and ``max`` in seconds for each rival."""
     print(f"end of the execution to the end of the stream, on {kind}")
     rivals = (*ALL, "retained")
     ends: dict[str, list[float]] = {rival: [] for rival in rivals}

@@ -2,9 +2,9 @@
 
     python -m benchmarks.fan_out [uvicorn|hypercorn|granian]
 
-One event is published in each turn of the loop, which is more than any server delivers.
-``uncoalesced`` is ours with a round of wake-ups, and so a write, for each event;
-``bound`` is what no library can beat in that.
+Each turn of the loop publishes one event, which is more than any server delivers.
+``uncoalesced`` is asgi-events with a batch of wake-ups, and so a write, for each event.
+No library with a write for each event can be faster than ``bound``.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from benchmarks.report import machine, server_asked_for
 
 
 def run(kind: str, rounds: int = 3) -> dict[str, Any]:
-    """Figures for ``100`` and ``1000`` viewers; see ``compare``."""
+    """Return the figures for ``100`` and ``1000`` viewers; see ``compare``."""
     figures = {}
     rivals = (*ALL, "uncoalesced", "retained", *bound(kind))
     for viewers, seconds in ((100, 1), (1000, 2)):

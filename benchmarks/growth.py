@@ -1,10 +1,10 @@
-"""What grows with the viewers, the history, and the open executions?
+"""Which costs grow with the viewers, the history, and the open executions?
 
     python -m benchmarks.growth
 
-In one process, without a server. Microseconds are CPU time of this thread, medians of
-several goes. Replay speed is CPU time too where nobody else works for it, and time on
-the wall for SQLite, whose thread reads, and Valkey, a process of its own.
+It runs in one process, without a server. Microseconds are CPU time of this thread, as
+medians of several runs. Replay speed is CPU time too, except for SQLite, which reads in
+another thread, and Valkey, which is another process: for these it is wall time.
 """
 
 import asyncio
@@ -33,14 +33,14 @@ from benchmarks.rivals import Tick
 
 COUNTS = (1, 10, 100, 1_000, 10_000)
 LENGTHS = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
-RETAINED = 100_000  # events, in what is replayed and weighed
+RETAINED = 100_000  # events that are replayed and weighed
 NAME = "0" * 32  # as long as an execution's id
 TICK = Tick(number=1, text="~1234567890123 of about 100 bytes")
 DATA = TICK.model_dump_json().encode()
 SCOPE: Any = {"type": "http", "method": "GET", "asgi": {"spec_version": "2.4"}}
 
 
-class Audience:
+class Viewers:
     """Viewers of one streamer, with a ``send`` that only counts."""
 
     def __init__(self, count: int) -> None:
@@ -64,7 +64,7 @@ class Audience:
             )
             for _ in range(self._count)
         ]
-        for _ in range(5):  # warms up; then all have begun, and sleep
+        for _ in range(5):  # warm up; after it all have begun and sleep
             await self.publish()
         return self
 
@@ -73,10 +73,10 @@ class Audience:
         await asyncio.gather(*self._watching)
 
     async def publish(self, events: int = 1) -> tuple[float, float]:
-        """Seconds of the last publish, and of it with all deliveries.
+        """Return the seconds of the last publish, without and with all deliveries.
 
-        All viewers sleep, and the first publish wakes them; they get a turn, and one
-        write with all the events, when the last one is published.
+        All viewers sleep, and the first publish wakes them. After the last publish they
+        run, and each sends all events in one write.
         """
         await self._rest()
         self._sent = 0
@@ -89,8 +89,8 @@ class Audience:
         return published - began, thread_time() - began
 
     async def _rest(self) -> None:
-        """Until the next round of wake-ups may begin at once; see ``rounds``."""
-        if self._count < 8:  # so few never wait for one
+        """Wait until the next batch of wake-ups may begin at once; see ``Wakeups``."""
+        if self._count < 8:  # so few never wait for a batch
             return
         until = time.perf_counter() + 0.025
         while time.perf_counter() < until:  # noqa: ASYNC110, to keep the core awake
@@ -133,7 +133,7 @@ class Opened:
         await self._viewer
 
     async def grow(self, count: int) -> float:
-        """Open more, until there are so many; resident bytes for each of them."""
+        """Open more until there are that many; return the resident bytes of each."""
         before, more = resident(), count - len(self._publish)
         for _ in range(more):
             await self._executions.start("linger")
@@ -142,14 +142,14 @@ class Opened:
         return (resident() - before) / max(more, 1)
 
     async def publish(self, events: int) -> None:
-        """Publish so many, unseen until the last; and wait until all are seen."""
+        """Publish that many without a turn of the loop, and wait until all are seen."""
         for _ in range(events):
             await self._publish[0](TICK)
         while self._cursor.position < self._cursor.log.last:  # noqa: ASYNC110, likewise
             await asyncio.sleep(0)
 
     async def microseconds(self, events: int) -> float:
-        """Of a publish, and of its viewer, who is woken for each event."""
+        """Return microseconds of a publish and its viewer, which each event wakes."""
         log = self._cursor.log
         await self.publish(1)
         goes = []
@@ -164,7 +164,7 @@ class Opened:
 
 
 async def view(cursor: Cursor) -> None:
-    """Take all there is, sleep, and again, up to the end."""
+    """Take all frames, sleep, and repeat until the end."""
     sleeper = Waiter(cursor.on_ready)
     while (chunk := cursor.take()) is not None:
         if not chunk:
@@ -173,20 +173,20 @@ async def view(cursor: Cursor) -> None:
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory."""
+    """Return the resident memory of this process in bytes."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
 
 
 async def viewers(count: int) -> tuple[float, float, float]:
-    """Microseconds of a publish, of a delivery, and of the next publish.
+    """Return microseconds of a publish, of a delivery, and of the next publish.
 
-    A publish wakes all viewers, and is part of what their deliveries take. The next one
-    comes before they have had their turn: nobody is asleep.
+    A publish wakes all viewers; its time is a part of the time of the deliveries. The
+    next publish comes before the viewers have run, so none of them is asleep.
     """
-    gc.collect()  # what was measured before
-    async with Audience(count) as audience:
+    gc.collect()  # from earlier measurements
+    async with Viewers(count) as audience:
         first = [await audience.publish() for _ in range(50)]
         second = [await audience.publish(events=2) for _ in range(50)]
     publish, whole = (median(column) for column in zip(*first, strict=True))
@@ -195,7 +195,7 @@ async def viewers(count: int) -> tuple[float, float, float]:
 
 
 def history(count: int) -> float:
-    """Microseconds of an append to a log that holds so many."""
+    """Return microseconds of an append to a log that holds that many frames."""
     events, goes = batch(count), []
     for _ in range(50 if count <= 10_000 else 5):
         gc.collect()  # the last log, which its cursor holds
@@ -204,7 +204,7 @@ def history(count: int) -> float:
 
 
 def append(count: int, events: int) -> float:
-    """Seconds of some appends to a log that holds ``count``."""
+    """Return the seconds of some appends to a log that holds ``count`` frames."""
     log = filled(count, room=events)
     began = thread_time()
     for _ in range(events):
@@ -213,7 +213,7 @@ def append(count: int, events: int) -> float:
 
 
 async def stored_history() -> list[list[float]]:
-    """Microseconds of a publish and its viewer, after so many of one execution."""
+    """Return microseconds of a publish and its viewer after that many events."""
     rows: list[list[float]] = []
     async with Opened() as opened:
         published = 0
@@ -227,14 +227,14 @@ async def stored_history() -> list[list[float]]:
 
 
 def batch(count: int) -> int:
-    """How many events are timed at once: few beside the history."""
+    """Return how many events to time at once: few compared with the history."""
     return min(max(10, count // 20), 1_000)
 
 
 async def executions() -> list[list[float]]:
-    """Microseconds of a publish and its viewer, and KiB that are resident for each.
+    """Return microseconds of a publish and its viewer, and resident KiB for each.
 
-    The KiB are left out where the executions are too few to be weighed.
+    Few executions cannot be weighed: for them the KiB are left out.
     """
     rows: list[list[float]] = []
     async with Opened() as opened:
@@ -250,7 +250,7 @@ async def executions() -> list[list[float]]:
 
 
 def filled(count: int, *, room: int = 0) -> Log:
-    """A log that holds so many."""
+    """Return a log that holds that many frames."""
     log = Log(NAME, max_events=count + room, max_bytes=2**40)
     Cursor(log)
     for _ in range(count):
@@ -259,7 +259,7 @@ def filled(count: int, *, room: int = 0) -> Log:
 
 
 def replay_log() -> float:
-    """MB/s from the log in memory, as a viewer is given it."""
+    """Return MB/s from the log in memory, as a viewer gets it."""
     cursor, size, began = Cursor(filled(RETAINED)), 0, thread_time()
     while chunk := cursor.take():
         size += len(chunk)
@@ -267,7 +267,7 @@ def replay_log() -> float:
 
 
 async def replay(url: str, clock: Callable[[], float]) -> float:
-    """MB/s from a store, in pages as a viewer's cursor reads them."""
+    """Return MB/s from a store, in pages as a viewer's cursor reads them."""
     store = open_store(url)
     await fill(store)
     goes = []
@@ -284,7 +284,7 @@ async def replay(url: str, clock: Callable[[], float]) -> float:
 
 
 async def fill(store: EventStore, together: int = 1_000) -> None:
-    """Give the store a log, so many frames at a time."""
+    """Write a log to the store, a number of frames at a time."""
     grant = await store.open(NAME, writer="w", lease=60, ttl=60, meta={})
     for after in range(0, RETAINED, together):
         numbers = range(after + 1, after + together + 1)
@@ -293,7 +293,7 @@ async def fill(store: EventStore, together: int = 1_000) -> None:
 
 
 def replays() -> dict[str, float]:
-    """MB/s from wherever a history may be."""
+    """Return MB/s from each place where a history may be."""
     speeds = {"log": median(replay_log() for _ in range(3))}
     speeds["memory"] = asyncio.run(replay("memory://", thread_time))
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
@@ -324,9 +324,9 @@ async def heap() -> float:
 def run() -> dict[str, Any]:
     """Measure, and print each line.
 
-    Beside the curves: ``following`` is what a publish costs while nobody is asleep, and
-    ``stored_history`` what it costs after so many events of an ``Executions``, with its
-    viewer. ``event_bytes`` are of Python's heap, by ``tracemalloc``, beyond the frame.
+    ``following`` is the cost of a publish while no viewer is asleep. ``stored_history``
+    is the cost of a publish and its viewer after that many events of an ``Executions``.
+    ``event_bytes`` are the bytes of Python's heap beside the frame, by ``tracemalloc``.
     """
     history(1_000)  # warms up
     asyncio.run(viewers(1))

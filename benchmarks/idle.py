@@ -2,11 +2,11 @@
 
     python -m benchmarks.idle [uvicorn|hypercorn|granian] [--executions] [--viewers N]
 
-Memory: the resident memory with them, less what it was before the first came. CPU: over
-two intervals of heartbeats. These are 0.25 s for the hand-written pattern and 15 s for
-all others that have any.
+Memory is the resident memory with the viewers minus the memory before the first one
+came. CPU is measured over two heartbeat intervals: 0.25 s for the hand-written pattern,
+15 s for all others that have heartbeats.
 
-All view one execution; with ``--executions`` each views an execution of its own.
+All viewers watch one execution. With ``--executions`` each watches its own.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def run(
     viewers: int = VIEWERS,
     executions: bool = False,
 ) -> dict[str, Any]:
-    """Of each rival ``memory``, bytes a viewer, and ``cpu`` in cores."""
+    """Return ``memory`` in bytes per viewer and ``cpu`` in cores for each rival."""
     many_files()
     streams = viewers if executions else 1
     print(f"{viewers} idle viewers of {streams} streams for {seconds} s, on {kind}")

@@ -1,4 +1,4 @@
-"""How long does an end, a cancel, and another request take?
+"""How long do an end, a cancel, and another request take?
 
     python -m benchmarks.latency [hypercorn|uvicorn]
 
@@ -50,7 +50,7 @@ app = EventsApp(brief, endless, flood, cancel_after=None)
 
 
 def logged(block: bytes) -> float | None:
-    """The time an actor logged, if that is what the block is."""
+    """Return the time that an actor has logged, if the block has one."""
     if b'"event_type":"log"' not in block or b"started" in block:
         return None
     message: str = json.loads(block[block.index(b"{") : block.rindex(b"}") + 1])[

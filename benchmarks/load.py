@@ -1,7 +1,7 @@
-"""Loads the server of one rival, and measures what the server spent on it.
+"""Loads the server of one rival, and measures the CPU time of the server.
 
-The reader is ``reader.c``. It is never the bottleneck as long as its CPU time stays far
-below the server's, which ``measure`` looks at: it raises when it does not.
+The reader is ``reader.c``. It is not the bottleneck while its CPU time is far below the
+server's. ``measure`` checks that and raises if it is not.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ ALL = (*RIVALS, "asgi-events")
 MANY = ("hand-written", "quart", "sse-starlette", "fastapi", "asgi-events", "retained")
 """Those measured with an execution for each viewer."""
 
-NAP = 500  # microseconds between two looks of the reader; see reader.c
+NAP = 500  # microseconds between two reads of the reader; see reader.c
 
 
 class Server:
@@ -43,16 +43,16 @@ class Server:
         self.rival, self.kind, self.pid, self.port = rival, kind, pid, port
 
     def cpu(self) -> float:
-        """Seconds of CPU it and its children have used, user and system."""
+        """Return the CPU seconds, user and system, of a process and its children."""
         return sum(_cpu(pid) for pid in self._pids())
 
     def rss(self) -> int:
-        """Bytes of memory it has resident."""
+        """Return the resident memory in bytes."""
         text = "".join(Path(f"/proc/{p}/status").read_text() for p in self._pids())
         return sum(int(kib) * 1024 for kib in re.findall(r"VmRSS:\s+(\d+)", text))
 
     def get(self, path: str) -> str:
-        """The body of an answer."""
+        """Return the body of a response."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as answer:
             return str(answer.read().decode())
 
@@ -62,13 +62,13 @@ class Server:
 
 
 def _cpu(pid: int) -> float:
-    """By the scheduler's own clock: that of /proc/<pid>/stat ticks every 10 ms."""
+    """Read the clock of the scheduler: /proc/<pid>/stat ticks only every 10 ms."""
     return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), on Linux
 
 
 @contextlib.contextmanager
 def servers(rivals: Sequence[str], kind: str = "uvicorn") -> Iterator[list[Server]]:
-    """A server for each; those that are not loaded cost nothing."""
+    """Start a server for each rival; idle servers cost nothing."""
     with contextlib.ExitStack() as stack:
         running = []
         for rival in rivals:
@@ -87,7 +87,7 @@ def reading(
     nap: int = 0,
     streams: int = 1,
 ) -> Iterator[Any]:
-    """The reader's process, once all its streams have begun."""
+    """Yield the process of the reader, once all its streams have begun."""
     path = server.get(f"/open?streams={streams}")
     command = [str(_reader()), str(server.port), path]
     process = subprocess.Popen(
@@ -116,10 +116,10 @@ def measure(
     nap: int = 0,
     streams: int = 1,
 ) -> dict[str, float]:
-    """What the reader says, and ``rate``: events per CPU second of the server.
+    """Return the reader's figures, and ``rate``: events per CPU second of the server.
 
     Args:
-        viewers: Of one stream, or one of each of as many ``streams``.
+        viewers: The viewers of one stream, or of as many ``streams`` with one each.
     """
     with reading(server, viewers, seconds, pause, nap, streams) as process:
         before, began = server.cpu(), time.monotonic()
@@ -139,10 +139,10 @@ def measure(
 def compare(
     rivals: Sequence[str], viewers: int, query: str, rounds: int, kind: str
 ) -> dict[str, dict[str, Any]]:
-    """The rivals by turns, after a round that does not count; prints ratios.
+    """Measure the rivals in turn, after a round that does not count; print ratios.
 
     Returns:
-        Of each rival its ``rates`` and ``ratios``, and the medians ``p50`` and ``p99``
+        For each rival its ``rates`` and ``ratios``, and the medians ``p50`` and ``p99``
         in seconds.
     """
     results: dict[str, list[dict[str, float]]] = {rival: [] for rival in rivals}
@@ -171,12 +171,12 @@ def compare(
 
 
 def bound(kind: str) -> tuple[str, ...]:
-    """It loses events where ``send`` suspends, as granian's does."""
+    """Return ``bound`` unless ``send`` suspends (granian), where it loses events."""
     return () if kind == "granian" else ("bound",)
 
 
 def many_files() -> None:
-    """Allow this process, and the servers it starts, as many sockets as may be."""
+    """Allow this process and the servers that it starts as many sockets as possible."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -186,7 +186,7 @@ def median(runs: Sequence[Mapping[str, float]], key: str) -> float:
 
 
 def spread(values: Sequence[float], form: str) -> str:
-    """Median and range."""
+    """Return the median and the range as text."""
     middle = statistics.median(values)
     return f"{middle:{form}} ({min(values):{form}} … {max(values):{form}})"
 
@@ -200,7 +200,7 @@ def _reader() -> Path:
 
 
 def versions(kind: str) -> tuple[str, ...]:
-    """The packages whose versions matter."""
+    """Return the packages whose versions are printed."""
     rivals = ("starlette", "sse-starlette", "fastapi", "litestar", "quart", "django")
     beside = ("aiohttp-sse", "aiohttp", "pydantic", "uvloop", "httptools")
     return (*rivals, *beside, kind)

@@ -3,11 +3,11 @@
     python -m benchmarks.many [--servers SERVER …] [--rounds N] [--seconds S …]
                               [--executions N] [--pace S] [--rivals RIVAL …]
 
-Each execution publishes an event of about 100 bytes every ``pace`` seconds, from a task
-of its own. The first column is the CPU time of the server process for each event that a
-viewer got, the making of the event included. × is beside the hand-written pattern of
-the same round, so less is better. Latency is from ``publish`` to the viewer. ``late``
-is how much longer than planned the last viewer read: a server that is late by more than
+The task of each execution publishes an event of about 100 bytes every ``pace`` seconds.
+The first column is the CPU time of the server process for each event that a viewer got;
+it includes the making of the event. × is the ratio to the hand-written pattern in the
+same round, so less is better. Latency is from ``publish`` to the viewer. ``late`` is
+how much longer than planned the last viewer read. A server that is late by more than
 the 0.25 s of the hand-written pattern has no CPU left, and its latency is that of a
 queue.
 """
@@ -39,8 +39,11 @@ def run(
     pace: float = PACE,
     rivals: Sequence[str] = MANY,
 ) -> dict[str, Any]:
-    """Of each length in seconds and each rival ``cpu`` in seconds an event, ``ratios``
-    of it to the first rival, and the medians ``p50``, ``p99`` and ``late`` in seconds.
+    """Measure each rival for each length in seconds.
+
+    Returns:
+        ``cpu`` in seconds per event, its ``ratios`` to the first rival, and the medians
+        ``p50``, ``p99`` and ``late`` in seconds.
     """
     many_files()
     figures: dict[str, Any] = {}

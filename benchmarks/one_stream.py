@@ -2,8 +2,8 @@
 
     python -m benchmarks.one_stream [uvicorn|hypercorn|granian]
 
-Woken: each event is published when the last one has been sent, so each is a wake-up and
-a write; ``bound`` is what no library can beat in that. Burst: 100,000 events are
+Woken: each event is published when the last one has been sent, so each needs a wake-up
+and a write; no library can be faster than ``bound`` there. Burst: 100,000 events are
 published without waiting for anything.
 """
 
@@ -14,7 +14,7 @@ from benchmarks.report import machine, server_asked_for
 
 
 def run(kind: str, rounds: int = 3) -> dict[str, Any]:
-    """Figures of ``woken`` and ``burst``; see ``compare``."""
+    """Return the figures of ``woken`` and ``burst``; see ``compare``."""
     rivals = (*ALL, "retained")
     print(f"one stream, woken for each event, on {kind}: events per CPU second")
     query = "mode=woken&seconds=1"

@@ -1,9 +1,9 @@
-"""Are 100 events a second sustained, to 1,000 viewers from one core?
+"""Can one core send 100 events a second to 1,000 viewers?
 
     python -m benchmarks.paced [uvicorn|hypercorn|granian]
 
-For ten seconds. ``late`` is how much longer than that it took until the last viewer had
-the last event; who is late has not sustained it.
+It lasts ten seconds. ``late`` is how much longer it took until the last viewer had the
+last event. A server that is late cannot sustain the rate.
 """
 
 from typing import Any

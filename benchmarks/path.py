@@ -2,15 +2,16 @@
 
     python -m benchmarks.path
 
-In one process, on uvloop, with a ``send`` that does nothing; medians in us of
+It runs in one process, on uvloop, with a ``send`` that does nothing. It prints medians
+in us of
 
 * publish: the call, which wakes the viewer
-* await: of its answer
-* turn: of the event loop, in which the viewer takes the event, sends, and sleeps again
+* await: the await of what ``publish`` returns
+* turn: the turn of the loop in which the viewer takes the event, sends, and sleeps
 
-Beside ``bound``, which has a future and a ``send`` and nothing else, the rest is ours.
-Then the parts of ``publish``, each with those below it and its own timing, some
-0.1 us.
+``bound`` has a future and a ``send`` and nothing else; the difference to it is the cost
+of asgi-events. Then it prints the parts of ``publish``, each with the parts below it.
+Each measurement itself takes about 0.1 us.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
 
 
 async def events(rival: Any) -> tuple[list[float], ...]:
-    """Nanoseconds of each publish, await and turn."""
+    """Return the nanoseconds of each publish, await and turn."""
     path = await rival.open()
     scope = {
         "type": "http",
@@ -79,7 +80,7 @@ async def events(rival: Any) -> tuple[list[float], ...]:
 
 
 def timed(call: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
-    """``call``, with the nanoseconds of each call added to ``times``."""
+    """Return ``call`` such that it adds the nanoseconds of each call to ``times``."""
 
     def measured(*args: Any, **options: Any) -> Any:
         began = perf_counter_ns()

@@ -1,4 +1,4 @@
-"""How every benchmark says what it measured, and on what."""
+"""Prints what every benchmark has measured, and on which machine."""
 
 import os
 import platform
@@ -10,12 +10,12 @@ SERVERS = ("uvicorn", "hypercorn", "granian")
 
 
 def server_asked_for() -> str:
-    """The server that is named on the command line."""
+    """Return the server that the command line names."""
     return sys.argv[1] if len(sys.argv) > 1 else SERVERS[0]
 
 
 def machine(*packages: str) -> str:
-    """Print the machine and the versions; and return them."""
+    """Print the machine and the versions, and return them."""
     parts = [f"asgi-events {version('asgi-events')}"]
     parts += [f"{package} {version(package)}" for package in packages]
     text = (

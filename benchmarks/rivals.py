@@ -1,10 +1,10 @@
 """The same stream by each library.
 
-The rivals have a queue for each viewer and nothing else between the producer and the
-queue, which is less than any event bus does. Each needs one task only.
+The producer of a rival puts events straight into a queue for each viewer, which is less
+work than any event bus does. Each stream needs only one task.
 
-Ours use the public names alone, since ``benchmarks.before`` runs this file against
-older checkouts too.
+The classes of asgi-events use only public names, because ``benchmarks.before`` runs
+this file with older checkouts too.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ Publish: TypeAlias = Callable[[Any], Awaitable[Any] | None]
 
 
 class Tick(BaseModel):
-    """About 100 bytes of JSON; ``text`` is ~ and the time in ns."""
+    """About 100 bytes of JSON; ``text`` is "~" and the time in ns."""
 
     number: int
     kind: str = "tick"
@@ -27,15 +27,15 @@ class Tick(BaseModel):
 
 
 class Rival(Protocol):
-    """What the driver needs of a library."""
+    """The methods of a library that the driver calls."""
 
     app: Any
 
     async def open(self, streams: int = 1) -> str:
-        """Open new streams, and return the path to read them at.
+        """Open new streams, and return the path at which to read them.
 
-        One stream may have any number of viewers. Of several streams each has one: each
-        request for the path reads the next stream.
+        A single stream may have any number of viewers. Several streams have one viewer
+        each: each request for the path reads the next stream.
         """
 
     def publish(self, event: BaseModel) -> Awaitable[Any] | None:
@@ -82,7 +82,7 @@ async def ticks(queue: "asyncio.Queue[Tick | None]") -> AsyncIterator[Tick]:
 
 
 class HandWritten(Queues):
-    """The README's "before": it checks four times a second whether it is over."""
+    """The hand-written pattern: it checks four times a second whether it has ended."""
 
     def __init__(self) -> None:
         from starlette.responses import StreamingResponse
@@ -203,7 +203,7 @@ def django(queue: Callable[[], Any]) -> Any:
 
 
 class Bare:
-    """Ours: an ``EventStreamer`` on a bus, or one on each of many."""
+    """asgi-events: an ``EventStreamer`` on a bus, or one on each of many buses."""
 
     def __init__(self) -> None:
         self._stop = asyncio.Event()
@@ -236,7 +236,7 @@ class Bare:
 
 
 class Retained:
-    """Ours: an ``EventsApp`` as it is by default, and ids on the wire."""
+    """asgi-events: an ``EventsApp`` with its defaults, so with ids on the wire."""
 
     def __init__(self) -> None:
         from asgi_events import EventsApp, current_state, tool
@@ -278,7 +278,7 @@ class Retained:
 
 
 class Uncoalesced(Bare):
-    """Ours, with a round of wake-ups for each event."""
+    """asgi-events with a batch of wake-ups for each event."""
 
     def __init__(self) -> None:
         from asgi_events.aio import wakeups
@@ -288,10 +288,10 @@ class Uncoalesced(Bare):
 
 
 class Bound:
-    """The least that a write for each event costs: one future, one ``send``.
+    """The lowest cost of a write for each event: one future, one ``send``.
 
-    It has no heartbeat, no history and one handler on its bus, and it looks neither for
-    disconnects nor for slow viewers. It has one stream only.
+    It has one stream, no heartbeat, no history and one handler on its bus. It does not
+    notice disconnects or slow viewers.
     """
 
     def __init__(self) -> None:

@@ -1,12 +1,11 @@
-"""Publish, store, view: a hundred executions at once, in each store.
+"""How fast can a hundred executions publish, store and show events in each store?
 
     python -m benchmarks.stores [seconds]
 
-Each execution publishes events of some 200 bytes as fast as it may, to one viewer;
-what counts are the events that viewers were given. Beside them what one would write
-first: an ``XADD`` for each event, and a statement and a commit by aiosqlite, without
-any viewer. Then the time from ``publish`` to the viewer, of an execution that has
-the process for itself.
+Each execution publishes events of about 200 bytes as fast as it can, to one viewer. The
+events that viewers get are counted. For comparison, the simplest code runs without a
+viewer: an ``XADD`` for each event, and a statement and a commit by aiosqlite. Then the
+time from ``publish`` to the viewer is measured for an execution that runs alone.
 """
 
 import asyncio
@@ -27,12 +26,14 @@ from benchmarks.report import machine, milliseconds
 from tests.valkey import Valkey
 
 EXECUTIONS = 100
-WAITING = 100  # events of each that may wait for the store, and then publish waits
+WAITING = (
+    100  # events of each execution that may wait for the store; then publish waits
+)
 TEXT = "x" * 120
 
 
 class Timed(BaseModel):
-    """About 200 bytes, with what surrounds it on the wire."""
+    """About 200 bytes on the wire."""
 
     at: float
     text: str = TEXT
@@ -52,7 +53,7 @@ async def paced(to: int) -> None:
 
 
 async def view(cursor: Cursor, take: Callable[[bytes], None]) -> None:
-    """Give what the viewer is given to ``take``, up to the end."""
+    """Pass the viewer's frames to ``take`` until the end."""
     with closing(cursor):
         while (chunk := cursor.take()) is not None:
             if chunk:
@@ -100,7 +101,7 @@ async def latencies(url: str) -> list[float]:
 
 
 async def calls_a_second(call: Callable[[int], Awaitable[object]], s: float) -> float:
-    """How often a hundred tasks get an answer."""
+    """Return how many calls of a hundred tasks are answered in a second."""
     answered, until = 0, time.perf_counter() + s
 
     async def ask(task: int) -> None:

@@ -1,9 +1,9 @@
-"""Tables and plots of what ``benchmarks.all`` has measured.
+"""Makes tables and plots of the figures of ``benchmarks.all``.
 
     python -m benchmarks.summary
 
-The tables replace what is between the two marks in ``docs/benchmarks.md``; the plots go
-to ``docs/benchmarks/``.
+The tables replace the text between the two marks in ``docs/benchmarks.md``. The plots
+go to ``docs/benchmarks/``.
 """
 
 import json
@@ -31,7 +31,7 @@ def _ratio(found: Mapping[str, Any]) -> str:
 
 
 def _rates(*path: str) -> Callable[[Results], Mapping[str, str]]:
-    """The ratios of one workload; of the hand-written pattern, the rate."""
+    """Return the ratios of one workload; for the hand-written pattern the rate."""
 
     def cells(on: Results) -> dict[str, str]:
         found: Any = on
@@ -60,7 +60,7 @@ def _sustained(found: Mapping[str, float]) -> str:
 
 
 def _many(length: str) -> Callable[[Results], Mapping[str, str]]:
-    """CPU of an event beside the hand-written pattern, and the latency."""
+    """Return the CPU per event as a ratio to the hand-written pattern, and latency."""
 
     def cells(on: Results) -> dict[str, str]:
         return {
@@ -95,7 +95,7 @@ _ROWS: dict[str, Callable[[Results], Mapping[str, str]]] = {
 
 
 def tables(python: str, results: Results) -> Iterator[str]:
-    """Of one Python, a table for each server."""
+    """Return a table for each server, of one Python."""
     for kind in (kind for kind in SERVERS if kind in results):
         on = results[kind]
         yield f"### {kind}, Python {python}\n\n"
@@ -122,7 +122,7 @@ def _heading(rival: str) -> str:
 
 
 def growth_table(python: str, growth: Results) -> Iterator[str]:
-    """What grows, and how fast a history is given again."""
+    """Return the lines about growth and the speed of replays."""
     yield f"### Growth, Python {python}\n\n"
     for name, what in (
         ("viewers", "viewers: us of a publish, of a delivery"),
@@ -148,7 +148,7 @@ def _short(value: float) -> str:
 
 
 def plots(python: str, results: Results) -> Iterator[str]:
-    """Draw them; yield how the page shows them."""
+    """Draw the plots, and yield the lines of the page that show them."""
     import matplotlib as mpl
 
     mpl.use("svg")
