@@ -41,18 +41,24 @@ class Reaper:
         self._store = store
         self._lease = lease
         self._reaping: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
 
     def suspect(self, key: str) -> None:
         """Find out whether the writer of a log is dead, and if so end the log."""
-        if key in self._reaping:
+        if self._closed or key in self._reaping:
             return
         task = asyncio.ensure_future(self._reap(key))
         if not task.done():  # an eager task may be
             self._reaping[key] = task
             task.add_done_callback(lambda _: self._reaping.pop(key, None))
 
+    def reopen(self) -> None:
+        """Ask again, after ``aclose``."""
+        self._closed = False
+
     async def aclose(self) -> None:
         """Stop asking."""
+        self._closed = True
         reaping = list(self._reaping.values())
         for task in reaping:
             task.cancel()

@@ -145,6 +145,7 @@ class HeldInStore:
         await self._starts.wait()
 
     def reopen(self) -> None:
+        self._reaper.reopen()
         self._name = secrets.token_hex(8)  # it no longer writes its earlier logs
 
     async def aclose(self) -> None:

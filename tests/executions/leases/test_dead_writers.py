@@ -65,6 +65,26 @@ async def test_ends_the_log_of_a_dead_writer_whose_lease_was_another(
         assert await rest(far) == lost(execution.id, 2)
 
 
+async def test_suspects_nobody_when_it_has_been_drained(
+    process: Process, dictation: Dictation, store: Lossy
+) -> None:
+    (here, link), (there, spy) = process(store), process(store)
+    execution = await here.start(dictation.actor)
+    link.cut = True
+    await there.drain(0)
+    async with asyncio.timeout(TIMEOUT):
+        while (page := await store.read(execution.id, 0, 0)) and page.alive:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+    await there.get(execution.id)
+    await asyncio.sleep(0)
+
+    assert "reap" not in spy.called
+    there.open()
+    async with viewer(there, execution.id) as far:
+        assert (await rest(far))[-2:] == lost(execution.id, 2)[-2:]
+
+
 async def test_ends_the_log_of_a_dead_writer_when_somebody_asks_how_it_stands(
     process: Process, dictation: Dictation, store: Lossy
 ) -> None:
