@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, TypeGuard, get_type_hints
 
 from pydantic import (
@@ -24,7 +25,8 @@ class ActorInput:
     member for each parameter.
 
     Raises:
-        TypeError: The actor has a parameter that JSON cannot name or hold.
+        TypeError: The actor has a parameter that JSON cannot name or hold, or whose
+            annotation only type checkers can resolve.
     """
 
     def __init__(self, function: ActorFunction[..., Any] | Actor[..., Any]) -> None:
@@ -40,7 +42,7 @@ class ActorInput:
                     f"{actor!r} cannot be started over HTTP: JSON cannot name "
                     f"its parameter {parameter}."
                 )
-        hints = get_type_hints(_annotated(actor.function), include_extras=True)
+        hints = _parameter_hints(actor)
         self._model: type[BaseModel]
         self._parameter: str | None = None
         self._default: Any = inspect.Parameter.empty  # of that one model
@@ -117,6 +119,28 @@ def returned_by(actor: Actor[..., Any]) -> Any:
     if isinstance(returned, type) and issubclass(returned, ExecutionResult):
         return returned.model_fields["result"].annotation
     return returned
+
+
+def _parameter_hints(actor: Actor[..., Any]) -> dict[str, Any]:
+    """The annotations of the parameters; that of the result need not be resolved."""
+    function = _annotated(actor.function)
+    parameters = SimpleNamespace(
+        __annotations__={
+            name: annotation
+            for name, annotation in getattr(function, "__annotations__", {}).items()
+            if name != "return"
+        },
+        __globals__=getattr(inspect.unwrap(function), "__globals__", {}),
+        __type_params__=getattr(function, "__type_params__", ()),
+    )
+    try:
+        return get_type_hints(parameters, include_extras=True)
+    except NameError as error:
+        raise TypeError(
+            f"{actor!r} cannot be started over HTTP: the annotation of a parameter "
+            f"cannot be resolved, {error}. Import the name where the module runs, not "
+            "only where TYPE_CHECKING is true."
+        ) from error
 
 
 def _annotated(function: Any) -> Any:

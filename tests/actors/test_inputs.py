@@ -306,3 +306,12 @@ def test_takes_parameters_named_as_pydantic_s_own_methods() -> None:
 
     arguments = {"schema": "s", "copy": 1, "json": True, "model_name": "m"}
     assert of(function).from_python(arguments) == arguments
+
+
+def test_says_which_annotation_cannot_be_resolved() -> None:
+    @tool
+    async def measure(size: "Size") -> int:  # type: ignore[name-defined]  # noqa: F821
+        return 1
+
+    with pytest.raises(TypeError, match="name 'Size' is not defined. Import the name"):
+        ActorInput(measure)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from asgi_events import Executions, agent, current_state
+from asgi_events import ExecutionResult, Executions, agent, current_state
 from asgi_events.bus import EventHandler
 from asgi_events.events import CompleteEvent, ExecutionEvent, LogEvent
 from asgi_events.exceptions import (
@@ -56,7 +56,17 @@ async def say() -> AsyncIterator[str]:
     yield "b"
 
 
-ACTORS = (report, fail, sleep, lie, say)
+@agent
+async def wrap() -> ExecutionResult[int]:
+    return ExecutionResult(ok=True, result=7)
+
+
+@agent
+async def hint() -> "Unknown":  # type: ignore[name-defined]  # noqa: F821
+    return {"a": 1}
+
+
+ACTORS = (report, fail, sleep, lie, say, wrap, hint)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -74,6 +84,16 @@ async def test_is_what_the_actor_returned(executions: Executions) -> None:
     execution = await executions.start(report, {"text": "tea"})
     assert await execution.result() == Report(text="tea")
     assert await (await executions.start(say)).result() == "ab"
+
+
+async def test_is_what_is_in_an_execution_result(executions: Executions) -> None:
+    assert await (await executions.start(wrap)).result() == 7
+
+
+async def test_is_json_where_the_annotation_cannot_be_resolved(
+    executions: Executions,
+) -> None:
+    assert await (await executions.start(hint)).result() == {"a": 1}
 
 
 async def test_is_the_same_in_another_process(tmp_path: Path) -> None:
