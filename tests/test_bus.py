@@ -409,3 +409,20 @@ async def test_has_nothing_left_to_await_in_a_thread(bus: EventBus) -> None:
     await bus.publish(Note())
     published = await asyncio.to_thread(bus.publish, Note())
     assert await published is None  # type: ignore[func-returns-value]  # the point
+
+
+async def test_says_in_a_thread_that_its_loop_has_stopped(
+    bus: EventBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asgi_events.bus._PATIENCE", 0.01)
+    other = asyncio.new_event_loop()
+
+    async def see_the_loop() -> None:
+        await bus.publish(Note())
+
+    await asyncio.to_thread(other.run_until_complete, see_the_loop())
+
+    with pytest.raises(RuntimeError, match="event loop has stopped"):
+        await asyncio.to_thread(bus.publish, Note())
+    await asyncio.to_thread(other.run_until_complete, asyncio.sleep(0))
+    other.close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from os import strerror
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
+from asgi_events import ExecutionState
 from asgi_events.cli import main
 from asgi_events.cli.command import _default_store
 from asgi_events.cli.demo import Demo
-from asgi_events.testing import Client, Connection
+from asgi_events.cli.demo.survey import Wanted, make_survey
+from asgi_events.events import LogEvent
+from asgi_events.testing import Client, Connection, run
 from asgi_events.wire.sse import Decoder
 from tests.browsers import chromium
 from tests.payloads import data
@@ -153,6 +157,38 @@ async def test_surveys_the_tree_and_nothing_outside_it(tree: Path) -> None:
     assert b"secret" not in answer.body and b"outside" not in answer.body
     assert sum(event["event_type"] == "text_delta" for event in events) > 10
     assert len(events) > CALLS
+
+
+async def test_surveys_the_first_files_where_there_are_many(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asgi_events.cli.demo.survey.MAX_FILES", 3)
+
+    result, events = await run(make_survey(tree), Wanted(pattern="*.py", seconds=0))
+
+    assert result.files == 3
+    messages = [event.message for event in events if isinstance(event, LogEvent)]
+    assert messages == ["12 files match '*.py'", "Only the first 3 are read"]
+
+
+async def test_leaves_out_a_file_that_is_deleted_meanwhile(tree: Path) -> None:
+    gone = tree / "part0/m00.py"
+
+    def delete(event: object) -> None:
+        if isinstance(event, LogEvent) and "files match" in event.message:
+            gone.unlink()
+
+    state = ExecutionState()
+    state.event_bus.subscribe(delete)
+    messages: list[str] = []
+    state.event_bus.subscribe(
+        lambda event: isinstance(event, LogEvent) and messages.append(event.message)
+    )
+
+    result = await state.run(make_survey(tree), Wanted(pattern="*.py", seconds=0))
+
+    assert result.result is not None and result.result.files == 11
+    assert messages == ["12 files match '*.py'", "m00.py is left out: " + strerror(2)]
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", ""])

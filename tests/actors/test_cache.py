@@ -4,7 +4,12 @@ import asyncio
 import logging
 import subprocess
 import sys
+from copy import copy
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr
@@ -513,3 +518,22 @@ async def test_fails_a_cacheable_call_without_the_extra_and_says_why(
     result = await actor_of(double).run(ExecutionState(), (4,))
     assert not result.ok
     assert 'pip install "asgi-events[cache]"' in (result.error_message or "")
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        (date(2026, 1, 2), date(2026, 1, 3)),
+        (timedelta(seconds=1), timedelta(seconds=2)),
+        (Decimal("1.0"), Decimal("1.00")),
+        (UUID(int=1), UUID(int=2)),
+        (Path("a"), Path("b")),
+    ],
+)
+def test_knows_a_value_by_what_it_says(value: Any, other: Any) -> None:
+    def key(x: Any) -> str | None:
+        return cache_key("a", len, {"x": x})
+
+    assert key(value) == key(copy(value))
+    assert None not in (key(value), key(other))
+    assert len({key(value), key(other), key(repr(value))}) == 3

@@ -391,6 +391,13 @@ def test_knows_headers_by_their_names_in_lower_case() -> None:
     assert Request(scope(headers=headers)).headers == {"accept": "a", "x-name": "last"}
 
 
+def test_joins_several_accept_headers_as_http_does() -> None:
+    headers = [(b"accept", b"application/json"), (b"accept", b"text/event-stream")]
+    request = Request(scope(headers=headers))
+    assert request.headers["accept"] == "application/json, text/event-stream"
+    assert request.wants_stream
+
+
 @pytest.mark.parametrize(
     ("header", "query", "cursor"),
     [

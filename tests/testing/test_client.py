@@ -196,3 +196,36 @@ class TestLifespan:
         with pytest.raises(RuntimeError, match="use the client without"):
             async with Client(app):
                 pass
+
+
+async def test_says_that_nothing_came_in_time() -> None:
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with Connection(silent, timeout=0.01) as connection:
+        with pytest.raises(TimeoutError, match="sent nothing within 0.01 s"):
+            await connection.start()
+
+
+async def test_says_that_a_startup_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("asgi_events.testing.client.TIMEOUT", 0.01)
+
+    with pytest.raises(TimeoutError, match="startup took over 0.01 s"):
+        async with Client(slow):
+            pass
+
+
+async def test_refuses_two_calls_of_receive_at_once() -> None:
+    async def twice(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await asyncio.gather(receive(), receive())
+
+    with pytest.raises(AssertionError, match="two tasks call receive"):
+        async with Connection(twice) as connection:
+            await connection.start()
