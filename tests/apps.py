@@ -17,7 +17,7 @@ _runs: Counter[str] = Counter()
 
 
 class Numbered(BaseModel):
-    """An event that says which it is."""
+    """An event with its number."""
 
     number: int
     text: str = ""
@@ -35,7 +35,7 @@ async def count(to: int, pace: float = 0.0, text: str = "", run: str = "") -> in
 
 @tool
 async def runs(of: str) -> int:
-    """How often ``count`` was run under that name."""
+    """Return how often ``count`` has run under that name."""
     return _runs[of]
 
 
@@ -76,7 +76,7 @@ app = EventsApp(
 )
 
 fleeting = EventsApp(endless, quiet, cancel_after=0, drain_grace=0.1)
-"""Executions end with their last viewer."""
+"""Its executions end when their last viewer leaves."""
 
 _PAGE = b"""<!doctype html>
 <title>watch</title>
@@ -123,4 +123,4 @@ site = EventsMiddleware(
     heartbeat_interval=HEARTBEAT,
     drain_grace=0.1,
 )
-"""The page, and the executions below /events."""
+"""The page, with the executions below /events."""

@@ -1,9 +1,9 @@
 """Servers × frameworks × behaviours: ``python -m tests.matrix`` prints the table.
 
-Every cell is run, against a real server process. ``--full`` leaves stuck viewers stuck
-for 60 s and not for 10, and stops servers with 100 streams and not with 50;
-``--servers`` and ``--frameworks`` take a part of it. ``--stopping`` prints another
-table: what a signal does to one open stream of each way in.
+It runs every cell with a real server process. With ``--full`` stuck viewers are stuck
+for 60 s instead of 10 s, and servers stop with 100 streams instead of 50.
+``--servers`` and ``--frameworks`` run a part of the table. ``--stopping`` prints
+another table: what a signal does to an open stream of each kind.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ MEBI = 1024 * 1024
 
 @asynccontextmanager
 async def serving(kind: str, env: dict[str, str]) -> AsyncIterator[Server]:
-    """A server process that is started and stopped beside what else goes on."""
+    """Start and stop a server process without blocking the event loop."""
     server = Server(APP, kind, env=env)
     await asyncio.to_thread(server.__enter__)
     try:
@@ -78,7 +78,7 @@ async def visit(
     stalled: bool = False,
     port: int = 0,
 ) -> AsyncIterator[Stream]:
-    """A connection and its one request; with the block's end the client is gone."""
+    """Open a connection with one request; the client leaves at the end of the block."""
     port = port or server.port
     body = b"" if given is None else json.dumps(given).encode()
     fields = dict(headers or SSE)
@@ -112,7 +112,7 @@ async def visit(
 
 
 async def ask(server: Server, path: str, **more: Any) -> dict[str, Any]:
-    """The JSON that a GET, or ``method``, is answered with."""
+    """Return the JSON of the response to a GET, or to ``method``."""
     method = more.pop("method", "GET")
     async with visit(server, method, path, headers=JSON, **more) as stream:
         said: dict[str, Any] = json.loads(await stream.rest())
@@ -120,7 +120,7 @@ async def ask(server: Server, path: str, **more: Any) -> dict[str, Any]:
 
 
 async def until(server: Server, **expected: int) -> dict[str, Any]:
-    """Wait until the process says so of itself."""
+    """Wait until the process reports it."""
     async with asyncio.timeout(3 * TIMEOUT):
         while True:
             about = await ask(server, "/introspect")
@@ -130,14 +130,14 @@ async def until(server: Server, **expected: int) -> dict[str, Any]:
 
 
 def number_of(block: bytes) -> str:
-    """The id of an event."""
+    """Return the id of an event."""
     return next(
         (line[4:] for line in block.decode().split("\n") if line.startswith("id: ")), ""
     )
 
 
 def kind_of(block: bytes) -> str:
-    """What an event is: its name, or the type in its data."""
+    """Return the name of an event, or the type in its data."""
     fields = dict(line.partition(": ")[::2] for line in block.decode().split("\n"))
     if "event" in fields:
         return fields["event"]
@@ -146,7 +146,7 @@ def kind_of(block: bytes) -> str:
 
 
 def memory(pid: int) -> int:
-    """Bytes that are resident."""
+    """Return the resident memory in bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
@@ -154,7 +154,7 @@ def memory(pid: int) -> int:
 
 
 def cpu(pid: int) -> float:
-    """Seconds of CPU time so far."""
+    """Return the CPU seconds used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -165,14 +165,14 @@ def descriptors(pid: int) -> int:
 
 @asynccontextmanager
 async def others(server: Server, pause: float = 0.0) -> AsyncIterator[list[float]]:
-    """Other requests meanwhile, one after the other: how long each took."""
+    """Send other requests meanwhile, one after the other, and time each."""
     times: list[float] = []
 
     async def go_on_asking() -> None:
         while True:
             if server.kind.endswith("-h2"):  # where nobody connects for each request
                 async with Connection2(server.port) as connection:
-                    for _ in range(500):  # hypercorn says GOAWAY after 1000
+                    for _ in range(500):  # hypercorn sends GOAWAY after 1000
                         await timed(connection.ask("/introspect"))
             else:
                 await timed(ask(server, "/introspect"))
@@ -195,7 +195,7 @@ async def others(server: Server, pause: float = 0.0) -> AsyncIterator[list[float
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What was seen, and whether it is within the bounds."""
+    """What a test saw, and whether it is within the bounds."""
 
     good: bool
     seen: str
@@ -206,11 +206,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A way of serving us, on a server that runs.
+    """A way to serve executions, on a running server.
 
     Attributes:
         server: The process.
-        second: Another one like it.
+        second: Another process of the same kind.
         way: One of ``WAYS``.
         stuck: Seconds for which a stuck viewer reads nothing.
         streams: How many streams are open when a server is stopped.
@@ -225,7 +225,7 @@ class Place:
 
     @property
     def retained(self) -> bool:
-        """Whether the streams can be resumed."""
+        """Return whether clients can resume the streams."""
         return self.way != "endpoint"
 
     def path(self, actor: str, *, kept: bool = False, shared: bool = False) -> str:
@@ -239,7 +239,7 @@ class Place:
 
 
 async def leaves_idle(place: Place) -> Cell:
-    """A client leaves an idle stream: its task is cancelled, its seat given back."""
+    """A client leaves an idle stream: its task is cancelled, its place is free."""
     async with visit(place.server, "POST", place.path("quiet"), given={}) as stream:
         while kind_of(await stream.block() or b"data: {}") != "numbered":
             pass
@@ -251,7 +251,7 @@ async def leaves_idle(place: Place) -> Cell:
 
 
 async def leaves_flood(place: Place) -> Cell:
-    """A client leaves a flood: others are answered, and the worker comes to rest."""
+    """A client leaves a flood: others get responses, and the worker becomes idle."""
     server = place.server
     pid = (await ask(server, "/introspect"))["pid"]
     given = {"to": FLOOD, "text": TEXT}
@@ -272,7 +272,7 @@ async def leaves_flood(place: Place) -> Cell:
 
 
 async def reads_nothing(place: Place, lock: asyncio.Lock) -> Cell:
-    """Clients that do not read: little memory each, and they are dropped."""
+    """Clients do not read: each takes little memory, and is dropped."""
     server, viewers = place.server, 3
     pid = (await ask(server, "/introspect"))["pid"]
     given: Any = {"to": FLOOD, "text": TEXT}
@@ -321,7 +321,7 @@ async def reads_nothing(place: Place, lock: asyncio.Lock) -> Cell:
 
 
 async def is_stopped(place: Place, ends: Path) -> Cell:
-    """SIGTERM with idle and busy streams: goodbyes, terminal events, and it is gone."""
+    """SIGTERM with idle and busy streams: goodbyes, terminal events, a quick end."""
     server = place.server
     half = place.streams // 2
     worker = (await ask(server, "/introspect"))["pid"]
@@ -362,7 +362,7 @@ async def is_stopped(place: Place, ends: Path) -> Cell:
 
 
 async def raises(place: Place) -> Cell:
-    """An actor raises after two events: they come, then the error, then the end."""
+    """An actor raises after two events: the client gets them, the error, the end."""
     async with visit(place.server, "POST", place.path("failing"), given={}) as stream:
         kinds = [kind_of(block) for block in await stream.blocks()]
     expected = ["tool_call", "numbered", "numbered", "tool_call", "error"]
@@ -373,7 +373,7 @@ async def raises(place: Place) -> Cell:
 
 
 async def comes_back_elsewhere(place: Place) -> Cell:
-    """A client reconnects to another process: a 404, or, with a store, its stream."""
+    """A client reconnects to another process: a 404, or its stream with a store."""
     assert place.second is not None
     seen = []
     for shared in (False, True):
@@ -409,7 +409,7 @@ BEHAVIOURS = {
 
 
 async def twice(look: Callable[[], Awaitable[Cell]]) -> Cell:
-    """The cell; once more, with a mark, if out of bounds, since machines are shared."""
+    """Run a cell, and again with a mark if it is out of bounds: machines are shared."""
     first = await guarded(look())
     if first.good:
         return first
@@ -418,7 +418,7 @@ async def twice(look: Callable[[], Awaitable[Cell]]) -> Cell:
 
 
 async def guarded(behaviour: Awaitable[Cell]) -> Cell:
-    """The cell, or what went wrong instead."""
+    """Return the cell, or what went wrong."""
     try:
         async with asyncio.timeout(120):
             return await behaviour
@@ -448,7 +448,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 async def is_told(kind: str, path: str, number: int) -> Cell:
-    """A signal with an open stream: its terminal event, a clean end, and it is gone."""
+    """A signal with an open stream: its terminal event, a clean end, a quick stop."""
     async with serving(kind, {}) as server:
         async with visit(server, "POST", path, given={}) as stream:
             while kind_of(await stream.block() or b"data: {}") != "numbered":
@@ -469,7 +469,7 @@ async def is_told(kind: str, path: str, number: int) -> Cell:
 
 
 async def stopping(args: argparse.Namespace) -> str:
-    """The table of signals."""
+    """Return the table of signals."""
     lines = [["server", "signal", *WAYS_IN], ["---"] * (2 + len(WAYS_IN))]
     for kind in args.servers:
         for number in SIGNALS:
@@ -493,7 +493,7 @@ async def framework_on(
     quiet: asyncio.Lock,
     say: Report,
 ) -> None:
-    """All cells of one framework on one server."""
+    """Run all cells of one framework on one server."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         env = environment(folder, framework)

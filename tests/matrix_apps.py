@@ -1,10 +1,10 @@
 """The applications of the table: each framework, in each way that it allows.
 
-What a process serves is in its environment, since servers take no arguments for their
-applications: ``MATRIX_FRAMEWORK``, ``MATRIX_WAY`` ("all" or one of them),
-``MATRIX_AROUND`` (a middleware of somebody else's), ``MATRIX_OPTIONS`` (JSON, for
-``Executions``), ``MATRIX_ENDS``, the file for the ends of executions, and
-``MATRIX_SHARED``, that of a store which several processes share.
+Servers pass no arguments to applications, so the environment says what a process
+serves: ``MATRIX_FRAMEWORK``, ``MATRIX_WAY`` ("all" or one way), ``MATRIX_AROUND`` (a
+middleware of another library), ``MATRIX_OPTIONS`` (JSON, for ``Executions``),
+``MATRIX_ENDS`` (the file for the ends of executions) and ``MATRIX_SHARED`` (the file of
+a store that several processes share).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semapho
 
 
 class Numbered(BaseModel):
-    """An event that says which it is."""
+    """An event with its number."""
 
     number: int
     text: str = ""
@@ -147,13 +147,13 @@ OPTIONS: dict[str, Any] = {
 
 HEADERS = {}
 if os.environ.get("MATRIX_AROUND") == "django":
-    # Its GZipMiddleware holds events back in the compressor. It leaves alone what has
-    # a content coding, and that is the only way to tell it.
+    # Its GZipMiddleware keeps events in the compressor. It does not compress what has
+    # a content coding, and there is no other way to turn it off.
     HEADERS = {"content-encoding": "identity"}
 
 
 def _shared() -> Executions | None:
-    """Executions that a second process finds as well."""
+    """Return executions that a second process finds too."""
     path = os.environ.get("MATRIX_SHARED")
     if path is None:
         return None
@@ -176,7 +176,7 @@ executions = _executions()
 
 @asynccontextmanager
 async def lifespan(_: object) -> AsyncIterator[None]:
-    """For the frameworks, which tell what is mounted below them nothing of theirs."""
+    """Open the executions: frameworks do not pass the lifespan to what they mount."""
     async with AsyncExitStack() as stack:
         for held in executions.values():
             await stack.enter_async_context(held)
@@ -186,10 +186,10 @@ async def lifespan(_: object) -> AsyncIterator[None]:
 async def respond(
     kind: str, name: str, method: str, body: bytes, last_event_id: str | None
 ) -> ASGIApp:
-    """What the endpoints of all frameworks answer with.
+    """Return the stream that the endpoints of all frameworks send.
 
-    ``own`` is a stream that nothing retains, ``kept`` one of an execution, and
-    ``iterable`` one that knows no execution.
+    ``own`` is the stream of an ``EventStreamer``, ``kept`` the stream of an execution,
+    and ``iterable`` that of an async iterable.
     """
     given = json.loads(body) if body else {}
     if kind == "iterable":
@@ -352,7 +352,7 @@ ORIGIN = "https://example.org"  # whose pages may start executions
 
 
 def build(framework: str, way: str) -> ASGIApp:
-    """The application of one framework in one way, or in all."""
+    """Return the application of one framework in one way, or in all ways."""
     served = {
         kind: EventsApp(executions=held, allowed_origins=[ORIGIN])
         for kind, held in executions.items()
@@ -375,7 +375,7 @@ def build(framework: str, way: str) -> ASGIApp:
 
 
 class _Bare:
-    """No framework: the first part of the path decides."""
+    """No framework: the first part of the path selects the way."""
 
     def __init__(self, served: Mapping[str, ASGIApp]) -> None:
         self._served = served
@@ -393,7 +393,7 @@ class _Bare:
 
 
 def _around(app: ASGIApp) -> ASGIApp:
-    """One of the middlewares that others put around us."""
+    """Return a middleware of another library around the application."""
     match os.environ.get("MATRIX_AROUND"):
         case "gzip":
             from starlette.middleware.gzip import GZipMiddleware
@@ -422,7 +422,7 @@ def _around(app: ASGIApp) -> ASGIApp:
 
 
 class Inspected:
-    """Answers what a test asks of the process, and leaves the rest to ``app``."""
+    """Answers questions of the test about the process; passes the rest to ``app``."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

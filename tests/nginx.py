@@ -43,7 +43,7 @@ class Nginx:
     """``with Nginx(server.port, settings="proxy_http_version 1.1;") as nginx``.
 
     Attributes:
-        port: Where it listens on 127.0.0.1.
+        port: The port of 127.0.0.1 on which it listens.
     """
 
     def __init__(self, upstream: int, settings: str = "") -> None:
@@ -55,7 +55,7 @@ class Nginx:
         program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
         require(program, "nginx is not installed")
         self._folder = tempfile.TemporaryDirectory()
-        # It takes no port 0, so this one is free now and, very likely, still then.
+        # nginx does not accept port 0. This port is free now, and very likely later.
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         config = Path(self._folder.name, "nginx.conf")

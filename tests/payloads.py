@@ -19,14 +19,14 @@ def to_json(value: Any) -> bytes:
 
 
 def data(events: list[ServerSentEvent]) -> list[Any]:
-    """The JSON of unnamed events, the terminal one without its place."""
+    """Return the JSON of unnamed events, the terminal one without its place."""
     return [
         without_place(json.loads(e.data)) for e in events if e.event is None and e.data
     ]
 
 
 def without_place(event: Any) -> Any:
-    """A terminal event without its address and time, which are checked here."""
+    """Check the address and time of a terminal event, and return it without them."""
     if isinstance(event, dict) and event.get("event_type") in TERMINAL:
         assert event.pop("address") == ""
         assert datetime.fromisoformat(event.pop("timestamp")).tzinfo is not None
@@ -34,5 +34,5 @@ def without_place(event: Any) -> Any:
 
 
 def kinds(events: list[ServerSentEvent]) -> list[str]:
-    """The ``event_type`` of unnamed events."""
+    """Return the ``event_type`` of unnamed events."""
     return [item["event_type"] for item in data(events)]

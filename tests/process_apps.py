@@ -1,4 +1,4 @@
-"""What the worker processes of the tests run; they share ``ASGI_EVENTS_STORE``."""
+"""The applications of the worker processes, which share ``ASGI_EVENTS_STORE``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BOUND = 50  # events that may wait for the store
 
 @tool
 async def noted(pace: float = 0.01) -> None:
-    """Publish numbered events, print which, and print when it stops."""
+    """Publish numbered events, print each number, and print when it stops."""
     number = 0
     try:
         while True:
@@ -30,13 +30,13 @@ async def noted(pace: float = 0.01) -> None:
 
 @tool
 def mark(path: str, text: str) -> None:
-    """Write a line at the end of a file."""
+    """Append a line to a file."""
     with open(path, "a") as file:
         file.write(f"{text}\n")
 
 
 class Stalling:
-    """A store that a start reaches only as far as the marker of its key."""
+    """A store in which a start opens the marker of its key and then waits forever."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
@@ -73,7 +73,7 @@ patient = EventsApp(
     heartbeat_interval=HEARTBEAT,
     drain_grace=0.1,
 )
-"""No store of a test is away for as long as its lease."""
+"""Its lease is longer than any test keeps the store away."""
 
 bounded = EventsApp(
     noted,
@@ -86,4 +86,4 @@ bounded = EventsApp(
 
 stalling: Any = Stalling(_store())
 dying = EventsApp(mark, store=stalling, drain_grace=0.1)
-"""It is killed before it has started anything."""
+"""The test kills it before it has started anything."""

@@ -1,4 +1,4 @@
-"""Streams over HTTP/1.1 and HTTP/2 whose client reads, stalls and leaves when told."""
+"""Streams over HTTP/1.1 and HTTP/2 that a test reads, stalls and leaves."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.servers import TIMEOUT
 
 
 class Stream:
-    """An answer as it arrives: ``block`` by block, or ``rest`` as a whole.
+    """A response while it arrives: ``block`` by block, or its ``rest`` at once.
 
     Attributes:
         status: The HTTP status.
         headers: The response headers.
-        ended: Nothing more comes.
-        clean: It ended as the protocol says an answer ends.
+        ended: Whether it has ended.
+        clean: Whether it has ended as the protocol requires.
     """
 
     def __init__(self) -> None:
@@ -33,15 +33,15 @@ class Stream:
         self.received = bytearray()
 
     async def more(self) -> None:
-        """Wait for more of it."""
+        """Wait for more bytes."""
         raise NotImplementedError
 
     async def leave(self) -> None:
-        """Be gone."""
+        """Disconnect."""
         raise NotImplementedError
 
     async def block(self) -> bytes | None:
-        """The next event; None when there is none any more."""
+        """Return the next event; None after the last one."""
         while True:
             end = self.received.find(b"\n\n")
             if end >= 0:
@@ -56,14 +56,14 @@ class Stream:
                     await self.more()
 
     async def blocks(self) -> list[bytes]:
-        """All events that still come."""
+        """Return all further events."""
         found = []
         while (block := await self.block()) is not None:
             found.append(block)
         return found
 
     async def rest(self) -> bytes:
-        """The body as it is."""
+        """Return the rest of the body unchanged."""
         async with asyncio.timeout(TIMEOUT):
             while not self.ended:
                 await self.more()
@@ -71,7 +71,7 @@ class Stream:
 
 
 class Stream1(Stream):
-    """One over HTTP/1.1: what is not asked for is not read."""
+    """A response over HTTP/1.1. It reads only when the test asks for something."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -113,7 +113,7 @@ class Stream1(Stream):
 
 
 class Stream2(Stream):
-    """One over HTTP/2; a ``stalled`` one is never given more window.
+    """A response over HTTP/2; the window of a ``stalled`` one never grows.
 
     Attributes:
         id: Its number on the connection.
@@ -185,7 +185,7 @@ class Connection2:
         end: bool = True,
         wait: bool = True,
     ) -> Stream2:
-        """Ask; with ``end=False`` the body is announced and does not come to an end."""
+        """Send a request; with ``end=False`` its body does not end."""
         async with asyncio.timeout(TIMEOUT):
             while self._h2.outbound_flow_control_window < len(body):
                 self._progress.clear()
@@ -208,19 +208,19 @@ class Connection2:
         return stream
 
     async def ask(self, path: str) -> dict[str, Any]:
-        """The JSON that a GET is answered with."""
-        said: dict[str, Any] = json.loads(
+        """Return the JSON of the response to a GET."""
+        answer: dict[str, Any] = json.loads(
             await (await self.request("GET", path)).rest()
         )
-        return said
+        return answer
 
     def finish(self, stream: Stream2) -> None:
-        """End a request's body."""
+        """End the body of a request."""
         self._h2.end_stream(stream.id)
         self.flush()
 
     def send(self, stream: Stream2, body: bytes) -> int:
-        """Send what the windows allow of ``body``; how much that was."""
+        """Send as much of ``body`` as the windows allow; return the number of bytes."""
         size = min(
             len(body),
             self._h2.local_flow_control_window(stream.id),
@@ -259,7 +259,7 @@ class Connection2:
         return list(self._streams.values())
 
     async def _frame(self) -> bytes:
-        """The next frame, but for GOAWAY: h2 would take nothing any more after it."""
+        """Return the next frame. Skip GOAWAY: h2 would accept nothing after it."""
         while True:
             head = await self._reader.readexactly(9)
             body = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
@@ -293,5 +293,5 @@ class Connection2:
 
 
 def lines(file: Path) -> int:
-    """How many lines it has; none if there is no such file."""
+    """Return the number of lines of a file; 0 if it does not exist."""
     return len(file.read_text().splitlines()) if file.exists() else 0
