@@ -32,7 +32,7 @@ from tests.valkey import Valkey, free_port
 EXAMPLES = ROOT / "examples"
 
 
-# Stores that can not be used
+# Stores that cannot be used
 
 
 def wrong_address(tmp_path: Path) -> str:

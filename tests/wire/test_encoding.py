@@ -1,4 +1,4 @@
-"""Events as JSON: what pydantic can not write is replaced, and nothing ever breaks."""
+"""Events as JSON: what pydantic cannot write is replaced, and nothing breaks."""
 
 import enum
 import json
