@@ -113,6 +113,44 @@ async def test_does_not_write_again_what_has_another_end_now(
     assert here._held._keeper.held_bytes == 0
 
 
+async def test_writes_what_is_large_again_in_several_calls(
+    process: Process,
+    dictation: Dictation,
+    settling: Lossy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("asgi_events.executions.keeper._CHUNK", 1)
+    (here, link), (there, _) = process(settling), process(settling)
+    id, events = await completed(here, dictation)
+    link.called.clear()
+    settling.empty()
+    settling.generation += 1
+    await until(lambda: settling.has(id, len(events) - 1))
+
+    assert link.called.count("append") == len(events) - 1  # ``end`` is not stored
+    assert await watched(there, id) == events
+
+
+async def test_says_that_a_key_may_have_started_another_execution(
+    process: Process,
+    dictation: Dictation,
+    settling: Lossy,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settling.durable = True
+    here, _ = process(settling)
+    execution = await here.start(dictation.actor, idempotency_key="key")
+    settling._logs[marker_of(None, "key")].finish("another starter")
+    settling.generation += 1
+
+    await until(lambda: "may have started another one" in caplog.text)
+
+    assert f"execution {execution.id}" in caplog.text
+    assert "that is now: another starter" in caplog.text
+    dictation.say(None)
+    assert await execution.wait() == "completed"
+
+
 async def test_keeps_nothing_for_a_store_that_loses_nothing(
     process: Process, dictation: Dictation, store: Lossy
 ) -> None:
