@@ -184,7 +184,7 @@ class Follower:
         store: Has the frames.
         watch: Says when there is something new.
         reaper: Ends the log if its writer is dead.
-        attend: Seconds for which each call of ``EventStore.attend`` tells the writer
+        watched_for: Seconds for which each ``EventStore.mark_watched`` tells the writer
             that somebody watches here; None where the writer does not need it.
         patience: Seconds until a log that is gone, or cannot be read, is given up.
             A store that does not answer is waited for without end.
@@ -197,7 +197,7 @@ class Follower:
         watch: SharedWatch,
         reaper: Reaper,
         *,
-        attend: float | None,
+        watched_for: float | None,
         patience: float,
     ) -> None:
         assert log.name is not None
@@ -207,8 +207,10 @@ class Follower:
         self._shared_watch = watch
         self._reaper = reaper
         # It is repeated once per poll at least, so it must last for three polls.
-        self._attend = None if attend is None else max(attend, 3 * _FLOOR)
-        self._attended = float("-inf")
+        self._watched_for = (
+            None if watched_for is None else max(watched_for, 3 * _FLOOR)
+        )
+        self._marked = float("-inf")
         self._counts = True
         self._patience = Patience(patience)
         self._floor = min(_FLOOR, patience / 6)
@@ -223,7 +225,7 @@ class Follower:
     async def run(self) -> None:
         """Follow until the log has ended."""
         self._shared_watch.add(self._key, self._changed.set)
-        self._attended = float("-inf")
+        self._marked = float("-inf")
         self._patience.reset()
         backoff = Backoff()
         try:
@@ -298,6 +300,9 @@ class Follower:
         if not self._counts:
             return
         now = asyncio.get_running_loop().time()
-        if self._attend is not None and now - self._attended >= self._attend / 3:
-            await self._store.attend(self._key, self._attend)
-            self._attended = now
+        if (
+            self._watched_for is not None
+            and now - self._marked >= self._watched_for / 3
+        ):
+            await self._store.mark_watched(self._key, self._watched_for)
+            self._marked = now

@@ -193,7 +193,7 @@ class HeldInStore:
             self._store,
             self._shared_watch,
             self._reaper,
-            attend=None if after is None else max(after, lease),
+            watched_for=None if after is None else max(after, lease),
             patience=lease,
         )
 

@@ -175,29 +175,28 @@ class EventStore(Protocol):
     async def cancel(self, key: str) -> bool:
         """Ask the writer to cancel; False when there is nothing left to cancel."""
 
-    async def attend(self, key: str, seconds: float) -> None:
-        """Say to the writer, wherever it is, that somebody watches for ``seconds``.
+    async def mark_watched(self, key: str, seconds: float) -> None:
+        """Tell the writer, in any process, that somebody watches for ``seconds``.
 
-        Of several who say so, the one that says longest counts. Harmless when there is
-        no such log, or it has ended.
+        The latest moment of several calls counts. Does nothing when there is no such
+        log, or it has ended.
         """
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
         """End a log whose writer is dead: ``frame`` is number ``after`` + 1.
 
-        No single call does this. The first one that finds no sign of life for half a
+        One call is not enough. The first one that finds no sign of life for half a
         lease begins a suspicion, and hints it to the writer (``Watch.add_writer``). The
         log is ended by the first call that finds half a lease of suspicion, during
         which calls came at most a quarter of a lease apart, and no sign of life. A
-        longer gap, or a clock that steps, begins the suspicion again. ``rules`` has it
-        as code.
+        longer gap, or a clock that steps, begins the suspicion again; see ``rules``.
 
         So a living writer that can reach the store has half a lease to say so, counted
         only while the store answers.
 
-        The writer is fenced. False when the log has not been ended by this call: the
-        writer lives, the log has ended, its newest frame is not ``after``, or it is too
-        early. Of several who try, one is told True.
+        The writer is then fenced. Returns False when this call has not ended the log:
+        the writer lives, the log has ended, its newest frame is not ``after``, or it is
+        too early. Of several calls at the same time, one returns True.
         """
 
     async def read(self, key: str, after: int, limit: int) -> Page | None:
@@ -205,7 +204,7 @@ class EventStore(Protocol):
         ``limit`` bytes; None when there is no such log."""
 
     async def delete(self, key: str) -> None:
-        """Forget a log; harmless when there is none."""
+        """Delete a log; does nothing when there is none."""
 
     def keys(self) -> AsyncIterator[str]:
         """The keys of all logs, in any order."""

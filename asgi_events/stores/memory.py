@@ -135,7 +135,7 @@ class MemoryStore:
         self._hints.hint_writer(log.writer, key)
         return True
 
-    async def attend(self, key: str, seconds: float) -> None:
+    async def mark_watched(self, key: str, seconds: float) -> None:
         log = self._logs.find(key, monotonic())
         if log is not None:
             log.watched_until = max(log.watched_until, monotonic() + seconds)

@@ -266,7 +266,7 @@ def test_says_how_to_take_the_store_from_the_environment(store: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "missing", ["renew", "cancel", "attend", "reap", "delete", "keys", "watch"]
+    "missing", ["renew", "cancel", "mark_watched", "reap", "delete", "keys", "watch"]
 )
 def test_refuses_a_store_that_lacks_a_method(missing: str) -> None:
     class Lacking(MemoryStore):

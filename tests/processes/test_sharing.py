@@ -53,7 +53,7 @@ class Spy:
         self.refused = 0
 
     def __getattr__(self, name: str) -> Any:
-        if self.away and name in ("append", "renew", "attend"):
+        if self.away and name in ("append", "renew", "mark_watched"):
             return self._refuse
         return getattr(self._store, name)
 

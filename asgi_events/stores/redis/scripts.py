@@ -165,7 +165,7 @@ return held[3]
     even_if_full=True,
 )
 
-ATTEND = Script(
+MARK_WATCHED = Script(
     """
 local held = redis.call('HMGET', log, 'epoch', 'end', 'watched')
 if not held[1] or held[2] then return end

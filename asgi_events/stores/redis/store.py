@@ -14,9 +14,9 @@ from asgi_events.stores.redis.commands import Commands
 from asgi_events.stores.redis.durability import confirmation
 from asgi_events.stores.redis.scripts import (
     APPEND,
-    ATTEND,
     CANCEL,
     DELETE,
+    MARK_WATCHED,
     OPEN,
     READ,
     REAP,
@@ -141,8 +141,8 @@ class RedisStore:
             await self._hint_writer(writer, key)
         return writer is not None
 
-    async def attend(self, key: str, seconds: float) -> None:
-        await self._run(ATTEND, key, _milliseconds(seconds))
+    async def mark_watched(self, key: str, seconds: float) -> None:
+        await self._run(MARK_WATCHED, key, _milliseconds(seconds))
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
         arguments = b"%d" % after, frame, end.encode()

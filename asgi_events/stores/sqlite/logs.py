@@ -143,7 +143,7 @@ def cancel(db: sqlite3.Connection, key: str) -> bool:
     return True
 
 
-def attend(db: sqlite3.Connection, key: str, seconds: float) -> None:
+def mark_watched(db: sqlite3.Connection, key: str, seconds: float) -> None:
     db.execute(
         "UPDATE log SET watched_until = max(watched_until, ?) WHERE key = ?",
         (clock() + seconds, key),

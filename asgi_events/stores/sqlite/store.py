@@ -151,8 +151,8 @@ class SQLiteStore:
     async def cancel(self, key: str) -> bool:
         return await self._writer.submit(lambda db: logs.cancel(db, key), key)
 
-    async def attend(self, key: str, seconds: float) -> None:
-        await self._writer.submit(lambda db: logs.attend(db, key, seconds))
+    async def mark_watched(self, key: str, seconds: float) -> None:
+        await self._writer.submit(lambda db: logs.mark_watched(db, key, seconds))
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
         return await self._writer.submit(

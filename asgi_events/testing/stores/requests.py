@@ -47,7 +47,7 @@ class Requests(StoreCase):
     ) -> None:
         grant = await opened(store)
 
-        await store.attend("k", 5.0)
+        await store.mark_watched("k", 5.0)
 
         assert await store.renew("k", grant) == Ack(last=0, watched=True)
         assert await store.append("k", grant, 0, frames(1, 1)) == Ack(
@@ -60,8 +60,8 @@ class Requests(StoreCase):
         await ended(store)
         before = await whole(store)
 
-        await store.attend("k", 5.0)
-        await store.attend("other", 5.0)
+        await store.mark_watched("k", 5.0)
+        await store.mark_watched("other", 5.0)
 
         assert await whole(store) == before
         assert await store.read("other", 0, 100) is None

@@ -95,9 +95,9 @@ class Link:
         self._pass("cancel", key)
         return await self.store.cancel(key)
 
-    async def attend(self, key: str, seconds: float) -> None:
-        self._pass("attend", key)
-        await self.store.attend(key, seconds)
+    async def mark_watched(self, key: str, seconds: float) -> None:
+        self._pass("mark_watched", key)
+        await self.store.mark_watched(key, seconds)
 
     async def reap(self, key: str, after: int, frame: bytes, *, end: str) -> bool:
         self._pass("reap", key)

@@ -242,7 +242,7 @@ async def test_does_not_count_who_may_not_cancel_in_another_process(
                 self.looked.set()
             return await super().read(key, after, max_bytes)
 
-        async def attend(self, key: str, seconds: float) -> None:
+        async def mark_watched(self, key: str, seconds: float) -> None:
             self.attended.set()
 
     store = Attended()

@@ -389,7 +389,7 @@ class TestAFullServer:
             assert not await store.reap("log", 0, b"lost", end="lost")
             assert await store.renew("log", grant) == Ack(0)
             assert (await held(store)).alive
-            await store.attend("log", 60.0)
+            await store.mark_watched("log", 60.0)
             assert await store.cancel("log")
             assert await store.renew("log", grant) == Ack(0, cancel=True, watched=True)
             with pytest.raises(Unavailable, match="maxmemory"):

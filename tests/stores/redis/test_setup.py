@@ -251,7 +251,7 @@ class TestPermissions:
             await until_subscribed(server, 1)
             grant = await begin(store)
             await store.append("log", grant, 0, [b"1"])
-            await store.attend("log", 5.0)
+            await store.mark_watched("log", 5.0)
             await store.cancel("log")
             assert await store.renew("log", grant) == Ack(1, True, True)
             assert (await held(store)).frames == [b"1"]

@@ -103,7 +103,7 @@ class TestTwoProcesses:
         await store.append("log", grant, 0, numbered(1, 2))
         assert (await held(other)).frames == numbered(1, 2)
         assert await other.cancel("log")
-        await other.attend("log", 5.0)
+        await other.mark_watched("log", 5.0)
         assert await store.renew("log", grant) == Ack(2, cancel=True, watched=True)
 
     async def test_hint_what_the_other_does(
@@ -458,7 +458,7 @@ async def test_works_on_a_server_in_cluster_mode() -> None:
             for key in keys:
                 await store.append(key, grants[key], 0, [b"1"])
                 assert await store.cancel(key)
-                await store.attend(key, 1.0)
+                await store.mark_watched(key, 1.0)
             assert {key async for key in store.keys()} == keys
             reaped = await kept_reaping(server, store, *keys, after=1)
             assert reaped == [True] * 10
