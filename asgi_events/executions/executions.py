@@ -107,7 +107,7 @@ class Executions:
         The routes call it with each request, for servers that send no lifespan.
         """
         if self._options["handle_signals"] and not self.draining:
-            signals.listen(self, Executions._told)
+            signals.listen(self, Executions._stop)
 
     async def start(
         self,
@@ -198,8 +198,8 @@ class Executions:
             grace = self._options["drain_grace"]
         await asyncio.shield(self._shutdown.begin(grace))
 
-    def _told(self, longest: float) -> asyncio.Future[None]:
-        """The process is told to stop."""
+    def _stop(self, longest: float) -> asyncio.Future[None]:
+        """Drain: a signal has told the process to stop, within ``longest`` seconds."""
         grace = min(self._options["drain_grace"], longest)
         draining = self._shutdown.begin(grace)
         self._shutdown.shorten(grace)
