@@ -25,6 +25,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextvars import Context
+from itertools import islice
 from types import FrameType
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary, ref
@@ -67,7 +68,10 @@ def listen(listener: object, stop: Stop) -> None:
 def forget(listener: object) -> None:
     """Do not tell ``listener`` any more; the last one puts the old handlers back."""
     _listeners.pop(listener, None)
-    if not _listeners or all(loop.is_closed() for loop in _loops()):
+    # There may be thousands, and the first one is enough to say that there are some.
+    if _has_open_loop(islice(_listeners.values(), 1)):
+        return
+    if not _has_open_loop(list(_listeners.values())):
         _restore()
 
 
@@ -169,6 +173,12 @@ def _loops() -> set[Loop]:
 def _running() -> list[Loop]:
     """Return the loops that run and have listeners."""
     return [loop for loop in _loops() if loop.is_running()]
+
+
+def _has_open_loop(listeners: Iterable[tuple[ref[Loop], Stop]]) -> bool:
+    """Whether one of the listeners is on a loop that is not closed."""
+    loops = (loop() for loop, _ in listeners)
+    return any(loop is not None and not loop.is_closed() for loop in loops)
 
 
 def _install() -> None:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import pytest
 
@@ -226,6 +227,26 @@ async def test_names_the_cure_in_a_worker_of_hypercorn(
 
     [message] = caplog.messages
     assert "--workers 0" in message
+
+
+def test_looks_at_one_listener_only_when_one_of_many_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Loop:
+        asked = 0
+
+        def is_closed(self) -> bool:
+            self.asked += 1
+            return False
+
+    loop, many = Loop(), [Listener() for _ in range(100)]
+    listeners = {listener: (ref(loop), Listener.tell) for listener in many}
+    monkeypatch.setattr(signals, "_listeners", WeakKeyDictionary(listeners))
+
+    for listener in many[:50]:
+        signals.forget(listener)
+
+    assert loop.asked == 50
 
 
 async def test_hears_nothing_where_it_is_switched_off() -> None:
