@@ -69,9 +69,9 @@ def forget(listener: object) -> None:
     """Do not tell ``listener`` any more; the last one puts the old handlers back."""
     _listeners.pop(listener, None)
     # There may be thousands, and the first one is enough to say that there are some.
-    if _has_open_loop(islice(_listeners.values(), 1)):
+    if _listeners and _has_open_loop(islice(_listeners.values(), 1)):
         return
-    if not _has_open_loop(list(_listeners.values())):
+    if not _listeners or not _has_open_loop(list(_listeners.values())):
         _restore()
 
 

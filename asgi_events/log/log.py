@@ -211,7 +211,7 @@ class Log(FrameWindow):
     @property
     def full(self) -> bool:
         """Whether the bounds are reached, nothing can be dropped, and more may come."""
-        return self._is_over() and self.end is None and not self._make_room()
+        return self.end is None and self._is_over() and not self._make_room()
 
     def room(self) -> asyncio.Future[None]:
         """A future that is done when the log is no longer full."""
