@@ -34,9 +34,9 @@ async def read(cursor: Cursor, chance: random.Random) -> bytes:
     return body
 
 
-def check(body: bytes, after: int) -> None:
+def check(body: bytes, after: int, ended: bool) -> None:
     """A stream counts on without holes, or says where; it has one end, its last."""
-    expected, ended, at = after + 1, False, 0
+    expected, at = after + 1, 0
     body = body.removeprefix(b"retry: 3000\n")
     for match in FRAME.finditer(body):
         at += len(match[0])
@@ -110,4 +110,5 @@ async def _one(
 
 async def _watch(cursor: Cursor, after: int, chance: random.Random) -> None:
     position = cursor.position  # of an id that is not the log's any more, 0
-    check(await read(cursor, chance), position if after else 0)
+    ended = cursor.finished  # it has the terminal event
+    check(await read(cursor, chance), position if after else 0, ended)
