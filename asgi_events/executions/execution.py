@@ -105,7 +105,7 @@ class Run(Protocol):
         """Wait until its terminal event is stored."""
 
     def abandon(self) -> None:
-        """Record no more: the process stops, and the lease will tell the others."""
+        """Stop recording: the process stops, and others see its lease end."""
 
 
 class Execution:
@@ -338,7 +338,7 @@ class Execution:
         self.watchers.dismiss()
 
     def abandon(self) -> None:
-        """Record no more: the process stops."""
+        """Stop recording: the process stops."""
         self._run.abandon()
 
     def _drop_unwatched(self, log: StoredLog) -> None:

@@ -39,9 +39,9 @@ class EventsApp:
         actors: The actors that can be started.
         executions: The ``Executions`` to serve. Without it the application makes one of
             ``actors`` and ``options``.
-        authorize: Decides who may do what; see ``Authorize``. Without it, whoever
-            knows the id of an execution, or the ``Idempotency-Key`` that started it,
-            may read and cancel it.
+        authorize: Decides who may do what; see ``Authorize``. Without it, everybody
+            who knows the id of an execution, or the ``Idempotency-Key`` that started
+            it, may read and cancel it.
         allowed_origins: The other origins (``https://example.com``) whose pages may
             start and cancel; ``"*"`` allows all. The browser decides who may read:
             without CORS it shows no response to a page of another origin.

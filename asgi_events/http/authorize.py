@@ -32,8 +32,8 @@ finds no other owner's. If it returns None or raises ``Unauthorized``, the respo
 A request that streams a running execution also asks for ``"cancel"``, because a viewer
 who may not cancel does not count for ``cancel_after``.
 
-Each owner has their own ``Idempotency-Key``s. Without this hook all callers share them,
-and whoever knows a key can find its execution: make it as random as an id.
+Each owner has their own ``Idempotency-Key``s. Without this hook all callers share them:
+a caller who knows a key can find its execution, so make a key as random as an id.
 """
 
 

@@ -57,7 +57,7 @@ class MemoryLog:
         self.frames.extend(frames)
 
     def trim(self) -> int:
-        """Let go of the oldest quarter; about how many bytes that frees."""
+        """Drop the oldest quarter of the frames; return about how many bytes it had."""
         count = max(len(self.frames) // 4, 1)
         held = self.held
         self.trimmed = self.ends[count - 1]

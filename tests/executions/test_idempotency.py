@@ -1,4 +1,4 @@
-"""One key, one execution, whoever is slow, dies, or asks at the same time.
+"""One key starts one execution, even if processes are slow, die or ask together.
 
 A start calls the store four times. Each table below breaks each of these steps in one
 process, and lets others ask for the same key.

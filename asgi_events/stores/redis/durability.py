@@ -15,7 +15,7 @@ class Confirmation:
 
     Attributes:
         packed: The command.
-        what: What it waits for, as the message says when it has waited in vain.
+        what: What it waits for; the message of a failure names it.
     """
 
     packed: bytes

@@ -258,7 +258,7 @@ class Writers(RuleBasedStateMachine):
     @precondition(lambda self: self.dead)
     @rule(pause=st.floats(0.1, 4.0))
     def keep_asking(self, pause: float) -> None:
-        """A dead writer is reaped by whoever asks for a lease, and a little."""
+        """Asking for a little more than a lease ends the log of a dead writer."""
         asked = 0.0
         while asked < self.LEASE + 3 * pause and not self.reaped:
             self.now += pause
