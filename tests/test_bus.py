@@ -11,8 +11,7 @@ from pydantic import BaseModel
 
 from asgi_events import EventBus
 from asgi_events.exceptions import EventTooLarge
-
-WAIT = 10.0  # seconds; whoever waits this long has failed
+from tests import TIMEOUT
 
 
 class Note(BaseModel):
@@ -379,10 +378,10 @@ async def test_blocks_a_thread_until_the_handlers_have_it(bus: EventBus) -> None
         done.set()
 
     thread = asyncio.create_task(asyncio.to_thread(publish))
-    await asyncio.wait_for(came.wait(), WAIT)
+    await asyncio.wait_for(came.wait(), TIMEOUT)
     assert not await asyncio.to_thread(done.wait, 0.05)
     gate.set()
-    await asyncio.wait_for(thread, WAIT)
+    await asyncio.wait_for(thread, TIMEOUT)
     assert done.is_set()
 
 

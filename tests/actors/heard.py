@@ -12,8 +12,7 @@ from asgi_events import (
     ExecutionState,
     tool,
 )
-
-WAIT = 10.0  # seconds; whoever waits this long has failed
+from tests import TIMEOUT
 
 Call = tuple[str, str]
 """The address of a call, and what became of it."""
@@ -44,7 +43,7 @@ class Heard:
         return [e for e in self.events if not isinstance(e, ExecutionEvent)]
 
     async def until(self, happened: Callable[[], bool]) -> None:
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(TIMEOUT):
             while not happened():
                 self._came.clear()
                 await self._came.wait()

@@ -21,7 +21,8 @@ from asgi_events import (
 )
 from asgi_events.actors import actor_of
 from asgi_events.events import TextDelta
-from tests.actors.heard import WAIT, Heard, execute, leaf, on_other_thread
+from tests import TIMEOUT
+from tests.actors.heard import Heard, execute, leaf, on_other_thread
 
 # Every kind of function
 
@@ -204,7 +205,7 @@ async def test_runs_sync_actors_side_by_side(
 
     @tool
     def meet(n: int) -> int:
-        together.wait(WAIT)
+        together.wait(TIMEOUT)
         return n
 
     @agent

@@ -24,7 +24,8 @@ from asgi_events import (
 from asgi_events.actors import actor_of
 from asgi_events.events import Event, LogEvent, ProgressEvent, TextDelta
 from asgi_events.memory_cache import MemoryCache
-from tests.actors.heard import WAIT, Boom, Heard, execute, leaf, on_other_thread
+from tests import TIMEOUT
+from tests.actors.heard import Boom, Heard, execute, leaf, on_other_thread
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -198,8 +199,8 @@ async def test_tells_a_call_whole(state: ExecutionState, heard: Heard) -> None:
         "execution_status": "completed",
         "execution_time": completed.execution_time,
     }
-    assert 0 <= completed.execution_time <= WAIT
-    assert 0 <= result.execution_time <= WAIT
+    assert 0 <= completed.execution_time <= TIMEOUT
+    assert 0 <= result.execution_time <= TIMEOUT
     assert result == ExecutionResult[Any](
         result=7, execution_time=result.execution_time
     )
@@ -422,7 +423,7 @@ async def test_speaks_in_a_thread_of_nobody(
         thread = threading.Thread(target=lambda: here.log("from afar"))
         thread.start()
         await heard.until(lambda: bool(heard.said))
-        await asyncio.to_thread(thread.join, WAIT)
+        await asyncio.to_thread(thread.join, TIMEOUT)
 
     await execute(root, state)
     assert [(e.address, e.message) for e in heard.said] == [("root", "from afar")]
@@ -466,7 +467,7 @@ async def test_runs_nested_sync_actors_however_many(state: ExecutionState) -> No
     async def root() -> int:
         return sum(await asyncio.gather(*(branch() for _ in range(40))))
 
-    outcome = await asyncio.wait_for(actor_of(root).run(state), WAIT)
+    outcome = await asyncio.wait_for(actor_of(root).run(state), TIMEOUT)
 
     assert outcome.result == 40
 

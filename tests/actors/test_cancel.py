@@ -16,7 +16,8 @@ from asgi_events import (
     tool,
 )
 from asgi_events.actors import actor_of
-from tests.actors.heard import WAIT, Boom, Call, Heard, execute
+from tests import TIMEOUT
+from tests.actors.heard import Boom, Call, Heard, execute
 
 
 async def test_tells_a_cancelled_call_after_its_cleanup(
@@ -124,7 +125,7 @@ async def test_is_not_held_up_by_a_full_log_when_it_is_cancelled(
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(asyncio.shield(task), WAIT)
+        await asyncio.wait_for(asyncio.shield(task), TIMEOUT)
     assert heard.calls == [("endless", "started"), ("endless", "cancelled")]
     full.set()
     await asyncio.sleep(0)
@@ -137,7 +138,7 @@ async def test_lets_a_sync_actor_see_that_it_was_cancelled(
 
     @tool
     def work() -> None:
-        until = monotonic() + WAIT
+        until = monotonic() + TIMEOUT
         while not current_state().cancelled and monotonic() < until:
             sleep(0.001)
         if current_state().cancelled:
@@ -153,7 +154,7 @@ async def test_lets_a_sync_actor_see_that_it_was_cancelled(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await asyncio.to_thread(seen.wait, WAIT)
+    assert await asyncio.to_thread(seen.wait, TIMEOUT)
     assert heard.calls == [
         ("root", "started"),
         ("root/work", "started"),
@@ -183,7 +184,7 @@ async def test_stops_and_closes_a_sync_generator_that_was_cancelled(
     @llm
     def write() -> Iterator[str]:
         try:
-            until = monotonic() + WAIT
+            until = monotonic() + TIMEOUT
             while monotonic() < until:
                 sleep(0.001)
                 yield "a"
@@ -196,7 +197,7 @@ async def test_stops_and_closes_a_sync_generator_that_was_cancelled(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await asyncio.to_thread(stopped.wait, WAIT)
+    assert await asyncio.to_thread(stopped.wait, TIMEOUT)
     assert heard.calls == [("write", "started"), ("write", "cancelled")]
 
 
