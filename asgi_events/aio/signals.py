@@ -68,10 +68,12 @@ def listen(listener: object, stop: Stop) -> None:
 def forget(listener: object) -> None:
     """Do not tell ``listener`` any more; the last one puts the old handlers back."""
     _listeners.pop(listener, None)
-    # There may be thousands, and the first one is enough to say that there are some.
-    if _listeners and _has_open_loop(islice(_listeners.values(), 1)):
-        return
-    if not _listeners or not _has_open_loop(list(_listeners.values())):
+    # There may be thousands of listeners; the first one is nearly always enough.
+    is_needed = _listeners and (
+        _has_open_loop(islice(_listeners.values(), 1))
+        or _has_open_loop(list(_listeners.values()))
+    )
+    if not is_needed:
         _restore()
 
 
