@@ -79,7 +79,7 @@ class Executions:
     @property
     def draining(self) -> bool:
         """Whether the process stops."""
-        return self._shutdown.stops
+        return self.viewing.draining
 
     async def __aenter__(self) -> Self:
         self.open()
