@@ -28,6 +28,7 @@ from asgi_events.executions.run import EndedRun, LocalRun
 from asgi_events.executions.shutdown import Shutdown
 from asgi_events.executions.viewers import Capacity, Place, Viewers, Viewing
 from asgi_events.log.writer import LogWriter
+from asgi_events.redaction import Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,8 @@ class Launcher:
         self._error_message = options["error_message"]
         if self._error_message is None and options["debug"]:
             self._error_message = with_traceback
+        redact = options["redact"]
+        self._redaction = None if redact is None else Redaction(redact)
 
     async def launch(
         self, asked: Asked, id: str, claim: Claim | None = None
@@ -200,6 +203,7 @@ class Launcher:
             include_result=True,
             error_message=message,
             max_event_bytes=options["max_event_bytes"],
+            redaction=self._redaction,
         )
         unsubscribe = bus.subscribe(writer)
         for handler in options["handlers"]:

@@ -20,6 +20,7 @@ from asgi_events.checks import (
     check_seconds,
 )
 from asgi_events.error_messages import ErrorMessage
+from asgi_events.redaction import Redact, check_redact
 from asgi_events.stores.contract import EventStore
 
 _STORE_METHODS = [
@@ -115,6 +116,11 @@ class ExecutionsOptions(TypedDict, total=False):
             larger result ends with ``error``.
         error_message: Makes the message that viewers see of an exception. By default
             it is a neutral sentence and an id, under which the exception is logged.
+        redact: Changes and hides events before they are stored and shown: it returns
+            the event to show, or None. It gets every event, the terminal one too, which
+            it can change but not hide: viewers then get one with a neutral message and
+            no result. An event with which it fails is hidden, and that is logged.
+            ``handlers`` get all events unchanged. It runs in the event loop.
         debug: Viewers see the exception with its traceback.
         drain_grace: Seconds executions may run on once the process is told to stop;
             half a second at most after Ctrl-C (SIGINT) and where the server reloads,
@@ -154,6 +160,7 @@ class ExecutionsOptions(TypedDict, total=False):
     max_retained_bytes: Annotated[int, Option(256 * 1024 * 1024, _counts)]
     max_event_bytes: Annotated[int | None, Option(1024 * 1024, _counts_or_none)]
     error_message: Annotated[ErrorMessage | None, Option(None, check_callables)]
+    redact: Annotated[Redact | None, Option(None, check_redact)]
     debug: Annotated[bool, Option(False, check_flags)]
     drain_grace: Annotated[float, Option(5.0, partial(_seconds, zero=True))]
     handle_signals: Annotated[bool, Option(True, check_flags)]

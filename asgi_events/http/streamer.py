@@ -35,6 +35,7 @@ from asgi_events.http.response import EventSourceResponse
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
 from asgi_events.log.writer import HasStats, LogWriter
+from asgi_events.redaction import Redact, Redaction, check_redact
 from asgi_events.types import ASGIApp, Headers
 from asgi_events.wire.sse import KEEP_ALIVE, STREAM_START
 
@@ -69,6 +70,8 @@ class EventStreamer(LogWriter):
             because no reader can come back: ``"cancel"`` or ``"continue"``.
         error_message: Makes the message that readers see when the execution fails. The
             default, ``str``, may show more than readers should know.
+        redact: Changes and hides events before readers get them; see
+            ``ExecutionsOptions``.
         max_events: Frames that are kept for readers.
         max_bytes: Bytes of frames that are kept for readers.
         max_event_bytes: Bytes of JSON that an event may have; None for any number.
@@ -94,6 +97,7 @@ class EventStreamer(LogWriter):
         include_result: bool = False,
         on_disconnect: OnDisconnect = "cancel",
         error_message: ErrorMessage = str,
+        redact: Redact | None = None,
         max_events: int = 10_000,
         max_bytes: int = 16 * 1024 * 1024,
         max_event_bytes: int | None = None,
@@ -104,6 +108,7 @@ class EventStreamer(LogWriter):
         check_counts(max_event_bytes=max_event_bytes)
         check_seconds(required=True, zero=True, drain_grace=drain_grace)
         check_callables(error_message=error_message)
+        check_redact(redact=redact)
         if on_disconnect not in ("cancel", "continue"):
             raise ValueError(
                 f'on_disconnect must be "cancel" or "continue", got {on_disconnect!r}'
@@ -114,6 +119,7 @@ class EventStreamer(LogWriter):
             include_result=include_result,
             error_message=error_message,
             max_event_bytes=max_event_bytes,
+            redaction=None if redact is None else Redaction(redact),
         )
         self.heartbeat_interval = heartbeat_interval
         self._on_disconnect = on_disconnect

@@ -26,6 +26,7 @@ from asgi_events.events import (
 )
 from asgi_events.exceptions import EventTooLarge
 from asgi_events.log.log import Log
+from asgi_events.redaction import Redaction
 from asgi_events.wire.encoding import encode_json
 
 logger = logging.getLogger(__name__)
@@ -56,10 +57,11 @@ class LogWriter:
         include_result: The ``complete`` event has the ``result``.
         error_message: Makes the message of a failed execution of its exception.
         max_event_bytes: How many bytes of JSON an event may have; None for any number.
+        redaction: Changes and hides events before they are encoded.
 
     Attributes:
         log: The log.
-        on_end: Called with the terminal event that was appended.
+        on_end: Called with the terminal event, as it is without redaction.
         cancel_message: The message of ``cancelled``, should the task be cancelled.
     """
 
@@ -71,6 +73,7 @@ class LogWriter:
         include_result: bool = False,
         error_message: ErrorMessage = str,
         max_event_bytes: int | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         self.log = log
         self.on_end: Callable[[TerminalEvent], None] | None = None
@@ -81,6 +84,7 @@ class LogWriter:
         self._max_event_bytes = sys.maxsize
         if max_event_bytes is not None:
             self._max_event_bytes = max_event_bytes
+        self._redaction = redaction
         self._task: asyncio.Future[Any] | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -92,6 +96,11 @@ class LogWriter:
         Raises:
             EventTooLarge: It has more bytes than ``max_event_bytes``.
         """
+        if self._redaction is not None:
+            shown = self._redaction.of(event)
+            if shown is None:
+                return NOTHING
+            event = shown
         data = encode_json(event)
         if len(data) > self._max_event_bytes:
             raise EventTooLarge(_name(event), len(data), self._max_event_bytes)
@@ -106,7 +115,8 @@ class LogWriter:
 
         def end(_: asyncio.Future[Any]) -> None:
             event = self._terminal(task)
-            if self.log.last == 0 and isinstance(event, CompleteEvent):
+            is_silent = self.log.last == 0 and self._redaction is None
+            if is_silent and isinstance(event, CompleteEvent):
                 logger.warning(
                     "No event of %r was heard: was the EventStreamer subscribed to "
                     "the bus of the execution?",
@@ -129,7 +139,9 @@ class LogWriter:
         """
         if self.log.end is not None:
             return
-        data = encode_json(event)
+        redaction = self._redaction
+        shown = event if redaction is None else redaction.of_end(event)
+        data = encode_json(shown)
         if len(data) > self._max_event_bytes:
             too_large = EventTooLarge(_name(event), len(data), self._max_event_bytes)
             logger.error("An execution cannot say how it ended: %s", too_large)

@@ -62,6 +62,7 @@ EXECUTIONS_OPTIONS: list[Any] = [
     ({"handlers": [5]}, "handler", TypeError),
     ({"handlers": 5}, "handler", TypeError),
     ({"error_message": "oops"}, "error_message", TypeError),
+    ({"redact": "names"}, "redact", TypeError),
     ({"cache_backend": 5}, "cache_backend", TypeError),
 ]
 
