@@ -32,9 +32,6 @@ from asgi_events.aio.wakeups import Wakeups
 from asgi_events.wire.frames import frame
 from asgi_events.wire.window import FrameWindow
 
-FRAME_OVERHEAD = 96
-"""Bytes of memory that a frame takes beside its own (tracemalloc, Python 3.11)."""
-
 _REPORT = 64 * 1024  # bytes by which a log grows until it reports that
 
 _NOTHING = (-1, 0, 0, b"")  # what was joined last, when nothing was
@@ -178,16 +175,8 @@ class Log(FrameWindow):
         self._set_marks()
 
     def trim(self) -> bool:
-        """Drop the oldest quarter of what need not be kept; False if that is nothing.
-
-        The newest frame stays.
-        """
-        # A quarter at a time: to cut off a list's head moves all the rest.
-        quarter = self.first + len(self.frames) // 4
-        number = min(self._droppable(), quarter, self.last - 1)
-        if number < self.first:
+        if not super().trim():
             return False
-        self.drop(number)
         self._report()
         self._set_marks()
         return True
@@ -202,11 +191,6 @@ class Log(FrameWindow):
         if self.last > self.first:
             self.drop(self.last - 1)
         self._report()
-
-    @property
-    def held_bytes(self) -> int:
-        """About how many bytes of memory the frames take."""
-        return self.size - self.begin + FRAME_OVERHEAD * len(self.frames)
 
     @property
     def full(self) -> bool:
@@ -302,7 +286,6 @@ class Log(FrameWindow):
         return True
 
     def _droppable(self) -> int:
-        """The number of the newest frame that need not be kept."""
         if self._keeps == "newest":
             return self.last
         if not self._cursors:

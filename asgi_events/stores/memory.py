@@ -1,7 +1,6 @@
 """A store in this process, for tests: it promises what others do, but to last."""
 
 import asyncio
-from bisect import bisect_right
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Self
 
@@ -87,7 +86,7 @@ class MemoryStore:
         log = self._logs.find(key, now)
         if log is None:
             self._epochs += 1  # a deleted log's writer does not write its successor
-            log = MemoryLog(writer, ttl, lease, dict(meta), self._epochs, after + 1)
+            log = MemoryLog(after, writer, ttl, lease, dict(meta), self._epochs)
             self._logs.add(key, log, now)
         else:
             check_open(key, writer, holder=log.writer, end=log.end)
@@ -105,7 +104,7 @@ class MemoryStore:
     ) -> Ack:
         now = monotonic()
         log = self._writable(key, grant, now)
-        known = log.first + len(log.frames) - 1 - after
+        known = log.last - after
         if log.end is not None:
             is_last = known == len(frames)
             check_repeats(key, same_end=end == log.end, same_frames=is_last)
@@ -165,12 +164,10 @@ class MemoryStore:
         if log is None:
             return None
         first = max(after + 1, log.first)
-        low = first - log.first
         frames: list[bytes] = []
-        if limit > 0 and low < len(log.frames):
-            begin = log.ends[low] - len(log.frames[low])
-            high = max(bisect_right(log.ends, begin + limit, low), low + 1)
-            frames = log.frames[low:high]
+        if limit > 0 and first <= log.last:
+            stop = log.page(first - 1, limit)
+            frames = log.frames[first - log.first : stop + 1 - log.first]
         return Page(
             first=first,
             last=log.last,

@@ -1,69 +1,43 @@
 """The logs of a ``MemoryStore``, and the bounds of what they take."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from time import time
 
 from asgi_events.stores.contract import Ack
 from asgi_events.stores.rules import Suspicion
+from asgi_events.wire.window import FrameWindow
 
 # Bytes of memory, measured with tracemalloc (Python 3.11): what a log takes without its
-# frames, together with the execution that it is of, and what a frame takes beside its
-# own bytes.
+# frames, together with the execution that it is of.
 _LOG = 4096
-_FRAME = 96
 _MARK = 1024  # of a log that has ended without a frame, and is of no execution
 
 _ENOUGH = 0.95  # of the bound of all logs, once it is reached
 _MARKS = 0.25  # of that limit, for logs that have ended without a frame
 
 
-@dataclass(slots=True)
-class MemoryLog:
+@dataclass(eq=False)
+class MemoryLog(FrameWindow):
     """One log; times are those of the event loop."""
 
+    start: InitVar[int]
     writer: str
     ttl: float
     lease: float
     meta: Mapping[str, str]
     epoch: int
-    first: int
     end: str | None = None
     ended: float | None = None
     cancel: bool = False
     sign: float = 0.0  # when its writer was last heard of
     suspicion: Suspicion | None = None
     watched_until: float = 0.0
-    frames: list[bytes] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)  # of each frame, since the first
-    size: int = 0  # in bytes, since the first frame
-    trimmed: int = 0  # of that, bytes that are no longer kept
 
-    @property
-    def last(self) -> int:
-        return self.first + len(self.frames) - 1
-
-    @property
-    def held(self) -> int:
-        """About how many bytes of memory the frames take."""
-        return self.size - self.trimmed + _FRAME * len(self.frames)
-
-    def hold(self, frames: Sequence[bytes]) -> None:
-        for frame in frames:
-            self.size += len(frame)
-            self.ends.append(self.size)
-        self.frames.extend(frames)
-
-    def trim(self) -> int:
-        """Drop the oldest quarter of the frames; return about how many bytes it had."""
-        count = max(len(self.frames) // 4, 1)
-        held = self.held
-        self.trimmed = self.ends[count - 1]
-        del self.frames[:count], self.ends[:count]
-        self.first += count
-        return held - self.held
+    def __post_init__(self, start: int) -> None:
+        super().__init__(start)
 
     @property
     def forgotten_at(self) -> float:
@@ -137,7 +111,7 @@ class MemoryLogs:
             self._ended.pop(key, None)
             is_mark = key in self._marks
             self._marks.pop(key, None)
-            self.held_bytes -= _MARK if is_mark else _LOG + log.held
+            self.held_bytes -= _MARK if is_mark else _LOG + log.held_bytes
 
     def clear(self) -> None:
         """Delete all."""
@@ -149,15 +123,15 @@ class MemoryLogs:
     ) -> None:
         """Add frames to a log, and end it where ``end`` says how."""
         log = self._logs[key]
-        size = log.size
+        held = log.held_bytes
         log.hold(frames)
         if end is not None:
             self._finish(key, log, end)
-        self._grow(log.size - size + _FRAME * len(frames), now)
+        self._grow(log.held_bytes - held, now)
         while len(log.frames) > self._max_events or (
-            log.held > self._max_bytes and len(log.frames) > 1
+            log.held_bytes > self._max_bytes and len(log.frames) > 1
         ):
-            self.held_bytes -= log.trim()
+            self._trim(log)
 
     def _finish(self, key: str, log: MemoryLog, end: str) -> None:
         log.finish(end)
@@ -189,11 +163,16 @@ class MemoryLogs:
             return
         # Somewhat more than has to go, so that the next search comes later.
         enough = self._limit * _ENOUGH
-        logs = (log for log in self._logs.values() if len(log.frames) > 1)
-        largest = [(-log.held, number, log) for number, log in enumerate(logs)]
+        logs = self._logs.values()
+        largest = [(-log.held_bytes, number, log) for number, log in enumerate(logs)]
         heapify(largest)
         while largest and self.held_bytes > enough:
             _, number, log = heappop(largest)
-            self.held_bytes -= log.trim()
-            if len(log.frames) > 1:
-                heappush(largest, (-log.held, number, log))
+            if self._trim(log):
+                heappush(largest, (-log.held_bytes, number, log))
+
+    def _trim(self, log: MemoryLog) -> bool:
+        held = log.held_bytes
+        trimmed = log.trim()
+        self.held_bytes -= held - log.held_bytes
+        return trimmed

@@ -1,7 +1,10 @@
 """A window of numbered frames: the newest frames of a log, in memory."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
+
+FRAME_OVERHEAD = 96
+"""Bytes of memory that a frame takes beside its own (tracemalloc, Python 3.11)."""
 
 
 class FrameWindow:
@@ -27,13 +30,20 @@ class FrameWindow:
         self.begin = 0
         self.size = 0
 
-    def hold(self, frames: Iterable[bytes]) -> None:
+    @property
+    def held_bytes(self) -> int:
+        """About how many bytes of memory the frames take."""
+        return self.size - self.begin + FRAME_OVERHEAD * len(self.frames)
+
+    def hold(self, frames: Sequence[bytes]) -> None:
         """Add frames after the newest one."""
+        self.frames.extend(frames)
+        size = self.size
         for frame in frames:
-            self.frames.append(frame)
-            self.size += len(frame)
-            self.ends.append(self.size)
-            self.last += 1
+            size += len(frame)
+            self.ends.append(size)
+        self.size = size
+        self.last += len(frames)
 
     def since(self, number: int) -> list[bytes]:
         """The frames after ``number``, which is ``first`` - 1 at least."""
@@ -57,6 +67,23 @@ class FrameWindow:
         self.begin = self.ends[count - 1]
         del self.frames[:count], self.ends[:count]
         self.first = number + 1
+
+    def trim(self) -> bool:
+        """Drop the oldest quarter of what may be dropped; False if that is nothing.
+
+        The newest frame stays.
+        """
+        # A quarter at a time: to cut off a list's head moves all the rest.
+        quarter = self.first + len(self.frames) // 4
+        number = min(self._droppable(), quarter, self.last - 1)
+        if number < self.first:
+            return False
+        self.drop(number)
+        return True
+
+    def _droppable(self) -> int:
+        """The number of the newest frame that may be dropped."""
+        return self.last
 
     def cut(self, number: int) -> None:
         """Drop the frames after ``number``, which is ``first`` - 1 at least."""
