@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
 
 from asgi_events.aio.timers import Timer, timers
 from asgi_events.exceptions import UnknownExecution
@@ -13,6 +12,7 @@ from asgi_events.executions.execution import Execution, Facts, Run
 from asgi_events.executions.held import Begin, Claim, Opened
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.log.log import Log
+from asgi_events.wire.window import trim_largest
 
 # Bytes of memory, measured with tracemalloc (Python 3.11): an execution that has ended,
 # without its frames, and a key.
@@ -152,10 +152,6 @@ class HeldInMemory:
             return
         # Somewhat more than has to go, so that the next search comes later.
         enough = self._limit * _ENOUGH
-        logs = [execution.log for execution in self.here.values()]
-        largest = [(-log.held_bytes, number, log) for number, log in enumerate(logs)]
-        heapify(largest)
-        while largest and self.held_bytes > enough:
-            _, number, log = heappop(largest)
-            if log.trim():
-                heappush(largest, (-log.held_bytes, number, log))
+        for _ in trim_largest(execution.log for execution in self.here.values()):
+            if self.held_bytes <= enough:  # each log has reported what it freed
+                break

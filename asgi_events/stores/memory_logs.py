@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass
-from heapq import heapify, heappop, heappush
 from itertools import islice
 from time import time
 
 from asgi_events.stores.contract import Ack
 from asgi_events.stores.rules import Suspicion
-from asgi_events.wire.window import FrameWindow
+from asgi_events.wire.window import FrameWindow, trim_largest
 
 # Bytes of memory, measured with tracemalloc (Python 3.11): what a log takes without its
 # frames, together with the execution that it is of.
@@ -131,7 +130,9 @@ class MemoryLogs:
         while len(log.frames) > self._max_events or (
             log.held_bytes > self._max_bytes and len(log.frames) > 1
         ):
-            self._trim(log)
+            held = log.held_bytes
+            log.trim()
+            self.held_bytes -= held - log.held_bytes
 
     def _finish(self, key: str, log: MemoryLog, end: str) -> None:
         log.finish(end)
@@ -163,16 +164,7 @@ class MemoryLogs:
             return
         # Somewhat more than has to go, so that the next search comes later.
         enough = self._limit * _ENOUGH
-        logs = self._logs.values()
-        largest = [(-log.held_bytes, number, log) for number, log in enumerate(logs)]
-        heapify(largest)
-        while largest and self.held_bytes > enough:
-            _, number, log = heappop(largest)
-            if self._trim(log):
-                heappush(largest, (-log.held_bytes, number, log))
-
-    def _trim(self, log: MemoryLog) -> bool:
-        held = log.held_bytes
-        trimmed = log.trim()
-        self.held_bytes -= held - log.held_bytes
-        return trimmed
+        for freed in trim_largest(self._logs.values()):
+            self.held_bytes -= freed
+            if self.held_bytes <= enough:
+                break

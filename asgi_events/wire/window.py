@@ -1,7 +1,8 @@
 """A window of numbered frames: the newest frames of a log, in memory."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heapify, heappop, heappush
 
 FRAME_OVERHEAD = 96
 """Bytes of memory that a frame takes beside its own (tracemalloc, Python 3.11)."""
@@ -99,3 +100,18 @@ class FrameWindow:
         self.begin = self.size = 0
         self.first = number
         self.last = number - 1
+
+
+def trim_largest(windows: Iterable[FrameWindow]) -> Iterator[int]:
+    """Trim the largest window, again and again, until none can be trimmed.
+
+    Yields:
+        How many bytes of memory that has freed.
+    """
+    largest = [(-each.held_bytes, index, each) for index, each in enumerate(windows)]
+    heapify(largest)
+    while largest:
+        held, index, window = heappop(largest)
+        if window.trim():
+            heappush(largest, (-window.held_bytes, index, window))
+            yield -held - window.held_bytes
