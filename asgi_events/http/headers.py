@@ -43,7 +43,11 @@ def stream_headers(
 
 
 def _headers_of(format: Format) -> tuple[tuple[bytes, bytes], ...]:
-    named = {"content-type": f"{format.media_type}; charset=utf-8"}
+    media_type = format.media_type
+    kind = media_type.lower()
+    if kind.startswith("text/") and "charset=" not in kind:
+        media_type += "; charset=utf-8"
+    named = {"content-type": media_type}
     return tuple(encode_headers(named | _OURS | dict(format.headers)))
 
 

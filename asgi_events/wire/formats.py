@@ -26,7 +26,8 @@ class Format(Protocol):
     the clean end of a body for success. Then the connection breaks instead.
 
     Attributes:
-        media_type: The content type of the response.
+        media_type: The content type of the response. If it is ``text/…`` and names no
+            charset, ``charset=utf-8`` is added.
         headers: Further response headers.
         greeting: The first bytes of the body; may be empty.
         heartbeat: The bytes that are sent when nothing else was sent for a while.

@@ -41,6 +41,14 @@ class Lines:
         return b"bye\n"
 
 
+class Named(Lines):
+    """It says how its text is encoded, or that it has none."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__()
+        self.media_type = media_type
+
+
 class Speechless(Lines):
     """It has no word for the end."""
 
@@ -76,6 +84,24 @@ async def test_is_what_the_viewer_is_sent() -> None:
     assert body == b"hello\n1/2 line 0\n2/4 line 1\n3/6 line 2\nend\n"
     assert connection.headers["content-type"] == "text/plain; charset=utf-8"
     assert connection.headers["x-format"] == "lines"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "sent"),
+    [
+        ("text/event-stream", "text/event-stream; charset=utf-8"),
+        ("Text/Plain; format=flowed", "Text/Plain; format=flowed; charset=utf-8"),
+        ("text/plain; charset=latin-1", "text/plain; charset=latin-1"),
+        ("text/plain;Charset=UTF-8", "text/plain;Charset=UTF-8"),
+        ("application/x-ndjson", "application/x-ndjson"),
+        ("application/octet-stream", "application/octet-stream"),
+    ],
+)
+async def test_is_of_utf_8_where_it_is_text_of_no_other_charset(
+    media_type: str, sent: str
+) -> None:
+    connection, _ = await body_of(lambda: Named(media_type))
+    assert connection.headers["content-type"] == sent
 
 
 async def test_knows_what_came_before_when_its_viewer_resumes() -> None:
