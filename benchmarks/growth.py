@@ -124,7 +124,7 @@ class Opened:
     async def __aenter__(self) -> Self:
         await self.grow(1)
         [execution] = self._executions
-        self._cursor = execution.attach()
+        self._cursor = execution.watchers.attach()
         self._viewer = asyncio.create_task(view(self._cursor))
         return self
 

@@ -74,7 +74,9 @@ async def events_a_second(url: str, seconds: float) -> float:
 
     async with Executions(flood, store=url, max_events=WAITING) as executions:
         started = [await executions.start(flood) for _ in range(EXECUTIONS)]
-        viewers = [asyncio.create_task(view(e.attach(), take)) for e in started]
+        viewers = [
+            asyncio.create_task(view(e.watchers.attach(), take)) for e in started
+        ]
         await asyncio.sleep(0.5)
         before, begun = seen, time.perf_counter()
         await asyncio.sleep(seconds)
@@ -96,7 +98,7 @@ async def latencies(url: str) -> list[float]:
 
     async with Executions(paced, store=url) as executions:
         execution = await executions.start(paced, {"to": 400})
-        await view(execution.attach(), take)
+        await view(execution.watchers.attach(), take)
     return took
 
 

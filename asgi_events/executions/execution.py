@@ -25,11 +25,10 @@ from asgi_events.exceptions import (
     ResultGone,
 )
 from asgi_events.executions.viewers import Viewers
-from asgi_events.log.cursor import Cursor, ReadPage
+from asgi_events.log.cursor import ReadPage
 from asgi_events.log.log import Log
 from asgi_events.log.stored import StoredLog
 from asgi_events.wire.decoding import AnyEvent, EventDecoder
-from asgi_events.wire.formats import NATIVE, Format
 from asgi_events.wire.frames import split
 from asgi_events.wire.sse import Decoder
 
@@ -290,7 +289,8 @@ class Execution:
                 f"had number {after}: give 0 for all of them."
             )
         decoder, sse = EventDecoder(types), Decoder()
-        cursor = self.attach(f"{self.id}:{after}" if after else None, counts=counts)
+        last_event_id = f"{self.id}:{after}" if after else None
+        cursor = self.watchers.attach(last_event_id, counts=counts)
         waiter = Waiter(cursor.on_ready)
         try:
             while (chunk := cursor.take()) is not None:
@@ -322,16 +322,6 @@ class Execution:
                 if isinstance(event, ProgressEvent):
                     return event
         return None
-
-    def attach(
-        self,
-        last_event_id: str | None = None,
-        *,
-        counts: bool = True,
-        format: Format = NATIVE,
-    ) -> Cursor:
-        """A new viewer; see ``Viewers.attach``."""
-        return self.watchers.attach(last_event_id, counts=counts, format=format)
 
     def dismiss(self) -> None:
         """Send the viewers away, since the process stops; they reconnect."""

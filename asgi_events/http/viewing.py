@@ -87,10 +87,10 @@ class ExecutionResponse:
                 place.release()
 
     def _response(self, seen: str | None, format: Format) -> EventSourceResponse:
-        viewing = self._execution.watchers.viewing
-        options = viewing.options
+        watchers = self._execution.watchers
+        viewing, options = watchers.viewing, watchers.viewing.options
         response = EventSourceResponse(
-            self._execution.attach(seen, counts=self._counts, format=format),
+            watchers.attach(seen, counts=self._counts, format=format),
             headers=self._headers,
             heartbeat_interval=options["heartbeat_interval"],
             send_timeout=options["send_timeout"],

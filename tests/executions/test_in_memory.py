@@ -93,7 +93,7 @@ async def _one(
         newest = execution.log.last
         after = chance.choice([0, newest, newest // 2])
         last_event_id = f"{execution.id}:{after}" if after else None
-        cursor = execution.attach(last_event_id)
+        cursor = execution.watchers.attach(last_event_id)
         group.create_task(_watch(cursor, after, chance))
         await asyncio.sleep(0)
     if ends == "cancelled":
@@ -105,7 +105,7 @@ async def _one(
         again = await executions.get(execution.id)
     except UnknownExecution:
         return
-    group.create_task(_watch(again.attach(), 0, chance))
+    group.create_task(_watch(again.watchers.attach(), 0, chance))
 
 
 async def _watch(cursor: Cursor, after: int, chance: random.Random) -> None:

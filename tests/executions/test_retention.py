@@ -87,7 +87,7 @@ async def test_keeps_an_execution_that_runs_longer_than_its_retention(
 async def test_ends_a_viewer_that_is_slower_than_the_retention(make: Make) -> None:
     executions = make(count, retention=0.05)
     execution = await executions.start(count, {"to": 3})
-    cursor = execution.attach()
+    cursor = execution.watchers.attach()
     await end_of(execution)
     await forgotten(executions, execution)
     chunks = [await next_of(cursor)]
@@ -189,7 +189,7 @@ async def test_does_not_disturb_the_viewers_of_what_it_forgets(
 
     executions = make(talk, store=f"sqlite:///{tmp_path}/events.db", max_events=10)
     execution = await executions.start(talk)
-    cursor = execution.attach()
+    cursor = execution.watchers.attach()
     chunks = [await next_of(cursor)]
     gate.open.set()
     await end_of(execution)
@@ -393,7 +393,7 @@ async def test_holds_less_at_hand_of_each_the_more_of_them_it_follows(
     flood.begin.clear()
     started = [await there.start("flood") for _ in range(8)]
     followed = [await here.get(execution.id) for execution in started]
-    cursors = [execution.attach() for execution in followed]
+    cursors = [execution.watchers.attach() for execution in followed]
     flood.begin.set()
     flood.open.set()
     for execution in followed:

@@ -397,12 +397,12 @@ async def test_resumes_where_the_store_is_further_than_its_follower(
     store = MemoryStore()
     here, there = make(endless, store=store), make(endless, store=store)
     execution = await here.start("endless")
-    watching = (await there.get(execution.id)).attach()
+    watching = (await there.get(execution.id)).watchers.attach()
     async with Connection(ExecutionResponse(execution)) as connection:
         await connection.event()
         await connection.event()
 
-    cursor = (await there.get(execution.id)).attach(f"{execution.id}:2")
+    cursor = (await there.get(execution.id)).watchers.attach(f"{execution.id}:2")
 
     assert cursor.position == 2
     cursor.close()

@@ -66,7 +66,7 @@ async def held(store: RedisStore, key: str = "log") -> Page:
 async def seen(execution: Execution) -> bytes:
     """What a viewer is given, to the end."""
     chunks = []
-    with closing(execution.attach()) as cursor:
+    with closing(execution.watchers.attach()) as cursor:
         while (chunk := cursor.take()) is not None:
             chunks.append(chunk)
             if not chunk:
