@@ -17,7 +17,6 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass, fields
 from datetime import datetime
-from enum import Enum
 from math import isnan
 from typing import Any, TextIO
 from weakref import WeakSet
@@ -33,6 +32,7 @@ from asgi_events.events import (
     TerminalEvent,
     TextDelta,
 )
+from asgi_events.printer.calls import Call, address_of, call_of, depth
 from asgi_events.terminal import printable
 from asgi_events.wire.encoding import encode_json
 
@@ -73,25 +73,6 @@ _STATUS_AT_END: dict[str, str] = {
     EventType.LOST: ExecutionStatus.FAILED,
 }
 _MADE_ID = re.compile("[0-9a-f]{32}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """The parts of a call that are printed.
-
-    Attributes:
-        name: Its address, its actor, or both.
-        status: One of our statuses, or the word of another library.
-        seconds: How long it took, if the event says so.
-    """
-
-    name: str
-    address: str
-    status: str
-    detail: str | None
-    message: str | None
-    from_cache: bool
-    seconds: float | None
 
 
 class _Screen:
@@ -197,14 +178,14 @@ class EventPrinter:
                 self._progress(event)
             case TerminalEvent():
                 self._end(event)
-            case _ if (call := _call_of(event, whole=self._show_address)) is not None:
+            case _ if (call := call_of(event, whole=self._show_address)) is not None:
                 self._call(event, call)
             case _:
                 text = encode_json(event).decode()
                 self._line(event, _clean(f"{type(event).__name__} {text}"))
         return NOTHING
 
-    def _call(self, event: BaseModel, call: _Call) -> None:
+    def _call(self, event: BaseModel, call: Call) -> None:
         styles, mark = self._look(call.status)
         style = getattr(styles, call.status, "")
         parts = [f"{style}{mark} {styles.bold}{_clean(call.name)}{styles.reset}"]
@@ -261,7 +242,7 @@ class EventPrinter:
     def _text(self, event: TextDelta) -> None:
         """Print text, on the same line as the last text of the same call."""
         bar = self._screen.either("│ ", "| ")
-        margin = f"{self._name()}{'  ' * _depth(event.address, 1)}{bar}"
+        margin = f"{self._name()}{'  ' * depth(event.address, 1)}{bar}"
         start = ""
         if self._screen.writing != (self, event.address):
             start = self._screen.finish_line() + margin
@@ -269,7 +250,7 @@ class EventPrinter:
         lines = map(_clean, event.delta.split("\n"))
         self._screen.write(start + f"\n{margin}".join(lines))
 
-    def _summary(self, event: BaseModel, call: _Call, styles: _Styles) -> None:
+    def _summary(self, event: BaseModel, call: Call, styles: _Styles) -> None:
         counts = {status: self._counts.get(status, 0) for status in _ENDED}
         parts = [f"{sum(counts.values())} calls"]
         parts += [f"{count} {status}" for status, count in counts.items() if count]
@@ -281,7 +262,7 @@ class EventPrinter:
         self._counts.clear()
 
     def _line(self, event: BaseModel, text: str, *, deeper: int = 0) -> None:
-        indent = "  " * _depth(_address_of(event), deeper)
+        indent = "  " * depth(address_of(event), deeper)
         start = f"{self._screen.finish_line()}{self._time(event)}{self._name()}"
         self._screen.write(f"{start}{indent}{text}\n")
 
@@ -306,60 +287,6 @@ class EventPrinter:
         return self._screen.styles(), self._screen.either(
             *_MARKS.get(status, _OTHER_MARK)
         )
-
-
-def _call_of(event: BaseModel, *, whole: bool) -> _Call | None:
-    """Return the call that an event of any class describes, or None.
-
-    Args:
-        whole: Name the call by its whole address.
-    """
-    actor = _text_of(event, "actor") or _text_of(_part(event, "actor"), "name")
-    status = _text_of(event, "execution_status") or _text_of(event, "status")
-    address = _address_of(event)
-    if not actor or not status or not hasattr(event, "address"):
-        return None
-    last = address.rpartition("/")[2]
-    if last.partition("#")[0] == actor:
-        name = address if whole else last
-    else:  # addresses of other libraries may not name the actor
-        name = f"{actor} {address}" if whole and address else actor
-    seconds = _part(event, "execution_time")
-    return _Call(
-        name=name,
-        address=address,
-        status=status.lower(),
-        detail=_text_of(event, "detail"),
-        message=_text_of(event, "message"),
-        from_cache=_part(event, "from_cache") is True,
-        seconds=seconds if isinstance(seconds, int | float) else None,
-    )
-
-
-def _part(value: Any, name: str) -> Any:
-    try:
-        return getattr(value, name, None)
-    except Exception:  # a property may raise anything
-        return None
-
-
-def _text_of(value: Any, name: str) -> str | None:
-    """Return an attribute that is text, or an enum of text."""
-    part = _part(value, name)
-    if isinstance(part, Enum):
-        part = part.value if isinstance(part.value, str) else part.name
-    return part if isinstance(part, str) else None
-
-
-def _address_of(event: BaseModel) -> str:
-    address = _part(event, "address")
-    if isinstance(address, list | tuple):
-        return "/".join(map(str, address))
-    return "" if address is None else str(address)
-
-
-def _depth(address: str, deeper: int) -> int:
-    return address.count("/") + deeper if address else 0
 
 
 def _clean(text: str) -> str:
