@@ -133,7 +133,7 @@ class Processes:
             executions.start(self.actor, idempotency_key="k"), TIMEOUT
         )
 
-    async def insist(self, executions: Executions) -> Execution:
+    async def started(self, executions: Executions) -> Execution:
         """Start, and repeat that as a client does that is answered 503."""
         async with asyncio.timeout(TIMEOUT):
             while True:
@@ -177,16 +177,16 @@ Ask: TypeAlias = Callable[[Processes, Executions], Awaitable[list[Execution]]]
 
 
 async def the_same_process(all: Processes, here: Executions) -> list[Execution]:
-    return [await all.insist(here)]
+    return [await all.started(here)]
 
 
 async def another_process(all: Processes, here: Executions) -> list[Execution]:
-    return [await all.insist(all.process()[0])]
+    return [await all.started(all.process()[0])]
 
 
 async def two_others_at_once(all: Processes, here: Executions) -> list[Execution]:
     others = [all.process()[0] for _ in range(2)]
-    return await asyncio.gather(*(all.insist(other) for other in others * 3))
+    return await asyncio.gather(*(all.started(other) for other in others * 3))
 
 
 others = pytest.mark.parametrize("ask", [another_process, two_others_at_once])

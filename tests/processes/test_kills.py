@@ -204,7 +204,7 @@ async def test_starts_once_for_each_key_when_the_starter_is_killed(
         id: str = answer.json()["id"]
         return id
 
-    async def insist(server: Server, key: str) -> str:
+    async def post_answered(server: Server, key: str) -> str:
         while True:
             try:
                 return await post(server, key)
@@ -217,7 +217,7 @@ async def test_starts_once_for_each_key_when_the_starter_is_killed(
     failures = await asyncio.gather(*stalled, return_exceptions=True)
     asked = [(server, key) for key in keys for server in survivors * 3]
     async with asyncio.timeout(TIMEOUT):
-        ids = await asyncio.gather(*(insist(*each) for each in asked))
+        ids = await asyncio.gather(*(post_answered(*each) for each in asked))
     store = open_store(url)
     async with asyncio.timeout(TIMEOUT):
         for id in ids:

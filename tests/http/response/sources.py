@@ -159,7 +159,7 @@ class Flood:
 
     data = b"." * 92
     block = b"data: " + data + b"\n\n"
-    count = 100_000
+    count = 30_000
 
     def __init__(self, turns: Turns) -> None:
         self.produced = 0

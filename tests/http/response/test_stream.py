@@ -1,5 +1,6 @@
 """``EventSourceResponse``: what is sent, and when."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,7 +10,6 @@ from asgi_events import EventSourceResponse, ServerSentEvent
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
 from asgi_events.testing import Client, Connection
-from asgi_events.types import Receive, Scope, Send
 from asgi_events.wire.sse import KEEP_ALIVE, MAX_CHUNK, STREAM_START
 from tests.http.response.sources import (
     CLEANED_UP,
@@ -285,26 +285,26 @@ async def test_stops_a_producer_that_never_awaits_when_its_client_leaves() -> No
 async def test_leaves_others_their_turns_while_it_sends_a_long_log(
     leaves: bool,
 ) -> None:
-    log = Log("x", max_events=1_000_000, max_bytes=1 << 30)
-    for _ in range(100_000):
-        log.append(Flood.data)
+    log = Log("x", max_events=20_000, max_bytes=1 << 30)
+    for _ in range(10_000):
+        log.append(b"." * 1_000)
     log.append(b"end", end="completed")
     turns_at: list[int] = []
+    gone = asyncio.Event()
+
+    async def receive() -> dict[str, str]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
 
     async with Turns() as turns:
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            async def count(message: Any) -> None:
-                turns_at.append(turns.count)
-                await send(message)
+        async def send(message: Any) -> None:
+            turns_at.append(turns.count)
+            if leaves and len(turns_at) == 3:  # the first frames have come
+                gone.set()
 
-            await EventSourceResponse(Cursor(log))(scope, receive, count)
-
-        async with Connection(app) as c:
-            await c.until(Flood.block.rstrip())
-            if leaves:
-                c.disconnect()
-            await c.end()
+        response = EventSourceResponse(Cursor(log))
+        await response(Connection(response).scope, receive, send)
 
     chunks = turns_at[2:-1]  # after the start and its comment, before the end
     assert len(set(chunks)) == len(chunks)

@@ -43,7 +43,7 @@ async def begin(
     return await store.open(key, writer=writer, lease=lease, ttl=60.0, meta={"a": "ü"})
 
 
-async def insist(call: Callable[[], Awaitable[T]]) -> T:
+async def answered(call: Callable[[], Awaitable[T]]) -> T:
     """What a recorder does: ask again until there is an answer."""
     async with asyncio.timeout(TIMEOUT):
         while True:

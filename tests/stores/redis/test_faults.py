@@ -23,10 +23,10 @@ from asgi_events.stores.redis import subscriber as redis_subscriber
 from tests.servers import TIMEOUT
 from tests.stores.redis.links import (
     ALL,
+    answered,
     begin,
     held,
     in_thread,
-    insist,
     limited,
     numbered,
     on_both,
@@ -139,14 +139,14 @@ class TestAServerThatDies:
             while not over:
                 try:
                     frames = numbered(last + 1, last + 7)
-                    ack = await insist(partial(send, key, last, frames))
+                    ack = await answered(partial(send, key, last, frames))
                     assert ack == Ack(last + 7)
                     last = ack.last
                 except Gap as gap:
                     # It answers before it writes, if its disk is too slow.
                     assert appendfsync == "everysec"
                     last = gap.last
-            await insist(lambda: send(key, last, [b"!"], end="complete"))
+            await answered(lambda: send(key, last, [b"!"], end="complete"))
             return last
 
         async def send(
@@ -184,7 +184,7 @@ class TestAServerThatDies:
                 await store.append("log", grant, 0, numbered(1, 3))
                 assert await store.cancel("log")
                 server.restart()
-                again = await insist(lambda: begin(store))
+                again = await answered(lambda: begin(store))
                 ack = await store.renew("log", grant)
                 page = await held(store)
         assert again == Grant(grant.epoch, 3)
@@ -224,7 +224,7 @@ class TestAServerThatStandsStill:
                     async with asyncio.timeout(TIMEOUT):
                         await store.append("log", grant, 0, numbered(1, 2))
             server.resume()
-            await insist(lambda: store.append("log", grant, 0, numbered(1, 2)))
+            await answered(lambda: store.append("log", grant, 0, numbered(1, 2)))
             assert (await held(store)).frames == numbered(1, 2)
 
     async def test_gives_hints_again(
@@ -429,7 +429,7 @@ class TestTheGenerationOfTheServer:
             assert store.generation == 0
             for generation in (1, 2):
                 server.restart()
-                await insist(lambda: begin(store))
+                await answered(lambda: begin(store))
                 assert store.generation == generation
 
     async def test_stays_when_only_the_connection_was_lost(
@@ -438,7 +438,7 @@ class TestTheGenerationOfTheServer:
         await begin(store)
         with server.client() as client:
             client.client_kill_filter(_type="normal", skipme=True)
-        await insist(lambda: begin(store))
+        await answered(lambda: begin(store))
         assert store.generation == 0
 
     async def test_grows_when_it_follows_another_history(self, server: Valkey) -> None:
@@ -447,7 +447,7 @@ class TestTheGenerationOfTheServer:
                 await begin(store)
                 link.upstream = other.port
                 link.drop()
-                await insist(lambda: begin(store))
+                await answered(lambda: begin(store))
                 assert store.generation == 1
 
     async def test_is_heard_of_by_who_asks_nothing(
@@ -469,7 +469,7 @@ class TestTheGenerationOfTheServer:
             assert store.generation == 0
             with server.client() as client:
                 client.client_kill_filter(_type="normal", skipme=True)
-            await insist(lambda: begin(store))
+            await answered(lambda: begin(store))
             assert store.generation == 1
 
 
@@ -489,8 +489,8 @@ class TestASlowLink:
             other = await begin(writer, "other")
             await writer.append("log", grant, 0, [large])
             # Loads the scripts; a busy machine may take longer than the timeout.
-            await insist(lambda: store.read("log", 1, ALL))
-            await insist(lambda: store.renew("other", other))
+            await answered(lambda: store.read("log", 1, ALL))
+            await answered(lambda: store.renew("other", other))
             async with asyncio.timeout(TIMEOUT):
                 page, ack = await asyncio.gather(
                     held(store), store.renew("other", other)
@@ -506,8 +506,8 @@ class TestASlowLink:
             Link(server.port, pause=0.005) as link,
             opened(f"{link.url}?timeout=0.3") as store,
         ):
-            grant = await insist(lambda: begin(store))
-            other = await insist(lambda: begin(store, "other"))
+            grant = await answered(lambda: begin(store))
+            other = await answered(lambda: begin(store, "other"))
             async with asyncio.timeout(TIMEOUT):
                 acks = await asyncio.gather(
                     store.append("log", grant, 0, [large]),
@@ -548,5 +548,5 @@ async def until_grown(store: RedisStore, key: str, *, by: int) -> None:
 
 
 async def last_of(store: RedisStore, key: str) -> int:
-    page = await insist(lambda: store.read(key, 0, 0))
+    page = await answered(lambda: store.read(key, 0, 0))
     return page.last if page is not None else 0

@@ -27,10 +27,10 @@ from asgi_events.stores.redis import server as redis_server
 from asgi_events.stores.redis import subscriber as redis_subscriber
 from tests.servers import TIMEOUT, require
 from tests.stores.redis.links import (
+    answered,
     begin,
     held,
     in_thread,
-    insist,
     kept_reaping,
     limited,
     numbered,
@@ -219,8 +219,8 @@ class TestDurability:
             with server.client() as client:
                 client.config_set("repl-diskless-sync-delay", 0)
             async with in_thread(replica):
-                grant = await insist(lambda: begin(store))
-                ack = await insist(lambda: store.append("log", grant, 0, [b"1"]))
+                grant = await answered(lambda: begin(store))
+                ack = await answered(lambda: store.append("log", grant, 0, [b"1"]))
                 with replica.client() as client:
                     assert client.xlen("asgi_events:{log}:frames") == 1
                 assert ack == Ack(1)
@@ -229,7 +229,7 @@ class TestDurability:
                     await store.append("log", grant, 1, [b"2"])
                 assert await store.renew("log", grant) == Ack(2)
                 replica.resume()
-                assert await insist(
+                assert await answered(
                     lambda: store.append("log", grant, 1, [b"2"])
                 ) == Ack(2)
 

@@ -133,17 +133,23 @@ async def test_is_made_once_by_all_who_come_first(make: Make) -> None:
     )
 
 
-async def test_has_one_writer_in_all_processes(make: Make) -> None:
+async def test_has_one_writer_in_all_processes(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here, there = make(), make()
-    grant = await opened(here, lease=0.05)
+    now = time.time()
+    monkeypatch.setattr(sqlite_logs, "clock", lambda: now)
+    grant = await opened(here)
 
     with pytest.raises(Busy):
         await opened(there, writer="other")
 
-    async def reap() -> bool:
-        return await there.reap("k", 0, b"data: lost\n\n", end="lost")
-
-    await until(reap)
+    now += 6.0  # of a lease of 10 seconds
+    reaped = []
+    for _ in range(4):
+        reaped.append(await there.reap("k", 0, b"data: lost\n\n", end="lost"))
+        now += 2.0
+    assert reaped == [False, False, False, True]
     with pytest.raises(Fenced):
         await here.append("k", grant, 0, frames(1, 1))
     with pytest.raises(Fenced):
