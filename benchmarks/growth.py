@@ -27,7 +27,7 @@ from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
 from asgi_events.stores import EventStore, open_store
 from asgi_events.wire.frames import frame
-from asgi_events.wire.sse import MAX_CHUNK
+from asgi_events.wire.sse import KEEP_ALIVE, MAX_CHUNK
 from benchmarks.report import machine
 from benchmarks.rivals import Tick
 
@@ -43,11 +43,12 @@ SCOPE: Any = {"type": "http", "method": "GET", "asgi": {"spec_version": "2.4"}}
 class Viewers:
     """Viewers of one streamer, with a ``send`` that only counts."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, heartbeat_interval: float = 15.0) -> None:
+        self.comments = 0  # that were sent
         self._count = count
         self._bus = EventBus()
         self._streamer = EventStreamer(
-            on_disconnect="continue", heartbeat_interval=15.0
+            on_disconnect="continue", heartbeat_interval=heartbeat_interval
         )
         self._bus.subscribe(self._streamer)
         self._end = asyncio.Event()
@@ -101,6 +102,8 @@ class Viewers:
             self._sent += 1
             if self._sent == self._count:
                 self._all_sent.set_result(None)
+        elif message.get("body") == KEEP_ALIVE:
+            self.comments += 1
 
     async def _receive(self) -> Any:
         await asyncio.Event().wait()

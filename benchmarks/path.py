@@ -10,13 +10,16 @@ in us of
 * turn: the turn of the loop in which the viewer takes the event, sends, and sleeps
 
 ``bound`` has a future and a ``send`` and nothing else; the difference to it is the cost
-of asgi-events. Then it prints the parts of ``publish``, each with the parts below it.
-Each measurement itself takes about 0.1 us.
+of asgi-events. Three more rows show asgi-events without heartbeats, with at most 100
+frames held, and without garbage collection. Then it prints the parts of ``publish``,
+each with the parts below it. Each measurement itself takes about 0.1 us.
 """
 
 import asyncio
+import gc
 import statistics
 from collections.abc import Callable
+from functools import partial
 from time import monotonic_ns, perf_counter_ns
 from typing import Any
 
@@ -27,7 +30,7 @@ from asgi_events.aio.wakeups import Wakeups
 from asgi_events.log import writer
 from asgi_events.log.log import Log
 from benchmarks.report import machine
-from benchmarks.rivals import RIVALS, Tick
+from benchmarks.rivals import RIVALS, Bare, Tick
 
 EVENTS = 20_000
 PARTS: tuple[tuple[str, Any, str], ...] = (
@@ -91,12 +94,22 @@ def timed(call: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
     return measured
 
 
+async def row(name: str, make: Callable[[], Any]) -> None:
+    """Measure and print one line of the table."""
+    for _ in range(2):  # the first warms up
+        times = await events(make())
+    publish, answer, turn = (statistics.median(column) / 1e3 for column in times)
+    print(f"{name:14} publish {publish:.2f}  await {answer:.2f}  turn {turn:.2f}")
+
+
 async def measure() -> None:
     for name in ("bound", "asgi-events", "retained"):
-        for _ in range(2):  # the first warms up
-            times = await events(RIVALS[name]())
-        publish, answer, turn = (statistics.median(column) / 1e3 for column in times)
-        print(f"{name:14} publish {publish:.2f}  await {answer:.2f}  turn {turn:.2f}")
+        await row(name, RIVALS[name])
+    await row("no heartbeat", partial(Bare, heartbeat_interval=None))
+    await row("100 held", partial(Bare, max_events=100))
+    gc.disable()
+    await row("no collection", Bare)
+    gc.enable()
     for name, owner, attribute in PARTS:
         taken: list[float] = []
         original = getattr(owner, attribute)

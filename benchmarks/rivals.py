@@ -205,7 +205,12 @@ def django(queue: Callable[[], Any]) -> Any:
 class Bare:
     """asgi-events: an ``EventStreamer`` on a bus, or one on each of many buses."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
+        self._options: dict[str, Any] = {
+            "on_disconnect": "continue",
+            "heartbeat_interval": 15.0,
+        }
+        self._options |= options
         self._stop = asyncio.Event()
 
     async def open(self, streams: int = 1) -> str:
@@ -214,7 +219,7 @@ class Bare:
         buses = [EventBus() for _ in range(streams)]
         streamers = []
         for bus in buses:
-            streamer = EventStreamer(on_disconnect="continue", heartbeat_interval=15.0)
+            streamer = EventStreamer(**self._options)
             bus.subscribe(streamer)
             streamers.append(streamer)
         self._next = cycle(streamers)
