@@ -32,7 +32,9 @@ from asgi_events.wire.decoding import AnyEvent, EventDecoder
 from asgi_events.wire.frames import split
 from asgi_events.wire.sse import Decoder
 
-_PROGRESS = 256  # frames among which the newest progress is looked for
+# How many frames are searched for the newest progress: the newest ones, then those
+# before them, 256 in all. The search ends when they have had so many bytes.
+_PROGRESS = 16, 48, 192
 _PROGRESS_BYTES = 1024 * 1024
 
 _FAILURES: Mapping[str, type[ExecutionFailed]] = {
@@ -308,19 +310,27 @@ class Execution:
         log = self.log
         if log.end is None or log.committed < log.last:
             return None
-        for payload in reversed(await self._newest(1, 1)):
+        for payload in reversed(await self._between(log.last - 1, log.last)):
             event = EventDecoder().from_json(payload)
             if isinstance(event, TerminalEvent):
                 return event
         return None
 
     async def progress(self) -> ProgressEvent | None:
-        """The newest progress among the newest 256 events."""
-        for payload in reversed(await self._newest(_PROGRESS, _PROGRESS_BYTES)):
-            if b'"event_type":"progress"' in payload:
-                event = EventDecoder().from_json(payload)
-                if isinstance(event, ProgressEvent):
-                    return event
+        """The newest progress among the newest 256 events; if they are long, fewer."""
+        last, size = self.log.committed, 0
+        for count in _PROGRESS:
+            after = max(last - count, 0)
+            payloads = await self._between(after, last)
+            for payload in reversed(payloads):
+                if b'"event_type":"progress"' in payload:
+                    event = EventDecoder().from_json(payload)
+                    if isinstance(event, ProgressEvent):
+                        return event
+            size += sum(map(len, payloads))
+            if size > _PROGRESS_BYTES:
+                break
+            last = after
         return None
 
     def dismiss(self) -> None:
@@ -335,15 +345,17 @@ class Execution:
         if not self.watchers:
             log.skip_to(log.last + 1)
 
-    async def _newest(self, count: int, limit: int) -> list[bytes]:
-        """The payloads of the newest events, ``count`` at most."""
-        log = self.log
-        after = max(log.committed - count, 0)
-        if after >= log.first - 1:
-            frames: Iterable[bytes] = log.since(after)[: log.committed - after]
-        elif self._read_page is not None:
-            page = await self._read_page(after, limit)
-            frames = () if page is None else page.frames
-        else:
-            frames = log.frames
+    async def _between(self, after: int, last: int) -> list[bytes]:
+        """The payloads of the events after ``after`` up to ``last`` that are kept."""
+        log, frames = self.log, list[bytes]()
+        while after < last:
+            if after >= log.first - 1 or self._read_page is None:
+                after = max(after, log.first - 1)
+                frames += log.since(after)[: max(last - after, 0)]
+                break
+            page = await self._read_page(after, _PROGRESS_BYTES)
+            if page is None or not page.frames:
+                break
+            frames += page.frames[: max(last + 1 - page.first, 0)]
+            after = page.first - 1 + len(page.frames)
         return [split(frame)[0] for frame in frames]

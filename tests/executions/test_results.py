@@ -17,6 +17,8 @@ from asgi_events.exceptions import (
     InvalidInput,
     ResultGone,
 )
+from asgi_events.stores import Page
+from asgi_events.stores.memory import MemoryStore
 
 
 class Report(BaseModel):
@@ -248,3 +250,55 @@ async def test_knows_its_execution_in_the_actor() -> None:
     async with Executions(whoami) as executions:
         execution = await executions.start(whoami, owner="ada")
         assert await execution.result() == [execution.id, "ada"]
+
+
+# Its progress
+
+
+class Reads(MemoryStore):
+    """Counts the frames that are read from it."""
+
+    frames = 0
+
+    async def read(self, key: str, after: int, limit: int) -> Page | None:
+        page = await super().read(key, after, limit)
+        self.frames += 0 if page is None else len(page.frames)
+        return page
+
+
+@agent
+async def step(before: int, after: int, size: int) -> None:
+    for _ in range(before):
+        await current_state().log("x" * size)
+    await current_state().progress(7)
+    for _ in range(after):
+        await current_state().log("x" * size)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "size", "shown", "read"),
+    [
+        (300, 0, 1, 7, 16),
+        (300, 40, 1, 7, 16 + 64),
+        (300, 250, 1, 7, 16 + 64 + 256),
+        (300, 260, 1, None, 16 + 64 + 256),
+        (200, 0, 10_000, 7, 16),
+        (3, 30, 100_000, None, 16),
+        (3, 0, 1, 7, 7),
+    ],
+)
+async def test_shows_the_newest_progress_of_a_process_that_is_not_this_one(
+    before: int, after: int, size: int, shown: int | None, read: int
+) -> None:
+    store = Reads()
+    async with Executions(step, store=store) as here, Executions(store=store) as there:
+        started = await here.start(
+            step, {"before": before, "after": after, "size": size}
+        )
+        await started.wait()
+        execution = await there.get(started.id)
+        store.frames = 0
+
+        progress = await execution.progress()
+
+    assert (progress and progress.current, store.frames) == (shown, read)
