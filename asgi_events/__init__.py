@@ -4,6 +4,7 @@ An execution publishes events; its log numbers them; a stream is a cursor on tha
 """
 
 from asgi_events.actors.actor import agent, llm, tool
+from asgi_events.actors.calls import begin, call
 from asgi_events.actors.state import ExecutionState, current_state
 from asgi_events.bus import EventBus
 from asgi_events.events import (
@@ -43,6 +44,8 @@ __all__ = [
     "Message",
     "ServerSentEvent",
     "agent",
+    "begin",
+    "call",
     "current_state",
     "llm",
     "tool",

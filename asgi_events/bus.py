@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel
@@ -193,20 +194,48 @@ class EventBus:
         yields = self._publishes % _PUBLISHES_PER_YIELD == 0
         return self._finish(waiting, yields) if waiting or yields else NOTHING
 
-    def publish_nowait(self, event: BaseModel) -> None:
+    def publish_nowait(
+        self,
+        event: BaseModel,
+        *,
+        too_large: Callable[[BaseModel, EventTooLarge], BaseModel | None] | None = None,
+    ) -> None:
         """Hand an event to every handler, and let those that wait run in tasks.
 
         Use this where you cannot ``await``: in a callback, or while a task is being
         cancelled. A full log does not slow you down here, so do not publish many events
         this way. An event that is too large is logged and dropped.
 
+        In another thread than that of the bus's event loop this returns at once, and
+        the loop hands the event over; its order among those of the thread is kept.
+
+        Args:
+            event: A pydantic model.
+            too_large: Makes what is published in place of an event that is too large;
+                None for nothing.
+
         Raises:
-            RuntimeError: No event loop runs in this thread; use ``publish``.
+            RuntimeError: Called from a thread before the bus has seen its event loop,
+                or after that has closed.
         """
-        asyncio.get_running_loop()
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            if self._loop is None:
+                raise
+            here = None
+        if here is not self._loop and self._loop is not None:
+            if here is None or not self._loop.is_closed():
+                hand_over = partial(self.publish_nowait, event, too_large=too_large)
+                self._loop.call_soon_threadsafe(hand_over)
+                return
         try:
             published = self.publish(event)
-        except EventTooLarge:
+        except EventTooLarge as error:
+            smaller = None if too_large is None else too_large(event, error)
+            if smaller is not None:
+                self.publish_nowait(smaller)
+                return
             logger.exception("An event was not published.")
             return
         if published is not NOTHING:

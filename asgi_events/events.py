@@ -31,7 +31,9 @@ class EventType(StrEnum):
     LLM_CALL = "llm_call"
     LOG = "log"
     TEXT_DELTA = "text_delta"
+    REASONING_DELTA = "reasoning_delta"
     PROGRESS = "progress"
+    CUSTOM = "custom"
     COMPLETE = "complete"
     ERROR = "error"
     CANCELLED = "cancelled"
@@ -41,11 +43,12 @@ class EventType(StrEnum):
 class ExecutionStatus(StrEnum):
     """The status of a call, or of a whole execution.
 
-    ``recovered``: the result came from a cache. ``lost``: the process died (whole
-    executions only).
+    ``retrying``: the call has failed and starts anew (calls only). ``recovered``: the
+    result came from a cache. ``lost``: the process died (whole executions only).
     """
 
     STARTED = "started"
+    RETRYING = "retrying"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -126,6 +129,21 @@ class TextDelta(Event):
     delta: str
 
 
+class ReasoningDelta(Event):
+    """A piece of what a model says that it thinks; not part of its text."""
+
+    event_type: Literal[EventType.REASONING_DELTA] = EventType.REASONING_DELTA
+    delta: str
+
+
+class CustomEvent(Event):
+    """An event with a name of its own and any JSON."""
+
+    event_type: Literal[EventType.CUSTOM] = EventType.CUSTOM
+    name: str
+    data: Any = None
+
+
 class ProgressEvent(Event):
     """Progress: ``current`` of ``total``, None if the total is not known."""
 
@@ -192,6 +210,18 @@ class LostEvent(TerminalEvent):
 
     event_type: Literal[EventType.LOST] = EventType.LOST
     message: str = "The process that ran this execution died"
+
+
+class Usage(BaseModel):
+    """What the calls of models took; None for what is not known.
+
+    The names are those of the OpenTelemetry conventions for generative AI.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
 
 
 class Runnable(Protocol):
@@ -275,6 +305,11 @@ class ExecutionEvent(Event, Generic[T]):
         detail: What the actor's ``detail`` option returned for this call.
         message: The message that viewers see for the error of a failed call.
         from_cache: The result came from the cache.
+        input: What the call was given, when it starts, if viewers may see it.
+        output: What it returned, at its end, if viewers may see it.
+        usage: The tokens it took, at its end, if they are known.
+        attempt: Of a call that starts anew, the number of the attempt that failed.
+        delay: Seconds until the next attempt.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -286,6 +321,11 @@ class ExecutionEvent(Event, Generic[T]):
     detail: str | None = None
     message: str | None = None
     from_cache: bool = False
+    input: Any = None
+    output: Any = None
+    usage: Usage | None = None
+    attempt: int | None = None
+    delay: float | None = None
 
     @model_validator(mode="before")
     @classmethod

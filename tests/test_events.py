@@ -319,13 +319,13 @@ def test_dates_an_event_in_utc() -> None:
     [
         pytest.param(
             EventType,
-            "agent_call tool_call llm_call log text_delta progress "
-            "complete error cancelled lost",
+            "agent_call tool_call llm_call log text_delta reasoning_delta progress "
+            "custom complete error cancelled lost",
             id="EventType",
         ),
         pytest.param(
             ExecutionStatus,
-            "started completed failed cancelled recovered lost",
+            "started retrying completed failed cancelled recovered lost",
             id="ExecutionStatus",
         ),
         pytest.param(AuthorType, "user assistant system tool", id="AuthorType"),

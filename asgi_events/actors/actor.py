@@ -12,27 +12,33 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Sequence,
+)
 from copy import copy
 from functools import update_wrapper
 from time import perf_counter
 from types import MethodType
-from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 from asgi_events.actors.cache import ActorCache, CacheBackend
+from asgi_events.actors.call import Call
 from asgi_events.actors.runners import is_generator, runner
-from asgi_events.actors.state import ExecutionState, current
+from asgi_events.actors.shown import shown
+from asgi_events.actors.state import ExecutionState, running_state
 from asgi_events.error_messages import describe
 from asgi_events.events import (
     EventType,
-    ExecutionEvent,
     ExecutionResult,
-    ExecutionStatus,
     has_failed,
     mark_runnable,
     runnable,
 )
-from asgi_events.exceptions import EventTooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +58,8 @@ class Actor(Generic[P, R]):
         name: The name in addresses and URLs; the function's own by default.
         detail: Takes the arguments of a call and returns the text that viewers see for
             it. By default they see nothing, because arguments may be private.
+        show: What viewers see of each call: ``"input"``, its arguments, and
+            ``"output"``, its result; see ``shown`` for their form. By default nothing.
         cacheable: Keep results by the arguments, in ``cache_backend``, or else in the
             execution's cache, or else in a ``MemoryCache`` of this actor.
         cache_backend: The actor's own cache; implies ``cacheable``.
@@ -75,6 +83,7 @@ class Actor(Generic[P, R]):
         *,
         name: str | None = None,
         detail: Callable[P, str] | None = None,
+        show: Sequence[str] = (),
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,
     ) -> None:
@@ -93,6 +102,11 @@ class Actor(Generic[P, R]):
         self.signature = inspect.signature(function)
         self._owner: tuple[Any, ...] = ()
         self._detail = detail
+        self._show = _checked(show)
+        self._offers = {  # how a framework may name it
+            (event_type, self.name),
+            (event_type, str(getattr(function, "__name__", ""))),
+        }
         self._run = runner(function)
         self._cache = (
             ActorCache(self.name, function, cache_backend)
@@ -141,54 +155,28 @@ class Actor(Generic[P, R]):
     async def _observed(
         self, parent: ExecutionState, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ExecutionResult[R]:
-        """Run in a state of its own, and publish how that goes."""
-        state = parent.child(self.name)
-        detail = self._describe(args, kwargs)
-        started = perf_counter()
-
-        def event(status: ExecutionStatus, **fields: Any) -> ExecutionEvent[R]:
-            if status is not ExecutionStatus.STARTED:
-                fields["execution_time"] = perf_counter() - started
-            return ExecutionEvent(
-                event_type=self.event_type,
-                actor=self.name,
-                address=state.address,
-                execution_status=status,
-                detail=detail,
-                **fields,
-            )
-
-        token = current.set(state)
-        try:
-            try:
-                await state.publish(event(ExecutionStatus.STARTED))
-                result, recovered = await self._result(state, args, kwargs)
-            except GeneratorExit:  # its event loop is closed
-                raise
-            except (Exception, SystemExit) as error:
-                message = describe(error, state.error_message, "The call failed")
-                try:
-                    await state.publish(event(ExecutionStatus.FAILED, message=message))
-                except EventTooLarge as large:
-                    failed = event(ExecutionStatus.FAILED, message=str(large))
-                    await state.publish(failed)
-                if isinstance(error, SystemExit):  # it must not stop the server
-                    raise RuntimeError(
-                        f"An actor called sys.exit({error.code!r})"
-                    ) from error
-                raise
-            except BaseException:  # cancelled: do not wait for anything
-                state.cancel()
-                state.event_bus.publish_nowait(event(ExecutionStatus.CANCELLED))
-                raise
-            # Outside the try: if this publish is cancelled, that is not a second end.
-            if recovered:
-                await state.publish(event(ExecutionStatus.RECOVERED, from_cache=True))
-            else:
-                await state.publish(event(ExecutionStatus.COMPLETED))
+        """Run in a call of its own, or in the one that a framework made for it."""
+        if parent.offered in self._offers:
+            parent.offered = None
+            result, _ = await self._result(parent, args, kwargs)
             return result
-        finally:
-            current.reset(token)
+        shown_input = None
+        if "input" in self._show:
+            shown_input = self._arguments(args, kwargs)
+        made = Call(
+            parent,
+            self.event_type,
+            self.name,
+            detail=self._describe(args, kwargs),
+            input=shown_input,
+        )
+        async with made as state:
+            result, recovered = await self._result(state, args, kwargs)
+            if recovered:
+                made.recover()
+            if "output" in self._show:
+                state.output(result.result)
+        return result
 
     async def _result(
         self, state: ExecutionState, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -201,13 +189,24 @@ class Actor(Generic[P, R]):
         if found is not None:
             return found, True
         started = perf_counter()
-        value = await self._run(state, args, kwargs)
+        try:
+            value = await self._run(state, args, kwargs)
+        except SystemExit as error:  # it must not stop the server
+            raise RuntimeError(f"An actor called sys.exit({error.code!r})") from error
         result = ExecutionResult[Any](
             result=value, execution_time=perf_counter() - started
         )
         if entry is not None and not has_failed(value):
             await entry.set(result)
         return result, False
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What viewers see of the arguments; None if they do not fit the function."""
+        own = args[len(self._owner) :]
+        try:
+            return shown(self.signature.bind(*own, **kwargs).arguments)
+        except TypeError:  # the call says so itself
+            return None
 
     def _describe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
         if self._detail is None:
@@ -233,7 +232,7 @@ def _function_of(actor: Actor[P, R]) -> ActorFunction[P, R]:
     """Return the coroutine function that calls the actor."""
 
     async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        parent = current.get()
+        parent = running_state()
         if parent is None:
             return cast(R, await actor._run(None, args, kwargs))
         outcome = await actor._observed(parent, args, kwargs)
@@ -263,6 +262,12 @@ def _evaluated(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(function, eval_str=True)
     except Exception:  # whatever the annotations raise
         return inspect.signature(function)
+
+
+def _checked(show: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(show, str) or not set(show) <= {"input", "output"}:
+        raise ValueError(f'show takes a list of "input" and "output", got {show!r}.')
+    return tuple(show)
 
 
 def _check_function(function: Any, event_type: EventType) -> None:
@@ -308,6 +313,8 @@ class _Decorator:
         detail: Takes the arguments of a call, and of a method its object first, and
             returns the text that viewers see for it. By default they see nothing,
             because arguments may be private.
+        show: What viewers see of each call: ``"input"``, its arguments, and
+            ``"output"``, its result. Both are cut where they are large.
         cacheable: Keep results by the arguments, in ``cache_backend``, or else in the
             execution's cache, or else in a ``MemoryCache`` of this actor.
         cache_backend: The actor's own cache; implies ``cacheable``.
@@ -343,6 +350,7 @@ class _Decorator:
         *,
         name: str | None = None,
         detail: Callable[..., str] | None = None,
+        show: Sequence[Literal["input", "output"]] = (),
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,
     ) -> _Decorator: ...

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pydantic import BaseModel
 
+from asgi_events.actors.publisher import Publisher
+from asgi_events.actors.shown import shown
 from asgi_events.aio.threads import Threads, shared
-from asgi_events.bus import EventBus
+from asgi_events.bus import NOTHING, EventBus
 from asgi_events.error_messages import ErrorMessage
 from asgi_events.events import (
+    EventType,
     ExecutionResult,
-    LogEvent,
-    ProgressEvent,
-    TextDelta,
+    Usage,
     runnable,
 )
 
@@ -35,13 +37,21 @@ current: ContextVar[ExecutionState | None] = ContextVar(
 )
 
 
+def running_state() -> ExecutionState | None:
+    """Return the state of the call that runs here; None outside executions."""
+    state = current.get()
+    while state is not None and state.is_left:
+        state = state.parent
+    return state
+
+
 def current_state() -> ExecutionState:
     """Return the state of the actor that is running here.
 
     Raises:
         RuntimeError: No actor is running here as part of an execution.
     """
-    state = current.get()
+    state = running_state()
     if state is None:
         raise RuntimeError(
             "No actor is running here: call current_state() inside a function that is "
@@ -52,7 +62,7 @@ def current_state() -> ExecutionState:
     return state
 
 
-class ExecutionState:
+class ExecutionState(Publisher[Awaitable[None]]):
     """The state of one call in an execution; its methods publish under its address.
 
     On the event loop, await these methods. In a sync actor, which runs in a thread,
@@ -71,7 +81,14 @@ class ExecutionState:
             a long sync actor should check this now and then.
         execution_id: The id of the execution; None if no ``Executions`` runs it.
         owner: The owner of the execution; None without one.
+        parent: The state of the call that made this one; None at the root.
         threads: The slots for the sync actors among the calls.
+        open_calls: The calls of the execution that have not ended, in the order of
+            their starts.
+        ends_with: The fields of the event that ends the call: ``output``, ``usage``.
+        offered: The kind and name of the actor that runs as this call, if a framework
+            calls one, so that the actor is not a call in a call.
+        is_left: The context variable may still have this state, but its call is over.
     """
 
     def __init__(
@@ -90,13 +107,18 @@ class ExecutionState:
         self.owner = owner
         self.threads: Threads = shared
         self.address = ""
-        self._parent: ExecutionState | None = None
+        self.parent: ExecutionState | None = None
         self._cancelled = False
-        self._calls: dict[str, int] = {}
+        self._calls: dict[str, count[int]] = {}
+        self.open_calls: dict[Any, None] = {}
+        self.ends_with: dict[str, Any] = {}
+        self.offered: tuple[EventType, str] | None = None
+        self.is_left = False
 
     def child(self, name: str) -> ExecutionState:
         """Return the state of a new call of ``name`` made from here."""
-        call = self._calls[name] = self._calls.get(name, 0) + 1
+        # In one step, since threads may make calls from the same state.
+        call = next(self._calls.setdefault(name, count(1)))
         segment = name if call == 1 else f"{name}#{call}"
         state = ExecutionState(
             self.event_bus,
@@ -106,8 +128,9 @@ class ExecutionState:
             owner=self.owner,
         )
         state.threads = self.threads
+        state.open_calls = self.open_calls
         state.address = f"{self.address}/{segment}" if self.address else segment
-        state._parent = self
+        state.parent = self
         return state
 
     def run(
@@ -131,7 +154,7 @@ class ExecutionState:
 
     @property
     def cancelled(self) -> bool:
-        return self._cancelled or (self._parent is not None and self._parent.cancelled)
+        return self._cancelled or (self.parent is not None and self.parent.cancelled)
 
     def cancel(self) -> None:
         """Mark this call, and all calls made from it, as cancelled."""
@@ -141,27 +164,29 @@ class ExecutionState:
         """Publish any pydantic model."""
         return self.event_bus.publish(event)
 
-    def log(
-        self,
-        message: str,
-        *,
-        level: Literal["debug", "info", "warning", "error"] = "info",
-    ) -> Awaitable[None]:
-        """Publish a log line."""
-        return self.publish(
-            LogEvent(address=self.address, level=level, message=message)
+    def output(self, value: Any) -> None:
+        """Show ``value`` to viewers when this call ends; see ``shown`` for its form."""
+        self.ends_with["output"] = shown(value)
+
+    def usage(
+        self, *, input_tokens: int | None = None, output_tokens: int | None = None
+    ) -> None:
+        """Show when this call ends how many tokens it took."""
+        self.ends_with["usage"] = Usage(
+            input_tokens=input_tokens, output_tokens=output_tokens
         )
 
-    def progress(
-        self, current: float, total: float | None = None, message: str | None = None
-    ) -> Awaitable[None]:
-        """Publish progress: ``current`` of ``total``, None if that is not known."""
-        return self.publish(
-            ProgressEvent(
-                address=self.address, current=current, total=total, message=message
-            )
-        )
 
-    def text(self, delta: str) -> Awaitable[None]:
-        """Publish a piece of text."""
-        return self.publish(TextDelta(address=self.address, delta=delta))
+class _Unheard(ExecutionState):
+    """The state of calls outside executions: what they publish is not even made."""
+
+    def child(self, name: str) -> ExecutionState:
+        return ExecutionState().child(name)
+
+    def _ignore(self, *args: Any, **kwargs: Any) -> Any:
+        return NOTHING
+
+    publish = text = reasoning = log = progress = custom = output = usage = _ignore
+
+
+UNHEARD = _Unheard()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
+from asgi_events.actors.call import cancel_open_calls
 from asgi_events.actors.state import ExecutionState
 from asgi_events.aio.timers import Timer, timers
 from asgi_events.events import CANCELLED, CancelledEvent, TerminalEvent
@@ -165,6 +166,7 @@ class LocalRun:
         message = (
             f"{self._writer.cancel_message}; its cleanup was not done after {timeout} s"
         )
+        cancel_open_calls(self._state, is_expected=True)
         self._writer.end(CancelledEvent(message=message))
 
     def _terminated(self, event: TerminalEvent) -> None:

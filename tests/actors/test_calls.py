@@ -193,6 +193,11 @@ async def test_tells_a_call_whole(state: ExecutionState, heard: Heard) -> None:
         "detail": "x is 7",
         "message": None,
         "from_cache": False,
+        "input": None,
+        "output": None,
+        "usage": None,
+        "attempt": None,
+        "delay": None,
     }
     assert completed.model_dump() == started.model_dump() | {
         "timestamp": completed.timestamp,
