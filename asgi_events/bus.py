@@ -31,7 +31,7 @@ EventHandler: TypeAlias = Callable[[Any], Awaitable[Any] | Any]
 
 @runtime_checkable
 class HandlerFactory(Protocol):
-    """Makes a handler for each execution, which so knows whose events it gets.
+    """Makes a handler for each execution, so that it knows whose events it gets.
 
     ``Executions(handlers=[…])`` asks it when an execution starts. The handler gets the
     events of that execution only, and its terminal event last.

@@ -18,7 +18,7 @@ class ASGIBody:
     ``send_timeout`` ends it. If the iterator is closed, or the task that waits for it
     is cancelled, the application sees a disconnect. If the application does not
     complete its body, the iterator raises at its end, and the server breaks the
-    connection off: no client takes the body for whole.
+    connection off, so no client takes the body to be complete.
 
     Attributes:
         status: The HTTP status.

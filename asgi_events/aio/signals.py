@@ -52,7 +52,7 @@ Loop: TypeAlias = asyncio.AbstractEventLoop
 _listeners: WeakKeyDictionary[Any, tuple[ref[Loop], Stop]] = WeakKeyDictionary()
 
 # ``signal`` looks each handler up in an enum, and a failed look-up takes ten times as
-# long as all the rest. The module below it, where there is one, does not look.
+# long as all the rest. The module ``_signal`` does not, where there is one.
 _signal: Any = sys.modules.get("_signal", signal)
 
 _enabled = True

@@ -31,11 +31,11 @@ from asgi_events.stores.urls import open_store
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-# An Idempotency-Key is known this long, and the retention, where executions may run for
-# ever: as long as most services keep one.
+# Where executions may run for ever, an Idempotency-Key is known for this time and the
+# retention. Most services keep one for as long.
 _LONGEST = 86_400.0  # seconds
 
-_LOOK_AGAIN = 0.5  # seconds at most until a start is seen that somebody waits for
+_LOOK_AGAIN = 0.5  # seconds at most between two looks for what is about to start
 
 
 class Executions:
@@ -47,9 +47,9 @@ class Executions:
         options: See ``ExecutionsOptions``.
 
     Raises:
-        TypeError: What is no actor, or one whose input has no JSON form; an option
-            that does not exist, or of a wrong type.
-        ValueError: Two actors of one name, or an option out of its range.
+        TypeError: One of ``actors`` is no actor, or its input has no JSON form; an
+            option does not exist, or is of a wrong type.
+        ValueError: Two actors have one name, or an option is out of its range.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Executions:
 
         Raises:
             UnknownActor: There is no such actor.
-            ValueError: The owner is blank, or the id is none.
+            ValueError: The owner is blank, or the id is not valid.
             InvalidInput: The input does not validate.
             IdempotencyConflict: The key or id was used with another actor or input.
             Gone: The key has started an execution that is no longer kept.

@@ -186,7 +186,7 @@ class IdempotentStarts:
     async def _claim_instead(
         self, old: str, old_id: str, marker: str, id: str, open_log: OpenLog
     ) -> Grant:
-        """Claim under the next marker; who is slow to end the old one is fenced."""
+        """Claim under the next marker; fence a process that is slow to end ``old``."""
         await self._end(old, await self._open_marker(old, old_id), SUPERSEDED)
         return await self._claim(marker, id, open_log)
 
@@ -218,7 +218,7 @@ class IdempotentStarts:
         return True
 
     async def _starter(self, id: str) -> str | None:
-        """Who has started an execution, or is about to; None if this process can."""
+        """The process that starts or has started it; None if this one may."""
         page = await self._store.read(id, 0, 0)
         if page is None:
             return None

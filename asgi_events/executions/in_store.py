@@ -92,7 +92,7 @@ class HeldInStore:
         assert isinstance(log, StoredLog)  # every execution of a store has one
         log.known = max(log.known, page.last)
         ends_otherwise = page.end is not None and page.last < log.last
-        # Who is there is shown what is new, frame by frame.
+        # Viewers who are there get what is new, frame by frame.
         if not execution.viewers and (page.last > log.last or ends_otherwise):
             log.fork(page.last, end=page.end)
         if page.ended is not None and log.end is not None:
@@ -155,7 +155,7 @@ class HeldInStore:
         await self._keeper.aclose()
 
     def _get_writer(self) -> str:
-        """Who writes the logs; a process that was forked off this one is another."""
+        """The writer of the logs; a process forked off this one has another."""
         return f"{self._name}-{os.getpid()}"
 
     def _share(self) -> None:
@@ -201,7 +201,7 @@ class HeldInStore:
         return self.here.get(id) or await self.find(id)
 
     async def _look(self, id: str) -> Page | None:
-        """How a log stands; one whose writer is dead is ended soon."""
+        """The state of a log. If its writer is dead, the reaper ends it soon."""
         page = await self._store.read(id, 0, 0)
         if page is not None and not page.alive:
             self._reaper.suspect(id)

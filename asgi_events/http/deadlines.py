@@ -1,4 +1,4 @@
-"""When a stream has to act though no frame comes."""
+"""When a stream has to act, although no frame comes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Deadlines:
             self._timer = timers().start(self._tick, self._tick(now))
 
     def _step(self) -> float:
-        """Return the seconds after which to look again at the latest."""
+        """Return how many seconds may pass until the next look."""
         return min(self._longest_step, self.send_timeout or 3600.0)
 
     def _tick(self, now: float) -> float:

@@ -378,7 +378,7 @@ class _Stream:
                 self.drop()
 
     async def _failed(self, error: Exception) -> None:
-        """Return if the client has gone, when any send may fail; else raise."""
+        """Return if the client has gone, since any send may fail then; else raise."""
         if isinstance(error, OSError):  # ASGI 2.4 raises it when the client has gone
             self._gone = True
         self._deadlines.sending_since = None

@@ -62,7 +62,7 @@ class Cursor:
             self.position, self._reset = _resume(log, last_event_id)
         self.format = format
         self._join = log.join
-        self._untold = 0  # up to there it is translated only to know what it was
+        self._untold = 0  # the frames up to it are translated, but not sent
         if format is not NATIVE:
             self._join = self._translate
             self._untold, self.position = self.position, 0
@@ -198,7 +198,7 @@ class Cursor:
                 self._wake()
 
     async def _is_read(self, read_page: ReadPage) -> bool:
-        """Whether there is a page now, or no hope of one."""
+        """Whether a page has come, or none will come."""
         try:
             page = await read_page(self.position, MAX_CHUNK)
         except Unavailable as error:
@@ -265,7 +265,7 @@ class Cursor:
 
 
 def _resume(log: Log, last_event_id: str) -> tuple[int, str | None]:
-    """Where to continue, and why not where the client wanted to."""
+    """Where to continue; if not where the client wanted to, the reason."""
     event_id = parse_event_id(last_event_id)
     if event_id is None:
         return 0, "malformed"

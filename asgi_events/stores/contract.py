@@ -1,4 +1,4 @@
-"""Where frames are kept: what was seen is stored.
+"""Where frames are kept: what a viewer has seen is stored.
 
 What every store promises:
 

@@ -1,4 +1,4 @@
-"""A store in this process, for tests: it promises what others do, but to last."""
+"""A store in this process, for tests. It promises what others do, except to last."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence

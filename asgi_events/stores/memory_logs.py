@@ -145,7 +145,7 @@ class MemoryLogs:
             self.delete(next(iter(self._marks)))
 
     def delete_old(self, now: float) -> None:
-        """Delete what nobody may ever look at again; one comes, two may go."""
+        """Delete a few logs that are past their time; nobody else may look at them."""
         for key in [*islice(self._ended, 2), *islice(self._marks, 2)]:
             if now >= self._logs[key].forgotten_at:
                 self.delete(key)

@@ -45,7 +45,7 @@ class HintSource(Protocol):
 
 
 class KeyWatch:
-    """A ``Watch`` that its source calls ``hint`` of, on the event loop of both."""
+    """A ``Watch`` whose ``hint`` its source calls, on the event loop of both."""
 
     def __init__(self, source: HintSource) -> None:
         self._source = source

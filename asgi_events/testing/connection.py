@@ -22,9 +22,8 @@ Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 """Request headers: pairs where one name occurs several times."""
 
 TIMEOUT = 10.0  # seconds
-_VIRTUAL_TIMEOUT = (
-    3600.0  # seconds that nobody waits for: heartbeats must not exceed it
-)
+# Seconds, which pass at once. Heartbeats must come more often.
+_VIRTUAL_TIMEOUT = 3600.0
 
 
 class Connection(Response):

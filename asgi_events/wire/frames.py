@@ -16,7 +16,7 @@ from asgi_events.events import LostEvent
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.sse import ServerSentEvent
 
-# 20 digits are enough for any log; int() raises for thousands of them.
+# 20 digits are enough for any log; int() raises an error for thousands of them.
 _EVENT_ID = re.compile(r"([^:]+):([0-9]{1,20})(:lost)?", re.ASCII)
 
 

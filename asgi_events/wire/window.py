@@ -103,10 +103,10 @@ class FrameWindow:
 
 
 def trim_largest(windows: Iterable[FrameWindow]) -> Iterator[int]:
-    """Trim the largest window, again and again, until none can be trimmed.
+    """Trim the window that is largest, again and again, until none can be trimmed.
 
     Yields:
-        How many bytes of memory that has freed.
+        How many bytes of memory each trim has freed.
     """
     largest = [(-each.held_bytes, index, each) for index, each in enumerate(windows)]
     heapify(largest)

@@ -195,7 +195,7 @@ def read(db: sqlite3.Connection, key: str, after: int, limit: int) -> Page | Non
 
 
 def keys(db: sqlite3.Connection, after: int) -> list[tuple[int, str]]:
-    """Ids and keys of the next logs, in the order of their ids.
+    """The ids and keys of the next logs, in the order of the ids.
 
     Args:
         db: A connection.
