@@ -14,7 +14,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from asgi_events.actors.publisher import Publisher
-from asgi_events.actors.state import UNHEARD, ExecutionState, current
+from asgi_events.actors.state import (
+    UNHEARD,
+    ExecutionState,
+    current,
+    running_state,
+)
 from asgi_events.error_messages import describe
 from asgi_events.events import EventType, ExecutionEvent, ExecutionStatus, Usage
 from asgi_events.exceptions import EventTooLarge
@@ -63,7 +68,6 @@ class Call(Publisher[None]):
         self._detail = detail
         self._input = input
         self._started = 0.0
-        self._outer: ExecutionState | None = None
         self._is_entered = False
         self._status = ExecutionStatus.COMPLETED
 
@@ -191,7 +195,8 @@ class Call(Publisher[None]):
         self._leave()
 
     def _enter(self) -> None:
-        self._outer = current.get()
+        # Not what is left: a loop that enters call after call must hold none of them.
+        self.state.outer = running_state()
         current.set(self.state)
 
     def _leave(self) -> None:
@@ -200,7 +205,7 @@ class Call(Publisher[None]):
         while state is not None and state is not self.state:
             state = state.parent
         if state is not None:
-            current.set(self._outer)
+            current.set(self.state.outer)
 
     def _start(self) -> ExecutionEvent[Any]:
         self.state.open_calls[self] = None

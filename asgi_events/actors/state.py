@@ -41,7 +41,7 @@ def running_state() -> ExecutionState | None:
     """Return the state of the call that runs here; None outside executions."""
     state = current.get()
     while state is not None and state.is_left:
-        state = state.parent
+        state = state.outer
     return state
 
 
@@ -89,6 +89,7 @@ class ExecutionState(Publisher[Awaitable[None]]):
         offered: The kind and name of the actor that runs as this call, if a framework
             calls one, so that the actor is not a call in a call.
         is_left: The context variable may still have this state, but its call is over.
+        outer: The state that ran in the context where this one was entered.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class ExecutionState(Publisher[Awaitable[None]]):
         self.ends_with: dict[str, Any] = {}
         self.offered: tuple[EventType, str] | None = None
         self.is_left = False
+        self.outer: ExecutionState | None = None
 
     def child(self, name: str) -> ExecutionState:
         """Return the state of a new call of ``name`` made from here."""
