@@ -435,8 +435,12 @@ class ForeignCallWithStatus(BaseModel):
             "  ✖ omni\n",
         ),
         (
+            ForeignCallWithStatus(actor="omni", status="paused", address="a/b/omni"),
+            "    • omni paused\n",
+        ),
+        (
             ForeignCallWithStatus(actor="omni", status="retrying", address="a/b/omni"),
-            "    • omni retrying\n",
+            "    ↻ omni (retrying)\n",
         ),
         (
             ForeignCall(actor="omni", execution_status="started", address=["a", "b"]),

@@ -8,13 +8,20 @@ import pytest
 from pydantic import BaseModel
 
 from asgi_events import EventPrinter, EventType, ExecutionEvent, ExecutionStatus
-from asgi_events.events import LogEvent, ProgressEvent, TextDelta
+from asgi_events.events import (
+    CustomEvent,
+    LogEvent,
+    ProgressEvent,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+)
 
 LOCAL = datetime(2026, 1, 2, 3, 4, 5, 678900).astimezone()
 
 
 def call(address: str, status: str = "started", **fields: Any) -> ExecutionEvent[Any]:
-    if status not in ("started", "recovered"):
+    if status not in ("started", "retrying", "recovered"):
         fields.setdefault("execution_time", 0.25)
     return ExecutionEvent[Any](
         event_type=EventType.TOOL_CALL,
@@ -32,6 +39,14 @@ def log(address: str, message: str, level: Any = "info") -> LogEvent:
 
 def text(address: str, delta: str) -> TextDelta:
     return TextDelta(address=address, delta=delta, timestamp=LOCAL)
+
+
+def reasoning(address: str, delta: str) -> ReasoningDelta:
+    return ReasoningDelta(address=address, delta=delta, timestamp=LOCAL)
+
+
+def custom(address: str, name: str, data: Any = None) -> CustomEvent:
+    return CustomEvent(address=address, name=name, data=data, timestamp=LOCAL)
 
 
 def progress(address: str, current: float, *rest: Any) -> ProgressEvent:
@@ -101,6 +116,81 @@ def test_prints_an_execution_as_a_tree() -> None:
         "survey: 5 calls, 2 completed, 1 failed, 1 cancelled, 1 recovered "
         "in 2 min 5 s\n"
     )
+
+
+SHOWS = [
+    call("ask", input={"question": "Why?"}),
+    reasoning("ask", "Let me "),
+    reasoning("ask", "think.\nI know"),
+    text("ask", "Because "),
+    text("ask", "it is."),
+    reasoning("ask", "Done"),
+    call("ask/look"),
+    call("ask/look", "retrying", message="busy", attempt=1, delay=1.5),
+    call("ask/look", "retrying", attempt=2, delay=0.0),
+    call("ask/look", "completed", output=["a", 1], execution_time=2.0),
+    custom("ask", "approval", {"by": "Ada"}),
+    custom("", "ping"),
+    call("ask", "completed", output="it is", usage=Usage(input_tokens=12)),
+]
+
+
+def test_prints_what_calls_show() -> None:
+    assert printed(*SHOWS) == (
+        '▶ ask input {"question":"Why?"}\n'
+        "  ┆ Let me think.\n"
+        "  ┆ I know\n"
+        "  │ Because it is.\n"
+        "  ┆ Done\n"
+        "  ▶ look\n"
+        "  ↻ look busy (attempt 1 failed, next in 1.5 s)\n"
+        "  ↻ look (attempt 2 failed, next in 0 ms)\n"
+        '  ✔ look 2.0 s output ["a",1]\n'
+        '  • approval {"by":"Ada"}\n'
+        "• ping\n"
+        '✔ ask 250 ms output "it is" 12 tokens in\n'
+        "ask: 2 calls, 2 completed in 250 ms\n"
+    )
+
+
+def test_prints_what_calls_show_in_ascii_too() -> None:
+    raw = io.BytesIO()
+    printer = EventPrinter(False, False, file=io.TextIOWrapper(raw, encoding="ascii"))
+    for event in [reasoning("a", "m"), call("a/b", "retrying"), custom("a", "c")]:
+        printer(event)
+    assert raw.getvalue().decode() == "  : m\n  ~ b (retrying)\n  * c\n"
+
+
+def test_prints_all_tokens_of_a_call_that_are_known() -> None:
+    known = [
+        Usage(input_tokens=7, output_tokens=0),
+        Usage(input_tokens=0, output_tokens=3),
+        Usage(output_tokens=4),
+        Usage(),
+    ]
+    assert printed(*(call("a/b", "completed", usage=usage) for usage in known)) == (
+        "  ✔ b 250 ms 7 tokens in 0 tokens out\n"
+        "  ✔ b 250 ms 0 tokens in 3 tokens out\n"
+        "  ✔ b 250 ms 4 tokens out\n"
+        "  ✔ b 250 ms\n"
+    )
+
+
+def test_names_the_address_of_a_custom_event() -> None:
+    assert printed(custom("a/b", "c", 0), show_address=True) == "    • a/b: c 0\n"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(call("a/b", input="x" * 200), id="input"),
+        pytest.param(call("a/b", "completed", output="x" * 200), id="output"),
+        pytest.param(custom("a", "c", "x" * 200), id="custom"),
+    ],
+)
+def test_prints_the_beginning_of_a_value(event: BaseModel) -> None:
+    line = printed(event)
+    assert [line.count("x"), line[-4:]] == [99, "...\n"]
 
 
 def test_prints_ascii_only_to_a_file_that_has_no_more() -> None:
@@ -225,6 +315,25 @@ def test_colours_a_terminal(
     assert printed(*COLOURFUL, file=Terminal()) == COLOURED
 
 
+def test_dims_what_calls_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    shows = [
+        call("a", input=1),
+        reasoning("a", "b\nc"),
+        text("a", "d"),
+        call("a/b", "retrying", message="e", attempt=1),
+        custom("a", "f", 2),
+    ]
+    assert printed(*shows, file=Terminal()) == (
+        "\x1b[36m▶ \x1b[1ma\x1b[0m \x1b[2minput 1\x1b[0m\n"
+        "  ┆ \x1b[2mb\x1b[0m\n"
+        "  ┆ \x1b[2mc\x1b[0m\n"
+        "  │ d\n"
+        "  \x1b[33m↻ \x1b[1mb\x1b[0m \x1b[31me\x1b[0m (attempt 1 failed)\n"
+        "  • \x1b[1mf\x1b[0m 2\n"
+    )
+
+
 def test_dims_timestamps_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert printed(log("a", "m"), file=Terminal(), show_timestamp=True) == (
@@ -270,6 +379,10 @@ class Hostile(BaseModel):
         pytest.param(log(f"a{HOSTILE}", "m"), id="address of a log"),
         pytest.param(progress("a", 1, 2, HOSTILE), id="progress"),
         pytest.param(text("a", HOSTILE), id="text"),
+        pytest.param(reasoning("a", HOSTILE), id="reasoning"),
+        pytest.param(custom("a", HOSTILE, HOSTILE[32:]), id="custom"),
+        # JSON escapes the first 32.
+        pytest.param(call("a", input={HOSTILE[32:]: 1}), id="input"),
         pytest.param(Hostile(), id="any model"),
         pytest.param(Hostile(address=f"a/{HOSTILE}"), id="any address"),
     ],

@@ -17,6 +17,8 @@ class Call:
         name: Its address, its actor, or both.
         status: One of our statuses, or the word of another library.
         seconds: How long it took, if the event says so.
+        attempt: The number of the attempt that failed, of a call that starts anew.
+        delay: Seconds until the next attempt.
     """
 
     name: str
@@ -26,6 +28,8 @@ class Call:
     message: str | None
     from_cache: bool
     seconds: float | None
+    attempt: float | None
+    delay: float | None
 
 
 def call_of(event: BaseModel, *, whole: bool) -> Call | None:
@@ -44,7 +48,6 @@ def call_of(event: BaseModel, *, whole: bool) -> Call | None:
         name = address if whole else last
     else:  # addresses of other libraries may not name the actor
         name = f"{actor} {address}" if whole and address else actor
-    seconds = _part(event, "execution_time")
     return Call(
         name=name,
         address=address,
@@ -52,7 +55,9 @@ def call_of(event: BaseModel, *, whole: bool) -> Call | None:
         detail=_text_of(event, "detail"),
         message=_text_of(event, "message"),
         from_cache=_part(event, "from_cache") is True,
-        seconds=seconds if isinstance(seconds, int | float) else None,
+        seconds=_number_of(event, "execution_time"),
+        attempt=_number_of(event, "attempt"),
+        delay=_number_of(event, "delay"),
     )
 
 
@@ -61,6 +66,11 @@ def _part(value: Any, name: str) -> Any:
         return getattr(value, name, None)
     except Exception:  # a property may raise anything
         return None
+
+
+def _number_of(value: Any, name: str) -> float | None:
+    part = _part(value, name)
+    return part if isinstance(part, int | float) else None
 
 
 def _text_of(value: Any, name: str) -> str | None:

@@ -3,7 +3,8 @@
 It prints one line for each event, indented by the event's address. Colours appear on a
 terminal only, and not when ``NO_COLOR`` is set (https://no-color.org). Characters that
 move the cursor, hide or reorder text are replaced. Streamed text follows a bar, so that
-nobody takes it for a line of the printer.
+nobody takes it for a line of the printer; reasoning is dim and follows a dotted bar. Of
+input, output and custom data a line has the beginning.
 
 Any event with an actor, a status and an address is printed as a call, whichever library
 made it.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
 from math import isnan
@@ -25,18 +26,23 @@ from pydantic import BaseModel
 
 from asgi_events.bus import NOTHING
 from asgi_events.events import (
+    CustomEvent,
     EventType,
+    ExecutionEvent,
     ExecutionStatus,
     LogEvent,
     ProgressEvent,
+    ReasoningDelta,
     TerminalEvent,
     TextDelta,
+    Usage,
 )
 from asgi_events.printer.calls import Call, address_of, call_of, depth
 from asgi_events.terminal import printable
 from asgi_events.wire.encoding import encode_json
 
 _BAR_WIDTH = 20
+_MOST = 100  # characters of the JSON of a value
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class _Styles:
     dim: str = "\x1b[2m"
     bold: str = "\x1b[1m"
     started: str = "\x1b[36m"
+    retrying: str = "\x1b[33m"
     completed: str = "\x1b[32m"
     failed: str = "\x1b[31m"
     cancelled: str = "\x1b[33m"
@@ -59,12 +66,14 @@ _PLAIN = _Styles(**{field.name: "" for field in fields(_Styles)})
 
 _MARKS: dict[str, tuple[str, str]] = {
     ExecutionStatus.STARTED: ("▶", ">"),
+    ExecutionStatus.RETRYING: ("↻", "~"),
     ExecutionStatus.COMPLETED: ("✔", "+"),
     ExecutionStatus.FAILED: ("✖", "x"),
     ExecutionStatus.CANCELLED: ("■", "#"),
     ExecutionStatus.RECOVERED: ("↺", "="),
 }
-_ENDED = tuple(status for status in _MARKS if status != ExecutionStatus.STARTED)
+_RUNNING = (ExecutionStatus.STARTED, ExecutionStatus.RETRYING)
+_ENDED = tuple(status for status in _MARKS if status not in _RUNNING)
 _OTHER_MARK = ("•", "*")
 _STATUS_AT_END: dict[str, str] = {
     EventType.COMPLETE: ExecutionStatus.COMPLETED,
@@ -84,13 +93,13 @@ class _Screen:
     Attributes:
         running: The printers of the executions that have not ended. Weak, because an
             execution that another process takes over sends no terminal event here.
-        writing: The printer and the address of the text in the unfinished line.
+        writing: The printer, the type and the address of the unfinished line's text.
     """
 
     def __init__(self, file: TextIO | None) -> None:
         self._file = file
         self.running: WeakSet[EventPrinter] = WeakSet()
-        self.writing: tuple[EventPrinter, str] | None = None
+        self.writing: tuple[EventPrinter, type[BaseModel], str] | None = None
 
     def finish_line(self) -> str:
         """Return a line end if a line is unfinished."""
@@ -170,8 +179,10 @@ class EventPrinter:
     def __call__(self, event: BaseModel) -> Coroutine[Any, Any, None]:
         """Print an event. The result need not be awaited."""
         match event:
-            case TextDelta():
+            case TextDelta() | ReasoningDelta():
                 self._text(event)
+            case CustomEvent():
+                self._custom(event)
             case LogEvent():
                 self._log(event)
             case ProgressEvent():
@@ -195,10 +206,14 @@ class EventPrinter:
             parts.append(_clean(call.detail))
         if call.message:
             parts.append(f"{styles.error}{_clean(call.message)}{styles.reset}")
+        if call.status == ExecutionStatus.RETRYING:
+            parts.append(_again(call))
         if call.from_cache:
             parts.append(f"{styles.recovered}from cache{styles.reset}")
         elif call.seconds is not None:
             parts.append(f"{styles.dim}{_seconds(call.seconds)}{styles.reset}")
+        if isinstance(event, ExecutionEvent):
+            parts += (f"{styles.dim}{part}{styles.reset}" for part in _shown(event))
         self._line(event, " ".join(parts))
         if call.status in _ENDED:
             self._counts[call.status] = self._counts.get(call.status, 0) + 1
@@ -219,11 +234,16 @@ class EventPrinter:
         style = {"warning": styles.warning, "error": styles.error}.get(
             event.level, styles.dim
         )
-        shown = self._show_address and event.address
-        name = f"{_clean(event.address)}: " if shown else ""
-        text = _clean(event.message)
+        name, text = self._speaker(event.address), _clean(event.message)
         level = "" if event.level == "info" else f"{event.level}: "
         self._line(event, f"{style}{name}{level}{text}{styles.reset}", deeper=1)
+
+    def _custom(self, event: CustomEvent) -> None:
+        styles, mark = self._look("")
+        name = f"{styles.bold}{_clean(event.name)}{styles.reset}"
+        data = "" if event.data is None else f" {_value(event.data)}"
+        speaker = self._speaker(event.address)
+        self._line(event, f"{mark} {speaker}{name}{data}", deeper=1)
 
     def _progress(self, event: ProgressEvent) -> None:
         styles = self._screen.styles()
@@ -239,15 +259,20 @@ class EventPrinter:
         text = f"{styles.dim}{bar}{count}{message}{styles.reset}"
         self._line(event, text, deeper=1)
 
-    def _text(self, event: TextDelta) -> None:
+    def _text(self, event: TextDelta | ReasoningDelta) -> None:
         """Print text, on the same line as the last text of the same call."""
-        bar = self._screen.either("│ ", "| ")
-        margin = f"{self._name()}{'  ' * depth(event.address, 1)}{bar}"
+        styles = self._screen.styles()
+        begin, end, bar = "", "", ("│ ", "| ")
+        if isinstance(event, ReasoningDelta):
+            begin, end, bar = styles.dim, styles.reset, ("┆ ", ": ")
+        indent = "  " * depth(event.address, 1)
+        margin = f"{self._name()}{indent}{self._screen.either(*bar)}"
         start = ""
-        if self._screen.writing != (self, event.address):
+        writing = (self, type(event), event.address)
+        if self._screen.writing != writing:
             start = self._screen.finish_line() + margin
-            self._screen.writing = (self, event.address)
-        lines = map(_clean, event.delta.split("\n"))
+            self._screen.writing = writing
+        lines = (f"{begin}{_clean(line)}{end}" for line in event.delta.split("\n"))
         self._screen.write(start + f"\n{margin}".join(lines))
 
     def _summary(self, event: BaseModel, call: Call, styles: _Styles) -> None:
@@ -265,6 +290,9 @@ class EventPrinter:
         indent = "  " * depth(address_of(event), deeper)
         start = f"{self._screen.finish_line()}{self._time(event)}{self._name()}"
         self._screen.write(f"{start}{indent}{text}\n")
+
+    def _speaker(self, address: str) -> str:
+        return f"{_clean(address)}: " if self._show_address and address else ""
 
     def _name(self) -> str:
         """Return the execution's id once another one has run beside it."""
@@ -292,6 +320,35 @@ class EventPrinter:
 def _clean(text: str) -> str:
     """Return ``text`` as a part of one line."""
     return printable(text.replace("\n", " "))
+
+
+def _again(call: Call) -> str:
+    failed = "retrying" if call.attempt is None else f"attempt {call.attempt} failed"
+    again = "" if call.delay is None else f", next in {_seconds(call.delay)}"
+    return f"({failed}{again})"
+
+
+def _shown(event: ExecutionEvent[Any]) -> Iterator[str]:
+    """Yield what a call of ours shows of its input, its output and its cost."""
+    if event.input is not None:
+        yield f"input {_value(event.input)}"
+    if event.output is not None:
+        yield f"output {_value(event.output)}"
+    if event.usage is not None:
+        yield from _usage(event.usage)
+
+
+def _usage(usage: Usage) -> Iterator[str]:
+    if usage.input_tokens is not None:
+        yield f"{usage.input_tokens} tokens in"
+    if usage.output_tokens is not None:
+        yield f"{usage.output_tokens} tokens out"
+
+
+def _value(value: Any) -> str:
+    """Return the JSON of a value, as much of it as fits into a line."""
+    text = encode_json(value).decode()
+    return _clean(text[:_MOST]) + ("..." if len(text) > _MOST else "")
 
 
 def _seconds(seconds: float) -> str:
