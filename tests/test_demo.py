@@ -1,6 +1,8 @@
 """The demo, as a newcomer runs it: the command, and the page in Chromium."""
 
+import asyncio
 import contextlib
+import json
 import re
 import shutil
 import signal
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Route, expect
 
 from asgi_events import ExecutionState
 from asgi_events.cli import main
@@ -114,6 +116,11 @@ async def start(page: Page, *, seconds: str, pattern: str = "*.py") -> None:
     await page.wait_for_selector(
         '#connection:is([data-state="live"], [data-state="ended"])'
     )
+
+
+def call_event(status: str, **fields: Any) -> dict[str, Any]:
+    call = {"event_type": "llm_call", "address": "ask", "actor": "ask"}
+    return {**call, "execution_status": status, **fields}
 
 
 async def seen(page: Page) -> list[tuple[str | None, str | None]]:
@@ -384,6 +391,84 @@ class TestPage:
             )
             await expect(page.locator("#log")).to_contain_text("12 files match '*.py'")
             await expect(page.locator("#outcome")).to_contain_text("78")
+
+    async def test_shows_what_calls_show(
+        self, browser: Browser, server: DemoServer
+    ) -> None:
+        async with opened(browser, server.url) as page:
+            await start(page, seconds="0", pattern="m00.py")
+            await page.wait_for_selector(ENDED)
+
+            given = page.locator('[data-address="survey/list_files"] > .input')
+            assert await given.locator("code").text_content() == '{"pattern":"m00.py"}'
+            await expect(given.locator("pre")).to_be_hidden()
+            await given.locator("summary").click()
+            await expect(given.locator("pre")).to_have_text(
+                '{\n  "pattern": "m00.py"\n}'
+            )
+            measured = page.locator('[data-address="survey/measure"] > .output code')
+            assert await measured.text_content() == (
+                '{"path":"part0/m00.py","bytes":6,"lines":1}'
+            )
+            hidden = page.locator('[data-address="survey/list_files"] > .output')
+            await expect(hidden).to_be_hidden()
+            wrote = page.locator('[data-address="survey/report"] .usage')
+            await expect(wrote).to_have_text("1 tokens in, 22 out")
+            line = page.locator('#log [data-type="custom"]')
+            await expect(line).to_contain_text('languages {".py":1}')
+            # Once, although the first attempt thought so too.
+            await expect(page.locator("#report p")).to_have_text(
+                [
+                    "I have 1 files. First I say how many there are, then which "
+                    "languages have the most lines, and at last which file is the "
+                    "longest. ",
+                    re.compile(r"In tree there are 1 files of 6 bytes\.\n"),
+                ]
+            )
+
+    async def test_shows_a_call_that_is_tried_again(
+        self, browser: Browser, server: DemoServer
+    ) -> None:
+        failed = {"message": "busy", "attempt": 1, "delay": 1.5}
+        told = [
+            call_event("started"),
+            {"event_type": "reasoning_delta", "address": "ask", "delta": "Hm. "},
+            {"event_type": "text_delta", "address": "ask", "delta": "Once"},
+            call_event("retrying", **failed),
+        ]
+        rest = [
+            {"event_type": "text_delta", "address": "ask", "delta": "Twice"},
+            call_event("completed", usage={"output_tokens": 1234}),
+            {"event_type": "complete", "address": "", "message": "Done"},
+        ]
+        go = asyncio.Event()
+        answers = iter([(told, 1), (rest, len(told) + 1)])
+
+        async def answer(route: Route) -> None:
+            events, first = next(answers)
+            if events is rest:
+                await go.wait()
+            body = "".join(
+                f"retry: 1\ndata: {json.dumps(event)}\nid: x:{number}\n\n"
+                for number, event in enumerate(events, first)
+            )
+            await route.fulfill(content_type="text/event-stream", body=body)
+
+        async with opened(browser, "about:blank") as page:
+            await page.route("**/events", answer)
+            await page.goto(f"{server.url}/#{'0' * 32}")
+            ask = page.locator('[data-address="ask"]')
+            await expect(ask).to_have_attribute("data-status", "retrying")
+            await expect(ask.locator(".detail")).to_have_text(
+                "busy: attempt 1 failed, next in 1.50 s"
+            )
+            await expect(page.locator("#report p")).to_have_text(["", ""])
+            go.set()
+            await page.wait_for_selector(ENDED)
+            await expect(ask).to_have_attribute("data-status", "completed")
+            await expect(ask.locator(".detail")).to_be_empty()
+            await expect(ask.locator(".usage")).to_have_text("1,234 tokens out")
+            await expect(page.locator("#report p")).to_have_text(["", "Twice"])
 
     async def test_misses_nothing_when_it_is_reloaded_in_the_middle(
         self, browser: Browser, server: DemoServer

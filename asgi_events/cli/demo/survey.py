@@ -1,7 +1,8 @@
 """The demo's execution: a survey of a real source tree.
 
 Tools list and measure real files, several at a time. Then a report is streamed word by
-word. Nothing outside the root is read, wherever links point.
+word. The model that writes it is a fake, which fails at first so that people see a call
+that is tried again. Nothing outside the root is read, wherever links point.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from asgi_events.actors.actor import ActorFunction, agent, llm, tool
-from asgi_events.actors.state import current_state
+from asgi_events.actors.state import ExecutionState, current_state
+from asgi_events.events import EventType, ExecutionEvent, ExecutionStatus
 from asgi_events.memory_cache import MemoryCache
 
 MAX_FILES = 1000
@@ -25,6 +27,8 @@ AT_ONCE = 4
 _MEASURING = 0.8  # the share of the time for measuring; the rest is for the report
 _LONGEST = 1.0  # seconds for one file, so that few files take less time
 _LONGEST_WORD = 0.25  # seconds for one word
+_DELAY = 0.3  # the share of the time for the report until its second attempt
+_LONGEST_DELAY = 1.5  # seconds
 
 _SKIPPED = {"__pycache__", "build", "dist", "node_modules"}
 _BLOCK = 64 * 1024
@@ -78,7 +82,7 @@ def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
     """Return the ``survey`` actor for the tree below ``root``."""
     root = root.resolve(strict=True)
 
-    @tool(detail=lambda pattern: pattern)
+    @tool(show=("input",))
     def list_files(pattern: str) -> list[Found]:
         """Find the files whose names match."""
         return list(_find(root, pattern))
@@ -86,6 +90,7 @@ def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
     # The time of the last change is in the key, so a changed file is measured again.
     @tool(
         detail=lambda found: found.path.relative_to(root).as_posix(),
+        show=("output",),
         cache_backend=MemoryCache(maxsize=10 * MAX_FILES),
     )
     def measure(found: Found) -> Measured:
@@ -97,12 +102,23 @@ def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
     @llm
     async def report(measured: list[Measured], seconds: float) -> AsyncIterator[str]:
         """Write about the files that were measured."""
-        words = _words(root.name, measured)
+        state = current_state()
+        thoughts, words = _thoughts(measured), _words(root.name, measured)
+        delay = min(_DELAY * seconds, _LONGEST_DELAY)
+        pace = (seconds - delay) / (2 * len(thoughts) + len(words))
+        pace = min(pace, _LONGEST_WORD)
+        for attempt in (1, 2):
+            for word in thoughts:
+                await state.reasoning(word)
+                await asyncio.sleep(pace)
+            if attempt == 1:
+                await _say_that_it_is_tried_again(state, attempt, delay)
         for word in words:
             yield word
-            await asyncio.sleep(min(seconds / len(words), _LONGEST_WORD))
+            await asyncio.sleep(pace)
+        state.usage(input_tokens=len(measured), output_tokens=len(words))
 
-    @agent
+    @agent(show=("input",))
     async def survey(wanted: Wanted) -> Totals:
         """Survey a source tree: list its files, measure each, and report."""
         state = current_state()
@@ -113,12 +129,33 @@ def make_survey(root: Path) -> ActorFunction[[Wanted], Totals]:
             files = files[:MAX_FILES]
         steps = len(files) + 1  # the report is one
         measured = await _measure_all(files, measure, _MEASURING * wanted.seconds)
+        totals = _totals(measured)
+        lines = {suffix: each.lines for suffix, each in totals.languages.items()}
+        await state.custom("languages", lines)
         await state.progress(len(files), steps, "Writing the report")
         await report(measured, (1 - _MEASURING) * wanted.seconds)
         await state.progress(steps, steps, "Done")
-        return _totals(measured)
+        return totals
 
     return survey
+
+
+async def _say_that_it_is_tried_again(
+    state: ExecutionState, attempt: int, delay: float
+) -> None:
+    """Publish what ``retry=`` publishes; the demo has no tenacity to depend on."""
+    await state.publish(
+        ExecutionEvent[str](
+            event_type=EventType.LLM_CALL,
+            actor="report",
+            address=state.address,
+            execution_status=ExecutionStatus.RETRYING,
+            message="The model is overloaded",
+            attempt=attempt,
+            delay=delay,
+        )
+    )
+    await asyncio.sleep(delay)
 
 
 async def _measure_all(
@@ -213,6 +250,14 @@ def _totals(measured: Iterable[Measured]) -> Totals:
             for suffix, number in lines.most_common()
         },
     )
+
+
+def _thoughts(measured: list[Measured]) -> list[str]:
+    text = (
+        f"I have {len(measured)} files. First I say how many there are, then which "
+        "languages have the most lines, and at last which file is the longest."
+    )
+    return [f"{word} " for word in text.split(" ")]
 
 
 def _words(name: str, measured: list[Measured]) -> list[str]:

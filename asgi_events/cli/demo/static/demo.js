@@ -6,6 +6,8 @@
 
 // ---------------------------------------------------------------------------------------- state
 
+const OPEN = new Set(["pending", "started", "retrying"]);
+const TEXTS = ["reasoning_delta", "text_delta"];
 const OUTCOMES = { complete: "completed", error: "failed", cancelled: "cancelled", lost: "lost" };
 
 function emptyState() {
@@ -34,9 +36,13 @@ function apply(state, position, event) {
     case "llm_call":
       applyCall(state, event);
       break;
-    case "text_delta":
-      state.texts.set(event.address, (state.texts.get(event.address) ?? "") + event.delta);
+    case "reasoning_delta":
+    case "text_delta": {
+      const key = `${event.event_type} ${event.address}`;
+      state.texts.set(key, (state.texts.get(key) ?? "") + event.delta);
       break;
+    }
+    case "custom":
     case "log":
       state.lines.push(event);
       break;
@@ -60,10 +66,20 @@ function applyCall(state, event) {
   node.detail = event.detail ?? node.detail;
   node.message = event.message ?? "";
   node.seconds = event.execution_time;
+  node.attempt = event.attempt;
+  node.delay = event.delay;
+  node.usage = event.usage;
+  node.input = event.input ?? node.input;
+  node.output = event.output;
   state.changedNodes.add(node);
 
   // A call that is tried again writes its text from the beginning.
-  if (node.status === "started" && state.texts.has(node.address)) state.texts.set(node.address, "");
+  if (OPEN.has(node.status)) {
+    for (const type of TEXTS) {
+      const key = `${type} ${node.address}`;
+      if (state.texts.has(key)) state.texts.set(key, "");
+    }
+  }
 }
 
 /** The node at the address; made, with its ancestors, when a replay begins after their events. */
@@ -84,7 +100,7 @@ function nodeAt(state, address) {
 function settle(state, outcome) {
   state.outcome = outcome;
   for (const node of state.nodes.values()) {
-    if (node.status !== "started" && node.status !== "pending") continue;
+    if (!OPEN.has(node.status)) continue;
     node.status = "unfinished";
     state.changedNodes.add(node);
   }
@@ -105,7 +121,7 @@ const CONNECTION_TEXTS = {
   forgotten: "Forgotten by the server",
 };
 
-const STATUS_TEXTS = { pending: "not seen yet", started: "running", recovered: "from the cache" };
+const STATUS_TEXTS = { pending: "not seen yet", started: "running", retrying: "tried again", recovered: "from the cache" };
 
 const OUTCOME_TEXTS = {
   completed: "Completed",
@@ -213,9 +229,21 @@ function drawNode(node) {
   put("ordinal", node.ordinal ? `#${node.ordinal}` : "");
   put("kind", node.kind);
   put("status", STATUS_TEXTS[node.status] ?? node.status);
-  put("detail", [node.detail, node.message].filter(Boolean).join(": "));
+  put("detail", [node.detail, node.message, formatRetry(node)].filter(Boolean).join(": "));
+  put("usage", formatUsage(node.usage));
   put("time", node.status === "recovered" ? "cached" : formatSeconds(node.seconds));
+  drawShown(element, "input", node.input);
+  drawShown(element, "output", node.output);
   fold(node, element);
+}
+
+/** What a call was given or returned: its beginning in one line, the whole of it when opened. */
+function drawShown(element, part, value) {
+  const details = element.querySelector(`:scope > .${part}`);
+  details.hidden = value === undefined;
+  if (details.hidden) return;
+  details.querySelector("code").textContent = JSON.stringify(value);
+  details.querySelector("pre").textContent = JSON.stringify(value, null, 2);
 }
 
 function elementOf(node) {
@@ -281,14 +309,15 @@ function labelFold(details, name) {
 }
 
 function drawTexts(texts) {
-  for (const [address, text] of texts) {
-    if (!drawn.texts.has(address)) {
+  for (const [key, text] of texts) {
+    if (!drawn.texts.has(key)) {
       const paragraph = document.createElement("p");
+      paragraph.className = key.split("_")[0];
       paragraph.append("");
       page.report.append(paragraph);
-      drawn.texts.set(address, paragraph.firstChild);
+      drawn.texts.set(key, paragraph.firstChild);
     }
-    const written = drawn.texts.get(address);
+    const written = drawn.texts.get(key);
     // Appending, not replacing, keeps what the reader has selected.
     if (text.startsWith(written.data)) written.appendData(text.slice(written.length));
     else written.data = text;
@@ -308,13 +337,16 @@ function drawLog(lines) {
   if (atBottom) log.scrollTop = log.scrollHeight;
 }
 
-function logLine({ timestamp, level, message }) {
+function logLine(event) {
+  const { timestamp } = event;
+  const { level, message } = event.event_type === "log" ? event : { level: event.name, message: JSON.stringify(event.data) };
   const item = instantiate("line-template");
+  item.dataset.type = event.event_type;
   item.dataset.level = level;
   item.querySelector("time").dateTime = timestamp;
   item.querySelector("time").textContent = formatTime(timestamp);
   item.querySelector(".level").textContent = level;
-  item.querySelector(".message").textContent = message;
+  item.querySelector(".message").textContent = message ?? "";
   return item;
 }
 
@@ -385,6 +417,18 @@ function textElement(tag, text) {
 function formatSeconds(seconds) {
   if (typeof seconds !== "number") return "";
   return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(2)} s`;
+}
+
+function formatRetry({ status, attempt, delay }) {
+  if (status !== "retrying") return "";
+  const failed = attempt ? `attempt ${attempt} failed` : "failed";
+  return delay ? `${failed}, next in ${formatSeconds(delay)}` : failed;
+}
+
+function formatUsage(usage) {
+  const { input_tokens: given, output_tokens: made } = usage ?? {};
+  const parts = [[given, "in"], [made, "out"]].filter(([count]) => typeof count === "number");
+  return parts.map(([count, way], index) => `${numbers.format(count)}${index ? "" : " tokens"} ${way}`).join(", ");
 }
 
 function formatTime(timestamp) {
