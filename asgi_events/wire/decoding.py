@@ -11,12 +11,14 @@ from pydantic_core import from_json
 from asgi_events.events import (
     CancelledEvent,
     CompleteEvent,
+    CustomEvent,
     ErrorEvent,
     EventType,
     ExecutionEvent,
     LogEvent,
     LostEvent,
     ProgressEvent,
+    ReasoningDelta,
     TextDelta,
 )
 from asgi_events.wire.sse import ServerSentEvent
@@ -49,7 +51,9 @@ OURS: dict[str, type[BaseModel]] = {
     EventType.LLM_CALL: _CALL,
     EventType.LOG: LogEvent,
     EventType.TEXT_DELTA: TextDelta,
+    EventType.REASONING_DELTA: ReasoningDelta,
     EventType.PROGRESS: ProgressEvent,
+    EventType.CUSTOM: CustomEvent,
     EventType.COMPLETE: CompleteEvent,
     EventType.ERROR: ErrorEvent,
     EventType.CANCELLED: CancelledEvent,

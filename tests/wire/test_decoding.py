@@ -5,7 +5,16 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from asgi_events.events import LogEvent, ProgressEvent
+from asgi_events.events import (
+    CustomEvent,
+    EventType,
+    ExecutionEvent,
+    ExecutionStatus,
+    LogEvent,
+    ProgressEvent,
+    ReasoningDelta,
+    Usage,
+)
 from asgi_events.wire.decoding import EventDecoder, ResetEvent
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.sse import ServerSentEvent
@@ -26,11 +35,25 @@ class Unnamed(BaseModel):
     rows: int
 
 
+def call(status: str, **fields: Any) -> ExecutionEvent[Any]:
+    return ExecutionEvent[Any](
+        event_type=EventType.LLM_CALL,
+        actor="ask",
+        execution_status=ExecutionStatus(status),
+        **fields,
+    )
+
+
 def test_makes_events_of_ours_and_of_the_application() -> None:
     decoder = EventDecoder([Chart, Table])
     events = [
         LogEvent(message="hello"),
         ProgressEvent(current=1, total=2),
+        ReasoningDelta(delta="hm"),
+        CustomEvent(name="approval", data={"by": None, "of": [None, 1]}),
+        call("started", input={"topic": None}),
+        call("retrying", attempt=1, delay=0.5, message="busy"),
+        call("completed", output=[None], usage=Usage(output_tokens=3)),
         Chart(points=[1, 2]),
         Table(event_type="table", rows=3),
     ]
