@@ -275,7 +275,7 @@ def runnable(given: Any) -> Runnable:
         )
     if is_bound:
         return cast(Runnable, actor.bound_to(given.__self__))
-    if _is_method(function):
+    if is_method(function):
         raise TypeError(
             f"{function.__qualname__} is a method without its object: give the method "
             f"of an object, obj.{function.__name__}."
@@ -283,9 +283,10 @@ def runnable(given: Any) -> Runnable:
     return cast(Runnable, actor)
 
 
-def _is_method(function: Any) -> bool:
+def is_method(function: Any) -> bool:
     """Return whether a function was made in a class and takes ``self``."""
-    in_class = "." in function.__qualname__.rpartition("<locals>.")[2]
+    name = getattr(function, "__qualname__", "")
+    in_class = "." in name.rpartition("<locals>.")[2]
     first = next(iter(inspect.signature(function).parameters), "")
     return in_class and first in ("self", "cls")
 

@@ -36,6 +36,7 @@ from asgi_events.events import (
     EventType,
     ExecutionResult,
     has_failed,
+    is_method,
     mark_runnable,
     runnable,
 )
@@ -99,7 +100,8 @@ class Actor(Generic[P, R]):
                 "space or unprintable characters. Give another one with name=."
             )
         self.description = (inspect.getdoc(function) or "").partition("\n\n")[0]
-        self.signature = inspect.signature(function)
+        self.signature = self._signature = inspect.signature(function)
+        self._is_method = is_method(function)
         self._owner: tuple[Any, ...] = ()
         self._detail = detail
         self._show = _checked(show)
@@ -202,11 +204,11 @@ class Actor(Generic[P, R]):
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What viewers see of the arguments; None if they do not fit the function."""
-        own = args[len(self._owner) :]
         try:
-            return shown(self.signature.bind(*own, **kwargs).arguments)
+            arguments = self._signature.bind(*args, **kwargs).arguments
         except TypeError:  # the call says so itself
             return None
+        return shown(dict(list(arguments.items())[self._is_method :]))
 
     def _describe(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
         if self._detail is None:

@@ -200,7 +200,8 @@ class Call(Publisher[None]):
         current.set(self.state)
 
     def _leave(self) -> None:
-        """Undo ``_enter`` in this context, if the call, or one made from it, runs."""
+        """Undo ``_enter``, and what was entered in the block and not left, if this is
+        a context in which the block runs."""
         state = current.get()
         while state is not None and state is not self.state:
             state = state.parent
@@ -235,7 +236,8 @@ class Call(Publisher[None]):
             return None
         if self._is_entered:
             self.state.is_left = True  # other contexts may still have it
-            self._leave()
+            if current.get() is self.state:
+                current.set(self.state.outer)
         if self._parent is not None and not self._parent.address:
             is_cancelled = status is ExecutionStatus.CANCELLED
             cancel_open_calls(self.state, is_expected=is_cancelled)

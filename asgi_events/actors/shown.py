@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from math import isfinite
 from numbers import Integral, Real
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import BaseModel
@@ -137,6 +138,8 @@ class _Budget:
         kind = type(value)
         if isinstance(value, bytes | bytearray | memoryview):
             return self._text(f"<{kind.__qualname__} of {len(value)} bytes>")
+        if isinstance(value, PurePath):
+            return self._text(str(value))
         # These are read once, and that is for the actor to do.
         if not isinstance(value, Iterator | AsyncIterator | Awaitable):
             try:
