@@ -1,0 +1,145 @@
+"""Shows the calls that an MCP client makes as tools, with their progress.
+
+Write ``await call_tool(session, "index", {"path": "/"})`` in place of
+``await session.call_tool("index", {"path": "/"})``.
+
+An ``elicitation_callback`` that asks viewers has to be bound to the state of a call, as
+the progress is, because the session calls both in a task of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Literal, Protocol, TypeAlias, cast
+
+from asgi_events.actors.call import Call
+from asgi_events.actors.calls import begin
+from asgi_events.actors.state import ExecutionState, running_state
+from asgi_events.events import ProgressEvent
+
+try:
+    from mcp import ClientSession
+    from mcp.types import CallToolResult
+except ImportError as error:
+    raise ImportError(
+        "asgi_events.bridges.mcp needs mcp and was tried with 1.9 to 2.3: "
+        'pip install "mcp>=1.9"'
+    ) from error
+
+if "progress_callback" not in inspect.signature(ClientSession.call_tool).parameters:
+    raise ImportError(
+        "ClientSession.call_tool of this version of mcp takes no progress_callback; "
+        'asgi_events.bridges.mcp was tried with 1.9 to 2.3: pip install "mcp>=1.9"'
+    )
+
+logger = logging.getLogger(__name__)
+
+ProgressCallback: TypeAlias = Callable[
+    [float, float | None, str | None], Awaitable[None]
+]
+
+
+class CallsTools(Protocol):
+    """A ``ClientSession``, or what calls tools as it does, such as a ``Client``."""
+
+    @property
+    def call_tool(self) -> Callable[..., Awaitable[Any]]: ...
+
+
+def progress_callback(target: Call | ExecutionState | None = None) -> ProgressCallback:
+    """Return a callback that publishes the progress of an MCP request.
+
+    Args:
+        target: Whose progress it is; by default that of the call that runs here.
+    """
+    # Looked up now, since the callback runs in the task of the session.
+    told = running_state() if target is None else target
+
+    async def report(
+        progress: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        try:
+            # Never awaited, so that a full log does not stop the whole session.
+            if isinstance(told, ExecutionState):
+                told.event_bus.publish_nowait(
+                    ProgressEvent(
+                        address=told.address,
+                        current=progress,
+                        total=total,
+                        message=message,
+                    )
+                )
+            elif told is not None:
+                told.progress(progress, total, message)
+        except Exception:
+            logger.exception("The progress of an MCP request cannot be shown.")
+
+    return report
+
+
+async def call_tool(
+    session: CallsTools,
+    name: str,
+    arguments: dict[str, Any] | None = None,
+    *,
+    show: Collection[Literal["input", "output"]] = (),
+    **options: Any,
+) -> CallToolResult:
+    """Call a tool of an MCP server, and publish that as a call of a tool.
+
+    Args:
+        session: What calls the tool.
+        name: The name of the tool.
+        arguments: The arguments of the tool.
+        show: What viewers see of the call, of ``"input"`` and ``"output"``.
+        options: More options of ``session.call_tool``. A ``progress_callback`` is
+            called as well.
+
+    Returns:
+        What ``session.call_tool`` returns. The call has failed if that is an error.
+    """
+    if running_state() is None:
+        return cast(CallToolResult, await session.call_tool(name, arguments, **options))
+    given = arguments if "input" in show else None
+    opened = begin("tool", name, input=given, enter=True, adopt=True)
+    report = progress_callback(opened)
+    also = options.pop("progress_callback", None)
+
+    async def progress(*told: Any) -> None:
+        await report(*told)
+        if also is not None:
+            await also(*told)
+
+    try:
+        result = await session.call_tool(
+            name, arguments, progress_callback=progress, **options
+        )
+    except Exception as error:
+        opened.fail(error)
+        raise
+    except BaseException:
+        opened.cancel()
+        raise
+    _end(opened, result, shows="output" in show)
+    return cast(CallToolResult, result)
+
+
+def _end(opened: Call, result: Any, *, shows: bool) -> None:
+    """End a call by what the server answered."""
+    try:
+        if shows:
+            structured = _member(result, "structured_content", "structuredContent")
+            opened.output(result.content if structured is None else structured)
+        if _member(result, "is_error", "isError"):
+            texts = [block.text for block in result.content if block.type == "text"]
+            # As an exception, so that ``error_message`` decides what viewers see.
+            opened.fail(RuntimeError("\n".join(texts) or "The tool failed."))
+    except Exception:
+        logger.exception("The result of an MCP tool cannot be shown.")
+    opened.end()
+
+
+def _member(result: Any, name: str, of_version_1: str) -> Any:
+    return getattr(result, name, getattr(result, of_version_1, None))
