@@ -24,3 +24,24 @@ def test_with_mcp() -> None:
         'tool research/index completed output={"result": "5 pages about tea"}',
         "agent research completed",
     ]
+
+
+def test_with_opentelemetry() -> None:
+    seen = reload_and_stop("with_opentelemetry", "tool research/guide/search completed")
+
+    assert [line.partition(" usage=")[0] for line in seen] == [
+        "agent research started",
+        "agent research/guide started",
+        "llm research/guide/test started",
+        "llm research/guide/test completed",
+        "tool research/guide/search started",
+        "tool research/guide/measure started",
+        "tool research/guide/measure/read started",
+        "tool research/guide/search completed",
+        "tool research/guide/measure/read completed",
+        "tool research/guide/measure completed",
+        "llm research/guide/test#2 started",
+        "llm research/guide/test#2 completed",
+        "agent research/guide completed",
+        "agent research completed",
+    ]
