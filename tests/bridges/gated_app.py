@@ -1,0 +1,37 @@
+"""An example of pydantic-ai whose model waits in the middle of each answer.
+
+``EXAMPLE`` names the module, which has an ``app``, an agent ``guide`` and its model
+``fake``. A ``POST /go-on`` lets one answer go on.
+"""
+
+import asyncio
+import importlib
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pydantic_ai.models.function import FunctionModel
+
+example = importlib.import_module(os.environ["EXAMPLE"])
+may_go_on = asyncio.Semaphore(0)
+
+
+async def fake(messages: Any, info: Any) -> AsyncIterator[Any]:
+    words = 0
+    async for piece in example.fake(messages, info):
+        yield piece
+        words += isinstance(piece, str)
+        if words == 4:
+            await may_go_on.acquire()
+
+
+example.guide.model = FunctionModel(stream_function=fake, model_name="fake")
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope.get("path") != "/go-on":
+        await example.app(scope, receive, send)
+        return
+    may_go_on.release()
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
