@@ -193,7 +193,7 @@ class Server:
         return True
 
     def _poll(self, look: Callable[[], T | None]) -> T:
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + 3 * TIMEOUT  # it may import a large framework
         while not (found := look()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"{self} did not start.\n{self.output()}", pytrace=False)
