@@ -26,6 +26,7 @@ from time import perf_counter
 from types import MethodType
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, cast, overload
 
+from asgi_events.actors.attempts import AsyncRetrying, check_retry, retried
 from asgi_events.actors.cache import ActorCache, CacheBackend
 from asgi_events.actors.call import Call
 from asgi_events.actors.runners import is_generator, runner
@@ -61,6 +62,8 @@ class Actor(Generic[P, R]):
             it. By default they see nothing, because arguments may be private.
         show: What viewers see of each call: ``"input"``, its arguments, and
             ``"output"``, its result; see ``shown`` for their form. By default nothing.
+        retry: Says when a call that fails is tried again: an ``AsyncRetrying`` of
+            tenacity. A call that is cancelled is not.
         cacheable: Keep results by the arguments, in ``cache_backend``, or else in the
             execution's cache, or else in a ``MemoryCache`` of this actor.
         cache_backend: The actor's own cache; implies ``cacheable``.
@@ -85,10 +88,12 @@ class Actor(Generic[P, R]):
         name: str | None = None,
         detail: Callable[P, str] | None = None,
         show: Sequence[str] = (),
+        retry: AsyncRetrying | None = None,
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,
     ) -> None:
         _check_function(function, event_type)
+        check_retry(retry)
         self.function = function
         self.event_type = event_type
         self.name: str = name or str(getattr(function, "__name__", ""))
@@ -110,6 +115,8 @@ class Actor(Generic[P, R]):
             (event_type, str(getattr(function, "__name__", ""))),
         }
         self._run = runner(function)
+        if retry is not None:
+            self._run = retried(self._run, function, retry)
         self._cache = (
             ActorCache(self.name, function, cache_backend)
             if cacheable or cache_backend is not None
@@ -317,6 +324,8 @@ class _Decorator:
             because arguments may be private.
         show: What viewers see of each call: ``"input"``, its arguments, and
             ``"output"``, its result. Both are cut where they are large.
+        retry: Says when a call that fails is tried again: an ``AsyncRetrying`` of
+            tenacity. Viewers see each attempt, and the text that it streamed.
         cacheable: Keep results by the arguments, in ``cache_backend``, or else in the
             execution's cache, or else in a ``MemoryCache`` of this actor.
         cache_backend: The actor's own cache; implies ``cacheable``.
@@ -353,6 +362,7 @@ class _Decorator:
         name: str | None = None,
         detail: Callable[..., str] | None = None,
         show: Sequence[Literal["input", "output"]] = (),
+        retry: AsyncRetrying | None = None,
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,
     ) -> _Decorator: ...

@@ -97,6 +97,11 @@ class Call(Publisher[None]):
         if self.is_open:
             self.state.usage(input_tokens=input_tokens, output_tokens=output_tokens)
 
+    def retry(self, error: BaseException | str, *, attempt: int, delay: float) -> None:
+        """Publish that an attempt has failed; the next follows in ``delay`` seconds."""
+        told = {"message": self._message(error), "attempt": attempt, "delay": delay}
+        self.publish(self._event(ExecutionStatus.RETRYING, **told))
+
     def end(self, *, output: Any = None, usage: Usage | None = None) -> None:
         """End the call as completed.
 

@@ -7,6 +7,8 @@ nothing needs.
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
+from tenacity import AsyncRetrying, stop_after_attempt
+
 from asgi_events import (
     Execution,
     ExecutionEvent,
@@ -40,6 +42,11 @@ def sync_generator(topic: str) -> Iterator[str]:
     yield topic
 
 
+@tool(retry=AsyncRetrying(stop=stop_after_attempt(3)))
+async def flaky(topic: str) -> int:
+    return len(topic)
+
+
 class Library:
     @tool
     async def search(self, topic: str) -> list[str]:
@@ -51,6 +58,7 @@ async def calls() -> None:
     assert_type(await sync("a"), int)
     assert_type(await async_generator("a"), str)
     assert_type(await sync_generator("a"), str)
+    assert_type(await flaky("a"), int)
     assert_type(await Library().search("a"), list[str])
 
 
@@ -63,6 +71,7 @@ async def wrong_calls() -> None:
     await Library().search(1)  # type: ignore[arg-type]
     agent(1)  # type: ignore[call-overload]
     tool(named="x")  # type: ignore[call-overload]
+    tool(retry=3)  # type: ignore[call-overload]
 
 
 async def events(state: ExecutionState) -> None:
