@@ -27,6 +27,64 @@ Work = Callable[[bool], Awaitable[int]]
 EVENTS = 100
 
 
+def langchain() -> Work:
+    """A streamed answer; an event is a token."""
+    from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+    from langchain_core.messages import AIMessageChunk
+    from langchain_core.outputs import ChatGenerationChunk
+
+    from asgi_events.bridges.langchain import LangChainEvents
+
+    class Model(GenericFakeChatModel):
+        async def _astream(
+            self, *args: object, **options: object
+        ) -> AsyncIterator[ChatGenerationChunk]:
+            for _ in range(EVENTS):
+                yield ChatGenerationChunk(message=AIMessageChunk(content="word "))
+
+    llm = Model(messages=iter([]))
+    events = LangChainEvents()
+
+    async def work(with_bridge: bool) -> int:
+        callbacks = [events] if with_bridge else []
+        count = 0
+        async for _ in llm.astream("hi", {"callbacks": callbacks}):
+            count += 1
+        return count
+
+    return work
+
+
+def langgraph() -> Work:
+    """A node that calls tools; an event is the start or the end of one."""
+    from langchain_core.messages import AIMessage, ToolCall
+    from langchain_core.tools import tool
+    from langgraph.graph import START, MessagesState, StateGraph
+    from langgraph.prebuilt import ToolNode
+
+    from asgi_events.bridges.langchain import LangChainEvents
+
+    @tool
+    async def double(number: int) -> int:
+        """Double a number."""
+        return 2 * number
+
+    made = [ToolCall(name="double", args={"number": 1}, id=str(n)) for n in range(50)]
+    graph = StateGraph(MessagesState)
+    graph.add_node("tools", ToolNode([double]))
+    graph.add_edge(START, "tools")
+    compiled = graph.compile()
+    events = LangChainEvents()
+
+    async def work(with_bridge: bool) -> int:
+        callbacks = [events] if with_bridge else []
+        question = {"messages": [AIMessage("", tool_calls=made)]}
+        await compiled.ainvoke(question, {"callbacks": callbacks})
+        return 2 * len(made)
+
+    return work
+
+
 def pydantic_ai() -> Work:
     """A streamed answer; an event is one of those that the framework streams."""
     from pydantic_ai import Agent
@@ -52,7 +110,11 @@ def pydantic_ai() -> Work:
     return work
 
 
-FRAMEWORKS: dict[str, Callable[[], Work]] = {"pydantic-ai-slim": pydantic_ai}
+FRAMEWORKS: dict[str, Callable[[], Work]] = {
+    "langchain-core": langchain,
+    "langgraph": langgraph,
+    "pydantic-ai-slim": pydantic_ai,
+}
 
 
 async def compare(work: Work, rounds: int) -> tuple[float, float]:
