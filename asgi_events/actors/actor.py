@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_Result = ExecutionResult[Any]  # which takes a microsecond to look up
+
 ActorFunction: TypeAlias = Callable[P, Coroutine[Any, Any, R]]
 """What the decorators return: a coroutine function with an actor behind it."""
 
@@ -202,9 +204,7 @@ class Actor(Generic[P, R]):
             value = await self._run(state, args, kwargs)
         except SystemExit as error:  # it must not stop the server
             raise RuntimeError(f"An actor called sys.exit({error.code!r})") from error
-        result = ExecutionResult[Any](
-            result=value, execution_time=perf_counter() - started
-        )
+        result = _Result(result=value, execution_time=perf_counter() - started)
         if entry is not None and not has_failed(value):
             await entry.set(result)
         return result, False

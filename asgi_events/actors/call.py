@@ -20,6 +20,7 @@ from asgi_events.actors.state import (
     current,
     running_state,
 )
+from asgi_events.bus import NOTHING
 from asgi_events.error_messages import describe
 from asgi_events.events import EventType, ExecutionEvent, ExecutionStatus, Usage
 from asgi_events.exceptions import EventTooLarge
@@ -112,7 +113,7 @@ class Call(Publisher[None]):
         if output is not None:
             self.output(output)
         if usage is not None:
-            self.state.ends_with["usage"] = usage
+            self.state.ends_with = {**self.state.ends_with, "usage": usage}
         self._end(self._status)
 
     def fail(self, error: BaseException | str) -> None:
@@ -123,7 +124,7 @@ class Call(Publisher[None]):
                 it, or a message for viewers.
         """
         if self.is_open:
-            self._end(ExecutionStatus.FAILED, message=self._message(error))
+            self._end(ExecutionStatus.FAILED, self._message(error))
 
     def cancel(self) -> None:
         """Mark the call, and all calls made from it, as cancelled, and end it so."""
@@ -152,7 +153,9 @@ class Call(Publisher[None]):
             event = self._start()
             self._enter()
             try:
-                await self.state.publish(event)
+                published = self.state.event_bus.publish(event)
+                if published is not NOTHING:
+                    await published
             except BaseException as error:
                 await self.__aexit__(type(error), error, None)
                 raise
@@ -166,14 +169,19 @@ class Call(Publisher[None]):
     ) -> None:
         if self._parent is None or isinstance(error, GeneratorExit):
             return  # of the latter the event loop is closed
+        bus = self.state.event_bus
         try:
             if error is None:
-                await self._end_waiting(self._status)
+                event = self._ended(self._status)
             elif isinstance(error, Exception | SystemExit):
-                message = self._message(error)
-                await self._end_waiting(ExecutionStatus.FAILED, message=message)
+                event = self._ended(ExecutionStatus.FAILED, self._message(error))
             else:  # cancelled: do not wait for anything
                 self.cancel()
+                return
+            if event is not None and (published := bus.publish(event)) is not NOTHING:
+                await published
+        except EventTooLarge as large:
+            await bus.publish(_without_content(event, large))
         finally:
             self._leave()
 
@@ -208,65 +216,59 @@ class Call(Publisher[None]):
         """Undo ``_enter``, and what was entered in the block and not left, if this is
         a context in which the block runs."""
         state = current.get()
-        while state is not None and state is not self.state:
+        while state is not self.state:
+            if state is None:
+                return
             state = state.parent
-        if state is not None:
-            current.set(self.state.outer)
+        current.set(self.state.outer)
 
     def _start(self) -> ExecutionEvent[Any]:
         self.state.open_calls[self] = None
         self._started = perf_counter()
-        return self._event(ExecutionStatus.STARTED, input=self._input)
-
-    def _event(self, status: ExecutionStatus, **fields: Any) -> ExecutionEvent[Any]:
         return ExecutionEvent(
             event_type=self._event_type,
             actor=self._name,
-            address=self.state.address,
-            execution_status=status,
+            address=self.address,
+            execution_status=ExecutionStatus.STARTED,
             detail=self._detail,
-            **fields,
+            input=self._input,
         )
 
     def _ended(
-        self, status: ExecutionStatus, **fields: Any
+        self, status: ExecutionStatus, message: str | None = None
     ) -> ExecutionEvent[Any] | None:
         """Take the call from the open ones; return the event, or None if it had ended.
 
         The calls under one that was made at the root end with it.
         """
+        state = self.state
         try:
-            del self.state.open_calls[self]  # in one step: the first of any threads
+            del state.open_calls[self]  # in one step: the first of any threads
         except KeyError:
             return None
         if self._is_entered:
-            self.state.is_left = True  # other contexts may still have it
-            if current.get() is self.state:
-                current.set(self.state.outer)
+            state.is_left = True  # other contexts may still have it
+            if current.get() is state:
+                current.set(state.outer)
         if self._parent is not None and not self._parent.address:
             is_cancelled = status is ExecutionStatus.CANCELLED
-            cancel_open_calls(self.state, is_expected=is_cancelled)
-        return self._event(
-            status,
+            cancel_open_calls(state, is_expected=is_cancelled)
+        return ExecutionEvent(
+            event_type=self._event_type,
+            actor=self._name,
+            address=self.address,
+            execution_status=status,
             execution_time=perf_counter() - self._started,
+            detail=self._detail,
+            message=message,
             from_cache=status is ExecutionStatus.RECOVERED,
-            **self.state.ends_with,
-            **fields,
+            **state.ends_with,
         )
 
-    def _end(self, status: ExecutionStatus, **fields: Any) -> None:
-        event = self._ended(status, **fields)
+    def _end(self, status: ExecutionStatus, message: str | None = None) -> None:
+        event = self._ended(status, message)
         if event is not None:
             self._publish(event)
-
-    async def _end_waiting(self, status: ExecutionStatus, **fields: Any) -> None:
-        event = self._ended(status, **fields)
-        if event is None:
-            return
-        try:
-            await self.state.publish(event)
-        except EventTooLarge as large:
-            await self.state.publish(_without_content(event, large))
 
     def _message(self, error: BaseException | str) -> str:
         if isinstance(error, str):

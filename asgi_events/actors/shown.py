@@ -24,6 +24,8 @@ MAX_SHOWN = 16 * 1024
 
 _MAX_DEPTH = 20
 _MAX_REPR = 200  # characters of an object that JSON does not have
+_ESCAPED = {b"\xc2\x85": 4, b"\xe2\x80\xa8": 3, b"\xe2\x80\xa9": 3}
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -155,6 +157,6 @@ class _Budget:
 
 
 def _bytes(value: Any) -> int:
-    """The bytes of JSON, as they are sent: U+2028 and U+2029 take three more."""
+    """The bytes of JSON as they are sent, where line ends of Unicode are escaped."""
     json = to_json(value)
-    return len(json) + 3 * (json.count(b"\xe2\x80\xa8") + json.count(b"\xe2\x80\xa9"))
+    return len(json) + sum(more * json.count(end) for end, more in _ESCAPED.items())

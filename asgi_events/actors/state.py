@@ -7,9 +7,10 @@ the threads of sync actors.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pydantic import BaseModel
@@ -74,6 +75,7 @@ class ExecutionState(Publisher[Awaitable[None]]):
         error_message: Turns an exception into the message that viewers see.
         execution_id: The id of the execution, if an ``Executions`` runs it.
         owner: The owner of the execution, if it has one.
+        open_calls: As the attribute; by default the call begins an execution.
 
     Attributes:
         address: The path of the call in the tree; empty at the root.
@@ -92,6 +94,13 @@ class ExecutionState(Publisher[Awaitable[None]]):
         outer: The state that ran in the context where this one was entered.
     """
 
+    # Few calls have any of these, so they are set where they are needed.
+    ends_with: Mapping[str, Any] = MappingProxyType({})
+    offered: tuple[EventType, str] | None = None
+    outer: ExecutionState | None = None
+    is_left = False
+    _cancelled = False
+
     def __init__(
         self,
         event_bus: EventBus | None = None,
@@ -100,6 +109,7 @@ class ExecutionState(Publisher[Awaitable[None]]):
         error_message: ErrorMessage = str,
         execution_id: str | None = None,
         owner: str | None = None,
+        open_calls: dict[Any, None] | None = None,
     ) -> None:
         self.event_bus = event_bus if event_bus is not None else EventBus()
         self.cache_backend = cache_backend
@@ -109,13 +119,8 @@ class ExecutionState(Publisher[Awaitable[None]]):
         self.threads: Threads = shared
         self.address = ""
         self.parent: ExecutionState | None = None
-        self._cancelled = False
         self._calls: dict[str, count[int]] = {}
-        self.open_calls: dict[Any, None] = {}
-        self.ends_with: dict[str, Any] = {}
-        self.offered: tuple[EventType, str] | None = None
-        self.is_left = False
-        self.outer: ExecutionState | None = None
+        self.open_calls: dict[Any, None] = {} if open_calls is None else open_calls
 
     def child(self, name: str) -> ExecutionState:
         """Return the state of a new call of ``name`` made from here."""
@@ -128,9 +133,9 @@ class ExecutionState(Publisher[Awaitable[None]]):
             error_message=self.error_message,
             execution_id=self.execution_id,
             owner=self.owner,
+            open_calls=self.open_calls,
         )
         state.threads = self.threads
-        state.open_calls = self.open_calls
         state.address = f"{self.address}/{segment}" if self.address else segment
         state.parent = self
         return state
@@ -168,15 +173,14 @@ class ExecutionState(Publisher[Awaitable[None]]):
 
     def output(self, value: Any) -> None:
         """Show ``value`` to viewers when this call ends; see ``shown`` for its form."""
-        self.ends_with["output"] = shown(value)
+        self.ends_with = {**self.ends_with, "output": shown(value)}
 
     def usage(
         self, *, input_tokens: int | None = None, output_tokens: int | None = None
     ) -> None:
         """Show when this call ends how many tokens it took."""
-        self.ends_with["usage"] = Usage(
-            input_tokens=input_tokens, output_tokens=output_tokens
-        )
+        usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+        self.ends_with = {**self.ends_with, "usage": usage}
 
 
 class _Unheard(ExecutionState):
