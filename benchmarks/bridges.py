@@ -18,6 +18,7 @@ import gc
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import process_time
+from typing import Any
 
 from asgi_events import Executions, agent
 from benchmarks.report import machine
@@ -110,9 +111,46 @@ def pydantic_ai() -> Work:
     return work
 
 
+def openai_agents() -> Work:
+    """A streamed answer, and functions; an event is a streamed one, or of a span."""
+    from agents import Agent, Runner, function_tool, set_trace_processors
+    from agents.testing import ScriptedModel, assistant_message, function_call
+
+    from asgi_events.bridges import openai_agents
+
+    class Model(ScriptedModel):
+        async def stream_response(self, *args: Any, **options: Any) -> Any:
+            async for event in super().stream_response(*args, **options):
+                words = EVENTS if event.type == "response.output_text.delta" else 1
+                for _ in range(words):
+                    yield event
+
+    @function_tool
+    async def double(number: int) -> int:
+        return 2 * number
+
+    async def work(with_bridge: bool) -> int:
+        processors = [openai_agents._processor] if with_bridge else []
+        set_trace_processors(processors)  # as install does
+        calls = [
+            function_call("double", {"number": n}, call_id=str(n))
+            for n in range(EVENTS // 4)
+        ]
+        model = Model([calls, [assistant_message("word ")]], emit_traces=True)
+        result = Runner.run_streamed(Agent("guide", model=model, tools=[double]), "hi")
+        stream = openai_agents.stream if with_bridge else type(result).stream_events
+        count = 2 * (len(calls) + len(["task", "agent"]) + 2 * len(["turn", "model"]))
+        async for _ in stream(result):
+            count += 1
+        return count
+
+    return work
+
+
 FRAMEWORKS: dict[str, Callable[[], Work]] = {
     "langchain-core": langchain,
     "langgraph": langgraph,
+    "openai-agents": openai_agents,
     "pydantic-ai-slim": pydantic_ai,
 }
 
