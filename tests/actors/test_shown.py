@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr, field_serializer
 
@@ -134,6 +134,11 @@ nested = st.recursive(
 )
 
 
+@settings(
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],  # of a busy machine
+)
 @given(nested, st.integers(100, 400))
 def test_is_never_larger_than_the_bound(value: Any, bound: int) -> None:
     made = shown(value, bound)
