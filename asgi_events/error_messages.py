@@ -4,12 +4,18 @@ import logging
 import secrets
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TypeAlias
 
 logger = logging.getLogger(__name__)
 
 ErrorMessage: TypeAlias = Callable[[BaseException], str]
 """Returns the message that viewers see for an exception; ``str`` is one."""
+
+described: ContextVar[dict[str, BaseException] | None] = ContextVar(
+    "asgi_events_described", default=None
+)
+"""Gets the newest exception by its message, where somebody has put a dict."""
 
 
 def describe(error: BaseException, hook: ErrorMessage, default: str) -> str:
@@ -25,7 +31,10 @@ def describe(error: BaseException, hook: ErrorMessage, default: str) -> str:
         logger.exception(
             "The error_message hook failed; viewers are shown %r.", default
         )
-        return default
+        message = default
+    if (held := described.get()) is not None:
+        held.clear()
+        held[message] = error
     return message
 
 

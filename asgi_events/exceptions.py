@@ -26,13 +26,23 @@ AsgiEventsError
     └── Unavailable         the store did not answer: repeat the same call
 """
 
-from typing import Any
+from typing import Any, Self
 
 from asgi_events.checks import check_value
 
 
 class AsgiEventsError(Exception):
     """The root of the tree above."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Task queues pickle what a job raises; ``__init__`` takes other arguments.
+        return self._restore, (self.args, self.__dict__)
+
+    @classmethod
+    def _restore(cls, args: tuple[Any, ...], facts: dict[str, Any]) -> Self:
+        error = cls.__new__(cls, *args)
+        error.__dict__.update(facts)
+        return error
 
 
 class UnknownActor(AsgiEventsError):
@@ -124,10 +134,14 @@ class ExecutionFailed(AsgiEventsError):
     """
 
     def __init__(self, id: str, status: str, message: str) -> None:
-        super().__init__(f"Execution {id} has no result, it {_HOW[status]}: {message}")
+        super().__init__(id, status, message)  # so that queues can send it
         self.id = id
         self.status = status
         self.message = message
+
+    def __str__(self) -> str:
+        how = _HOW[self.status]
+        return f"Execution {self.id} has no result, it {how}: {self.message}"
 
 
 class ExecutionCancelled(ExecutionFailed):

@@ -9,23 +9,26 @@ Both need Valkey, or Redis 7 or later, at REDIS_URL (redis://localhost:6379).
 """
 
 import os
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import RedirectResponse, Response
 from hello import Topic, research
-from taskiq import TaskiqEvents, TaskiqState
-from taskiq_redis import RedisStreamBroker
+from taskiq import Context, TaskiqDepends, TaskiqEvents, TaskiqState
+from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
 from asgi_events import Execution, ExecutionResponse, Executions
 from asgi_events.adapters.starlette import ASGIResponse
+from asgi_events.bridges.queues import find_execution, run_execution
 from asgi_events.exceptions import UnknownExecution
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://localhost:6379")
 
-broker = RedisStreamBroker(REDIS_URL)
+broker = RedisStreamBroker(REDIS_URL).with_result_backend(
+    RedisAsyncResultBackend(REDIS_URL)
+)
 executions = Executions(research, store=REDIS_URL)
 
 
@@ -33,15 +36,15 @@ executions = Executions(research, store=REDIS_URL)
 
 
 @broker.task
-async def run(id: str, topic: str) -> None:
-    """Run ``research``. If the queue delivers a job twice, its id starts it once."""
-    execution = await executions.start(research, {"topic": topic}, id=id)
-    await execution.wait()
+async def run(topic: str, context: Annotated[Context, TaskiqDepends()]) -> Any:
+    """Run ``research`` under the job's id."""
+    id = context.message.task_id
+    return await run_execution(executions, research, {"topic": topic}, id=id)
 
 
 @broker.on_event(TaskiqEvents.WORKER_SHUTDOWN)
 async def stop(state: TaskiqState) -> None:
-    await executions.drain()
+    await executions.drain(0)
 
 
 # The web server
@@ -60,9 +63,8 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/research")
 async def begin(topic: Topic) -> Response:
-    id = secrets.token_hex(16)
-    await run.kiq(id, topic.topic)
-    return RedirectResponse(f"/executions/{id}/events", status_code=303)
+    job = await run.kiq(topic.topic)
+    return RedirectResponse(f"/executions/{job.task_id}/events", status_code=303)
 
 
 @app.get("/executions/{id}/events")
@@ -78,6 +80,6 @@ async def cancel(id: str) -> None:
 
 async def find(id: str, *, wait: float = 0.0) -> Execution:
     try:
-        return await executions.get(id, wait=wait)
+        return await find_execution(executions, id, wait=wait)
     except UnknownExecution as error:
         raise HTTPException(404, str(error)) from error

@@ -23,8 +23,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from contextvars import Context
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
 from itertools import islice
 from types import FrameType
 from typing import Any, TypeAlias
@@ -57,10 +58,26 @@ _signal: Any = sys.modules.get("_signal", signal)
 
 _enabled = True
 _warned = False
+_left: ContextVar[bool] = ContextVar("asgi_events_signals_left", default=False)
+
+
+@contextmanager
+def left_to_others() -> Iterator[None]:
+    """In this block, and in the tasks it starts, nothing begins to listen.
+
+    It is for work that another program ends, when that program is told to stop.
+    """
+    token = _left.set(True)
+    try:
+        yield
+    finally:
+        _left.reset(token)
 
 
 def listen(listener: object, stop: Stop) -> None:
     """Call ``stop`` on the running loop when the process is told to stop."""
+    if _left.get():
+        return
     _listeners[listener] = (ref(asyncio.get_running_loop()), stop)
     _install()
 

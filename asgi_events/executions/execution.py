@@ -254,7 +254,7 @@ class Execution:
         if not isinstance(event, CompleteEvent):
             status = self.status
             failure = _FAILURES.get(status, ExecutionFailed)
-            raise failure(self.id, status, event.message)
+            raise failure(self.id, status.value, event.message)
         try:
             return TypeAdapter(self._result_type).validate_python(event.result)
         except ValidationError as error:

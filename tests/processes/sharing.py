@@ -31,12 +31,14 @@ class Dictation:
 
     def __init__(self) -> None:
         self.runs = 0
-        self._numbers: asyncio.Queue[int | None] = asyncio.Queue()
+        self._numbers: asyncio.Queue[int | Exception | None] = asyncio.Queue()
 
         @tool
         async def dictated(text: str = "") -> str:
             self.runs += 1
             while (number := await self._numbers.get()) is not None:
+                if isinstance(number, Exception):
+                    raise number
                 await current_state().publish(Numbered(number=number))
             return text
 
@@ -45,6 +47,9 @@ class Dictation:
     def say(self, *numbers: int) -> None:
         for number in numbers:
             self._numbers.put_nowait(number)
+
+    def fail(self, error: Exception) -> None:
+        self._numbers.put_nowait(error)
 
     def stop(self) -> None:
         self._numbers.put_nowait(None)

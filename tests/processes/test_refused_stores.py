@@ -1,38 +1,25 @@
-"""Stores that cannot be used, and a worker of a task queue."""
+"""Stores that cannot be used."""
 
 from __future__ import annotations
 
-import importlib
-import os
 import re
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from importlib.util import find_spec
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from asgi_lifespan import LifespanManager
 
 from asgi_events import EventsApp
 from asgi_events.exceptions import (
     StoreError,
 )
-from asgi_events.testing import Client, Connection
-from tests import TIMEOUT
+from asgi_events.testing import Client
 from tests.apps import quiet
-from tests.payloads import data
-from tests.processes.sharing import rest, seen
-from tests.servers import ROOT, require
+from tests.servers import ROOT
 from tests.valkey import Valkey, free_port
 
 EXAMPLES = ROOT / "examples"
-
-
-# Stores that cannot be used
 
 
 def wrong_address(tmp_path: Path) -> str:
@@ -108,68 +95,3 @@ async def test_answers_503_and_logs_that_the_password_is_wrong(
 def test_refuses_a_wrong_url_at_once(url: str, text: str) -> None:
     with pytest.raises((ValueError, StoreError), match=text):
         EventsApp(quiet, store=url)
-
-
-# A worker of a task queue
-
-
-@contextmanager
-def taskiq_worker(url: str) -> Iterator[None]:
-    """A worker of ``examples/with_queue.py``."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "taskiq", "worker", "with_queue:broker"]
-    process = subprocess.Popen(
-        [*command, "--workers=1", "--shutdown-timeout=1"],
-        cwd=EXAMPLES,
-        env={**os.environ, "PYTHONPATH": path, "REDIS_URL": url},
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(TIMEOUT)
-
-
-@pytest.fixture
-def with_queue(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """A fresh import of ``examples/with_queue.py``."""
-    for module in ("taskiq", "taskiq_redis"):
-        require(find_spec(module), f"{module} is not installed")
-    monkeypatch.setenv("REDIS_URL", valkey.url)
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    yield importlib.import_module("with_queue")
-    for name in ("with_queue", "hello"):
-        sys.modules.pop(name, None)
-
-
-@pytest.mark.server
-async def test_shows_what_a_worker_of_a_task_queue_runs(
-    valkey: Valkey, with_queue: ModuleType
-) -> None:
-    body = b'{"topic": "tea"}'
-    headers = {"content-type": "application/json"}
-    with taskiq_worker(valkey.url):
-        async with LifespanManager(with_queue.app):
-            asked = await Client(with_queue.app).post(
-                "/research", headers=headers, body=body
-            )
-            path = asked.headers["location"]
-            async with Connection(with_queue.app, "GET", path) as connection:
-                events = await rest(connection)
-            last = {"last-event-id": str(events[-2].id)}
-            over = await Client(with_queue.app).get(path, headers=last)
-            again = await Client(with_queue.app).post(
-                "/research", headers=headers, body=body
-            )
-            path = again.headers["location"]
-            async with Connection(with_queue.app, "GET", path) as connection:
-                await seen(connection, 3)
-                await Client(with_queue.app).delete(path.removesuffix("/events"))
-                cancelled = await rest(connection)
-            ran = [execution.id for execution in with_queue.executions]
-
-    assert (asked.status, over.status) == (303, 204)
-    assert data(events)[-1]["event_type"] == "complete"
-    assert data(events)[-1]["result"].startswith("There is tea in China")
-    assert data(cancelled)[-1]["event_type"] == "cancelled"
-    assert ran == []  # in the web tier
