@@ -82,7 +82,7 @@ class EventsSpanProcessor(SpanProcessor):
     def __init__(self, *, show: Collection[Literal["input", "output"]] = ()) -> None:
         self._show = show
         self._open: dict[int, _Open] = {}
-        self._shown: weakref.WeakSet[ExecutionState] = weakref.WeakSet()
+        self._shown: set[ExecutionState] = set()
         self._has_failed = False
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -123,8 +123,11 @@ class EventsSpanProcessor(SpanProcessor):
         reference = weakref.ref(span, lambda _: self._forget(key))
         self._open[key] = _Open(reference, state, call, kind, id(sys.exc_info()[1]))
 
-    def _forget(self, key: int) -> None:
-        self._open.pop(key, None)
+    def _forget(self, key: int) -> _Open | None:
+        opened = self._open.pop(key, None)
+        if opened is not None and opened.call is not None:
+            self._shown.discard(opened.state)
+        return opened
 
     def _state_above(self, span: Span) -> ExecutionState | None:
         """Return the state of what a span runs in; None outside executions."""
@@ -138,7 +141,7 @@ class EventsSpanProcessor(SpanProcessor):
         return running if _is_below(running, parent.state) else parent.state
 
     def _end(self, span: ReadableSpan) -> None:
-        opened = self._open.pop(span.context.span_id, None)
+        opened = self._forget(span.context.span_id)
         if opened is None or opened.call is None:
             return
         call = opened.call
@@ -184,17 +187,21 @@ def _is_below(state: ExecutionState, above: ExecutionState) -> bool:
 
 
 def _first(attributes: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    return next((attributes[key] for key in keys if key in attributes), None)
+    for key in keys:
+        value = attributes.get(key)
+        if value is not None:
+            return value
+    return None
 
 
 def _read(span: Span) -> tuple[Kind | None, str]:
     """Return the kind and name of the call that a span is; no kind if it is none."""
     attributes = span.attributes or {}
     operation, _, target = span.name.partition(" ")
-    if "gen_ai.operation.name" in attributes:
-        kind = _OPERATIONS.get(attributes["gen_ai.operation.name"])
-    elif "openinference.span.kind" in attributes:
-        kind = _OPENINFERENCE_KINDS.get(attributes["openinference.span.kind"])
+    if (named := attributes.get("gen_ai.operation.name")) is not None:
+        kind = _OPERATIONS.get(named)
+    elif (named := attributes.get("openinference.span.kind")) is not None:
+        kind = _OPENINFERENCE_KINDS.get(named)
         target = span.name
     elif "_" in operation or span.kind is SpanKind.CLIENT:
         # Some libraries set the attributes later, but the name says enough.
