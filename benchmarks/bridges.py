@@ -147,10 +147,73 @@ def openai_agents() -> Work:
     return work
 
 
+def mcp() -> Work:
+    """A tool of a server in memory; an event is a start, an end or a progress."""
+    from mcp.client import Client
+    from mcp.server.mcpserver import Context, MCPServer
+
+    from asgi_events.bridges.mcp import call_tool
+
+    server = MCPServer("library")
+
+    @server.tool()
+    async def index(ctx: Context) -> None:
+        for page in range(8):
+            await ctx.report_progress(page, 8)
+
+    async def ignore(*progress: object) -> None:
+        """Make the server report, as the bridge does."""
+
+    async def work(with_bridge: bool) -> int:
+        async with Client(server) as client:
+            for _ in range(EVENTS // 10):
+                if with_bridge:
+                    await call_tool(client, "index")
+                else:
+                    await client.call_tool("index", progress_callback=ignore)
+        return EVENTS
+
+    return work
+
+
+def opentelemetry() -> Work:
+    """Agents that call a model and a tool; an event is the start or end of a span."""
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+    from asgi_events.bridges.otel import EventsSpanProcessor
+
+    def spans(processor: SpanProcessor) -> Callable[[str], Any]:
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(processor)
+        start = provider.get_tracer("benchmark").start_as_current_span
+
+        def span(operation: str) -> Any:
+            attributes = {"gen_ai.operation.name": operation}
+            return start(f"{operation} name", attributes=attributes)
+
+        return span
+
+    without, bridged = spans(SpanProcessor()), spans(EventsSpanProcessor())
+
+    async def work(with_bridge: bool) -> int:
+        span = bridged if with_bridge else without
+        for _ in range(EVENTS):
+            with span("invoke_agent"):
+                with span("chat") as chat:
+                    chat.set_attribute("gen_ai.usage.input_tokens", 3)
+                with span("execute_tool"):
+                    pass
+        return 6 * EVENTS
+
+    return work
+
+
 FRAMEWORKS: dict[str, Callable[[], Work]] = {
     "langchain-core": langchain,
     "langgraph": langgraph,
+    "mcp": mcp,
     "openai-agents": openai_agents,
+    "opentelemetry-sdk": opentelemetry,
     "pydantic-ai-slim": pydantic_ai,
 }
 
