@@ -25,7 +25,7 @@ from benchmarks.report import machine
 
 Work = Callable[[bool], Awaitable[int]]
 
-EVENTS = 100
+EVENTS = 400
 
 
 def langchain() -> Work:
@@ -97,13 +97,15 @@ def pydantic_ai() -> Work:
         for _ in range(EVENTS):
             yield "word "
 
-    guide = Agent(FunctionModel(stream_function=answer))
-    events = PydanticAIEvents()
+    model = FunctionModel(stream_function=answer)
+    guides = {
+        False: Agent(model),
+        True: Agent(model, capabilities=[PydanticAIEvents()]),
+    }
 
     async def work(with_bridge: bool) -> int:
-        capabilities = [events] if with_bridge else None
         count = 0
-        async with guide.run_stream_events("hi", capabilities=capabilities) as stream:
+        async with guides[with_bridge].run_stream_events("hi") as stream:
             async for _ in stream:
                 count += 1
         return count

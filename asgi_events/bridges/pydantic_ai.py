@@ -151,10 +151,7 @@ class _Run(AbstractCapability[Any]):
     ) -> ModelResponse:
         with self._call("llm", request_context.model.model_name) as call:
             self._request, self._has_said = call, False
-            try:
-                response: ModelResponse = await handler(request_context)
-            finally:
-                self._request = None
+            response: ModelResponse = await handler(request_context)
             self._answered(call, response)
             return response
 
