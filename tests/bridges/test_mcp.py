@@ -198,6 +198,33 @@ async def test_cancels_the_call_once() -> None:
     ]
 
 
+async def test_cancels_the_call_of_an_actor_that_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hall = Hall()
+
+    @agent
+    async def research(session: ClientSession) -> None:
+        task = asyncio.create_task(call_tool(session, "wait"))
+        async with asyncio.timeout(TIMEOUT):
+            await hall.waits.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        await current_state().log("goes on")
+
+    async with connected(hall) as session:
+        _, events = await run(research, session)
+
+    assert lines(events) == [
+        "agent research started",
+        "tool research/wait started",
+        "tool research/wait cancelled",
+        'log research level="info" message="goes on"',
+        "agent research completed",
+    ]
+    assert [record for record in caplog.records if "ended" in record.message] == []
+
+
 async def test_never_mixes_two_executions_of_one_session() -> None:
     hall = Hall()
 
