@@ -1,137 +1,87 @@
 """A chat: login, two tools, Stop, history, and answers that survive a reload.
 
-pip install "asgi-events[server]" fastapi pydantic-ai-slim
+pip install "asgi-events[server]" fastapi itsdangerous pydantic-ai-slim
 cd examples/chat
 hypercorn --workers 0 chat:app
 
-Log in as ann with the password tea. A fake model answers; MODEL=openai:gpt-5 asks a
-real one, with pydantic-ai-slim[openai] and OPENAI_API_KEY.
+Log in as ann with the password tea, or as bob with coffee. A fake model answers;
+MODEL=openai:gpt-5 asks a real one, with pydantic-ai-slim[openai] and OPENAI_API_KEY.
+SECRET signs the cookies; with one of your own, users stay logged in over a restart.
 """
 
-import asyncio
 import os
 import secrets
-from collections import defaultdict
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse
-from pydantic import BaseModel
-from pydantic_ai import Agent
-from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart
-from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from guide import guide
+from pydantic import Field
+from pydantic_ai import capture_run_messages
+from pydantic_ai.messages import ModelMessagesTypeAdapter as Messages
+from starlette.middleware.sessions import SessionMiddleware
 
 from asgi_events import EventsMiddleware, Execution, agent, current_state
-from asgi_events.bridges.pydantic_ai import PydanticAIEvents
 from asgi_events.types import Scope
 
-PASSWORDS = {"ann": "tea", "bob": "coffee"}
+PASSWORDS = {"ann": "tea", "bob": "coffee"}  # ask your user database here
+DATA = os.environ.get("DATA", ".")  # the directory of both databases
+Text = Annotated[str, Body()]
+RECENT = "select id, question, messages from turns where user = ? order by rowid desc"
 
 
-# The agent
+def sql(query: str, *values: str | bytes | None) -> list[Any]:
+    with closing(sqlite3.connect(f"{DATA}/chat.db")) as database, database:
+        return database.execute(query, values).fetchall()
 
 
-async def fake(
-    messages: list[ModelMessage], info: AgentInfo
-) -> AsyncIterator[str | dict[int, DeltaToolCall]]:
-    """Call both tools, then answer word by word."""
-    asked = messages[-1]
-    assert isinstance(asked, ModelRequest)
-    if not any(isinstance(part, ToolReturnPart) for part in asked.parts):
-        yield {
-            0: DeltaToolCall("weather", '{"city": "Rome"}'),
-            1: DeltaToolCall("trains", '{"city": "Rome"}'),
-        }
-        return
-    for word in "It is sunny in Rome, and the next train goes at 14:05.".split():
-        yield f"{word} "
-        await asyncio.sleep(0.1)
-
-
-guide = Agent(
-    os.environ.get("MODEL") or FunctionModel(stream_function=fake, model_name="fake"),
-    name="guide",
-    capabilities=[PydanticAIEvents()],
-)
-
-
-@guide.tool_plain
-async def weather(city: str) -> str:
-    """Tell the weather in a city."""
-    await asyncio.sleep(0.2)
-    return "sunny"
-
-
-@guide.tool_plain
-async def trains(city: str) -> list[str]:
-    """List the next trains to a city."""
-    await asyncio.sleep(0.4)
-    return ["14:05", "15:05"]
-
-
-@dataclass
-class Turn:
-    execution: str
-    question: str
-    answer: str | None = None  # None while it runs
-
-
-turns: defaultdict[str, list[Turn]] = defaultdict(list)  # by user, as the next one
-memory: dict[str, list[ModelMessage]] = {}
+sql("create table if not exists turns (id primary key, user, question, messages)")
 
 
 @agent
-async def chat(question: str) -> str:
-    user, id = current_state().owner, current_state().execution_id
-    assert user and id
-    turn = Turn(id, question)
-    turns[user].append(turn)
-    try:
-        result = await guide.run(question, message_history=memory.get(user))
-        memory[user] = result.all_messages()
-        turn.answer = result.output
-    finally:
-        turn.answer = turn.answer or "(stopped)"
-    return turn.answer
+async def chat(question: Annotated[str, Field(min_length=1, max_length=4000)]) -> str:
+    id, user = current_state().execution_id, current_state().owner
+    turns = sql(f"{RECENT} limit 20", user)[::-1]
+    history = [m for *_, said in turns for m in Messages.validate_json(said or "[]")]
+    sql("insert into turns values (?, ?, ?, null)", id, user, question)
+    with capture_run_messages() as messages:
+        try:
+            return (await guide.run(question, message_history=history)).output
+        finally:  # after Stop too: the next answer knows what was said until then
+            said = Messages.dump_json(messages[len(history) :]).decode()
+            sql("update turns set messages = ? where id = ?", said, id)
 
 
-# The web application
-
-sessions: dict[str, str] = {}  # the user, by the secret in the cookie
 api = FastAPI()
 
 
 def user_of(scope: Scope, action: str, execution: Execution | None) -> str | None:
     """Nobody finds the executions of another user."""
-    return sessions.get(Request(scope).cookies.get("session", ""))
-
-
-def user(request: Request) -> str:
-    if name := user_of(request.scope, "", None):
-        return name
-    raise HTTPException(401, "Log in first.")
-
-
-class Login(BaseModel):
-    name: str
-    password: str
+    user: str | None = scope["session"].get("user")
+    return user
 
 
 @api.post("/login", status_code=204)
-async def login(given: Login, response: Response) -> None:
-    password = PASSWORDS.get(given.name, "")
-    if not password or not secrets.compare_digest(password, given.password):
+async def login(request: Request, name: Text, password: Text) -> None:
+    known = PASSWORDS.get(name, secrets.token_hex())
+    if not secrets.compare_digest(known.encode(), password.encode()):
         raise HTTPException(401, "Wrong name or password.")
-    secret = secrets.token_urlsafe()
-    sessions[secret] = given.name
-    response.set_cookie("session", secret, httponly=True, samesite="lax")
+    request.session["user"] = name
+
+
+@api.post("/logout", status_code=204)
+async def logout(request: Request) -> None:
+    request.session.clear()
 
 
 @api.get("/turns")
-async def history(user: str = Depends(user)) -> list[Turn]:
-    return turns[user]
+def turns(request: Request) -> dict[str, Any]:
+    if user := user_of(request.scope, "list", None):
+        return {"user": user, "turns": sql(f"{RECENT} limit 50", user)[::-1]}
+    raise HTTPException(401, "Log in first.")
 
 
 @api.get("/")
@@ -139,6 +89,11 @@ async def page() -> FileResponse:
     return FileResponse(Path(__file__).with_name("index.html"))
 
 
-app = EventsMiddleware(
-    api, actors=[chat], authorize=user_of, max_executions_per_owner=1
+events = EventsMiddleware(
+    api,
+    actors=[chat],
+    authorize=user_of,
+    store=f"sqlite:///{DATA}/events.db",
+    max_executions_per_owner=1,
 )
+app = SessionMiddleware(events, os.environ.get("SECRET") or secrets.token_hex())

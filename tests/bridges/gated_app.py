@@ -1,7 +1,7 @@
 """An example of pydantic-ai whose model waits in the middle of each answer.
 
-``EXAMPLE`` names the module, which has an ``app``, an agent ``guide`` and its model
-``fake``. A ``POST /go-on`` lets one answer go on.
+``EXAMPLE`` names the module of the ``app``, and ``AGENT`` the one of its agent
+``guide`` and the model ``fake``. A ``POST /go-on`` lets one answer go on.
 """
 
 import asyncio
@@ -13,19 +13,20 @@ from typing import Any
 from pydantic_ai.models.function import FunctionModel
 
 example = importlib.import_module(os.environ["EXAMPLE"])
+agent = importlib.import_module(os.environ["AGENT"])
 may_go_on = asyncio.Semaphore(0)
 
 
 async def fake(messages: Any, info: Any) -> AsyncIterator[Any]:
     words = 0
-    async for piece in example.fake(messages, info):
+    async for piece in agent.fake(messages, info):
         yield piece
         words += isinstance(piece, str)
         if words == 4:
             await may_go_on.acquire()
 
 
-example.guide.model = FunctionModel(stream_function=fake, model_name="fake")
+agent.guide.model = FunctionModel(stream_function=fake, model_name="fake")
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:

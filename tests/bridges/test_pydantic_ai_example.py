@@ -22,7 +22,8 @@ ANSWER = "It is warm in Rome, so take a hat with you. "
 @pytest.fixture
 def server() -> Iterator[Server]:
     path = os.pathsep.join([str(ROOT), str(ROOT / "examples")])
-    env = {"PYTHONPATH": path, "MODEL": "", "EXAMPLE": "with_pydantic_ai"}
+    names = dict.fromkeys(("EXAMPLE", "AGENT"), "with_pydantic_ai")
+    env = {"PYTHONPATH": path, "MODEL": "", **names}
     with (
         Server("tests.bridges.gated_app:app", "uvicorn", env=env) as server,
         watched(server),
