@@ -38,8 +38,8 @@ try:
     )
 except ImportError as error:
     raise ImportError(
-        "asgi_events.bridges.openai_agents needs openai-agents and was tried with "
-        f'0.2.0 to 0.24.0: pip install "openai-agents>=0.2". {error}'
+        "asgi_events.bridges.openai_agents needs openai-agents, and was tried with "
+        f'0.2.0 and 0.24.0: pip install "openai-agents>=0.2". {error}'
     ) from error
 
 logger = logging.getLogger(__name__)
@@ -63,9 +63,9 @@ def install(show: Collection[Shown] = ()) -> None:
     """Show all runs of agents in this process as calls of the execution they run in.
 
     It adds one tracing processor to those that are there, and leaves these alone: the
-    framework goes on to upload its traces to OpenAI if it did so before. To call it
-    again changes ``show``. Call it after ``agents.set_trace_processors``, which removes
-    all processors.
+    framework goes on to upload its traces to OpenAI if it did so before. A second call
+    changes ``show``. Call it after ``agents.set_trace_processors``, which removes all
+    processors.
 
     Args:
         show: ``"input"`` shows the arguments of functions and the messages that models
@@ -276,7 +276,8 @@ class _Processor(TracingProcessor):
             if data.type == "function":
                 with suppress(ValueError):  # the model's arguments may be no JSON
                     given = json.loads(given)
-            call.state.ends_with["input"] = shown(given)
+            ends_with = {**call.state.ends_with, "input": shown(given)}
+            call.state.ends_with = ends_with  # Call has no method for a late input
         if response is not None:
             returned = response.output
         if "output" in self.show and returned is not None:
@@ -351,7 +352,10 @@ def _undisturbed(do: Callable[..., None], *args: Any) -> None:
     except Exception:
         if not _processor.has_failed:
             _processor.has_failed = True
-            logger.exception("The bridge to OpenAI Agents failed; the run goes on.")
+            logger.exception(
+                "The bridge to OpenAI Agents failed; the run goes on. It was tried "
+                "with openai-agents 0.2.0 and 0.24.0."
+            )
 
 
 _processor = _Processor()

@@ -28,6 +28,10 @@ from tests import TIMEOUT
 from tests.bridges.golden import lines
 from tests.bridges.openai_server import HANG, FakeOpenAI, ask, say, think
 
+FAILED = (
+    "The bridge to OpenAI Agents failed; the run goes on. It was tried with "
+    "openai-agents 0.2.0 and 0.24.0."
+)
 USAGE = 'usage={"input_tokens": 3, "output_tokens": 5}'
 
 
@@ -716,4 +720,22 @@ async def test_a_failure_of_the_bridge_is_logged_once_and_harms_nothing(
         with capture_events():
             assert await consume(guide) == "3"
 
-    assert caplog.messages == ["The bridge to OpenAI Agents failed; the run goes on."]
+    assert caplog.messages == [FAILED]
+
+
+async def test_a_version_without_the_queue_is_logged_and_the_text_comes_at_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def listen(result: object, here: object) -> None:
+        raise AttributeError("_event_queue")
+
+    monkeypatch.setattr(openai_agents, "_listen", listen)
+    async with FakeOpenAI(m=[[say("It ", "is")]]) as openai:
+        guide = Agent(name="guide", model=openai.model("m"))
+        with capture_events() as events:
+            assert await consume(guide) == "It is"
+
+    assert [line for line in lines(events) if line.startswith("text")] == [
+        "text guide/response 'It is'"
+    ]
+    assert caplog.messages == [FAILED]
