@@ -24,13 +24,13 @@ from copy import copy
 from functools import update_wrapper
 from time import perf_counter
 from types import MethodType
-from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 from asgi_events.actors.attempts import AsyncRetrying, check_retry, retried
 from asgi_events.actors.cache import ActorCache, CacheBackend
 from asgi_events.actors.call import Call
 from asgi_events.actors.runners import is_generator, runner
-from asgi_events.actors.shown import shown
+from asgi_events.actors.shown import Part, checked_show, shown
 from asgi_events.actors.state import ExecutionState, running_state
 from asgi_events.error_messages import describe
 from asgi_events.events import (
@@ -89,7 +89,7 @@ class Actor(Generic[P, R]):
         *,
         name: str | None = None,
         detail: Callable[P, str] | None = None,
-        show: Sequence[str] = (),
+        show: Sequence[Part] = (),
         retry: AsyncRetrying | None = None,
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,
@@ -111,7 +111,7 @@ class Actor(Generic[P, R]):
         self._is_method = is_method(function)
         self._owner: tuple[Any, ...] = ()
         self._detail = detail
-        self._show = _checked(show)
+        self._show = checked_show(show)
         self._offers = {  # how a framework may name it
             (event_type, self.name),
             (event_type, str(getattr(function, "__name__", ""))),
@@ -273,12 +273,6 @@ def _evaluated(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(function)
 
 
-def _checked(show: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(show, str) or not set(show) <= {"input", "output"}:
-        raise ValueError(f'show takes a list of "input" and "output", got {show!r}.')
-    return tuple(show)
-
-
 def _check_function(function: Any, event_type: EventType) -> None:
     decorator = event_type.removesuffix("_call")
     if inspect.iscoroutine(function):
@@ -361,7 +355,7 @@ class _Decorator:
         *,
         name: str | None = None,
         detail: Callable[..., str] | None = None,
-        show: Sequence[Literal["input", "output"]] = (),
+        show: Sequence[Part] = (),
         retry: AsyncRetrying | None = None,
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,

@@ -113,7 +113,7 @@ class Call(Publisher[None]):
         if output is not None:
             self.output(output)
         if usage is not None:
-            self.state.ends_with = {**self.state.ends_with, "usage": usage}
+            self.state.end_with(usage=usage)
         self._end(self._status)
 
     def fail(self, error: BaseException | str) -> None:
@@ -225,13 +225,16 @@ class Call(Publisher[None]):
     def _start(self) -> ExecutionEvent[Any]:
         self.state.open_calls[self] = None
         self._started = perf_counter()
+        return self._event(ExecutionStatus.STARTED, input=self._input)
+
+    def _event(self, status: ExecutionStatus, **fields: Any) -> ExecutionEvent[Any]:
         return ExecutionEvent(
             event_type=self._event_type,
             actor=self._name,
             address=self.address,
-            execution_status=ExecutionStatus.STARTED,
+            execution_status=status,
             detail=self._detail,
-            input=self._input,
+            **fields,
         )
 
     def _ended(
@@ -253,13 +256,9 @@ class Call(Publisher[None]):
         if self._parent is not None and not self._parent.address:
             is_cancelled = status is ExecutionStatus.CANCELLED
             cancel_open_calls(state, is_expected=is_cancelled)
-        return ExecutionEvent(
-            event_type=self._event_type,
-            actor=self._name,
-            address=self.address,
-            execution_status=status,
+        return self._event(
+            status,
             execution_time=perf_counter() - self._started,
-            detail=self._detail,
             message=message,
             from_cache=status is ExecutionStatus.RECOVERED,
             **state.ends_with,

@@ -7,14 +7,21 @@ cut says so.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from math import isfinite
 from numbers import Integral, Real
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel
 from pydantic_core import to_json, to_jsonable_python
@@ -28,6 +35,21 @@ _ESCAPED = {b"\xc2\x85": 4, b"\xe2\x80\xa8": 3, b"\xe2\x80\xa9": 3}
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+Part: TypeAlias = Literal["input", "output"]
+"""What viewers may be shown of a call: what it was given, and what it returned."""
+
+
+def checked_show(show: Collection[Part]) -> frozenset[Part]:
+    """Return the parts of calls that an option ``show`` names.
+
+    Raises:
+        ValueError: It names something else.
+    """
+    if isinstance(show, str) or not set(show) <= set(get_args(Part)):
+        raise ValueError(f'show takes a tuple of "input" and "output", got {show!r}.')
+    return frozenset(show)
 
 
 def shown(value: Any, max_bytes: int = MAX_SHOWN) -> Any:

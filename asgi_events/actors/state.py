@@ -173,14 +173,18 @@ class ExecutionState(Publisher[Awaitable[None]]):
 
     def output(self, value: Any) -> None:
         """Show ``value`` to viewers when this call ends; see ``shown`` for its form."""
-        self.ends_with = {**self.ends_with, "output": shown(value)}
+        self.end_with(output=shown(value))
 
     def usage(
         self, *, input_tokens: int | None = None, output_tokens: int | None = None
     ) -> None:
         """Show when this call ends how many tokens it took."""
         usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-        self.ends_with = {**self.ends_with, "usage": usage}
+        self.end_with(usage=usage)
+
+    def end_with(self, **fields: Any) -> None:
+        """Give the event that ends this call more fields."""
+        self.ends_with = {**self.ends_with, **fields}
 
 
 class _Unheard(ExecutionState):

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from asgi_events.actors.call import Call
 from asgi_events.actors.calls import begin
-from asgi_events.actors.shown import shown
+from asgi_events.actors.shown import Part, checked_show, shown
 from asgi_events.actors.state import ExecutionState, running_state
 from asgi_events.events import CustomEvent
 
@@ -174,14 +174,12 @@ class LangChainEvents(GraphCallbackHandler):
 
     def __init__(
         self,
-        show: Collection[Literal["input", "output"]] = (),
+        show: Collection[Part] = (),
         *,
         stream: bool = False,
         all_chains: bool = False,
     ) -> None:
-        self._show = frozenset(show)
-        if isinstance(show, str) or self._show - {"input", "output"}:
-            raise ValueError(f'show takes "input" and "output", got {show!r}.')
+        self._show = checked_show(show)
         self._all_chains = all_chains
         self._runs: dict[UUID, _Run] = {}
         self._sweep_at = 64

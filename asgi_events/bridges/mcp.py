@@ -12,10 +12,11 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from asgi_events.actors.call import Call
 from asgi_events.actors.calls import begin
+from asgi_events.actors.shown import Part, checked_show
 from asgi_events.actors.state import ExecutionState, running_state
 from asgi_events.events import ProgressEvent
 
@@ -84,7 +85,7 @@ async def call_tool(
     name: str,
     arguments: dict[str, Any] | None = None,
     *,
-    show: Collection[Literal["input", "output"]] = (),
+    show: Collection[Part] = (),
     **options: Any,
 ) -> CallToolResult:
     """Call a tool of an MCP server, and publish that as a call of a tool.
@@ -100,9 +101,10 @@ async def call_tool(
     Returns:
         What ``session.call_tool`` returns. The call has failed if that is an error.
     """
+    parts = checked_show(show)
     if running_state() is None:
         return cast(CallToolResult, await session.call_tool(name, arguments, **options))
-    given = arguments if "input" in show else None
+    given = arguments if "input" in parts else None
     opened = begin("tool", name, input=given, enter=True, adopt=True)
     report = progress_callback(opened)
     also = options.pop("progress_callback", None)
@@ -122,7 +124,7 @@ async def call_tool(
     except BaseException:
         opened.cancel()
         raise
-    _end(opened, result, shows="output" in show)
+    _end(opened, result, shows="output" in parts)
     return cast(CallToolResult, result)
 
 

@@ -19,11 +19,11 @@ import sys
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, cast
 
 from asgi_events.actors.call import Call
 from asgi_events.actors.calls import begin
-from asgi_events.actors.shown import shown
+from asgi_events.actors.shown import Part, checked_show, shown
 from asgi_events.actors.state import ExecutionState, running_state
 
 try:
@@ -44,8 +44,6 @@ except ImportError as error:
 
 logger = logging.getLogger(__name__)
 
-Shown: TypeAlias = Literal["input", "output"]
-
 KINDS: dict[str, Literal["agent", "tool", "llm"]] = {
     "agent": "agent",
     "function": "tool",
@@ -59,7 +57,7 @@ TEXT = {"response.output_text.delta", "response.refusal.delta"}
 REASONING = {"response.reasoning_text.delta", "response.reasoning_summary_text.delta"}
 
 
-def install(show: Collection[Shown] = ()) -> None:
+def install(show: Collection[Part] = ()) -> None:
     """Show all runs of agents in this process as calls of the execution they run in.
 
     It adds one tracing processor to those that are there, and leaves these alone: the
@@ -75,9 +73,7 @@ def install(show: Collection[Shown] = ()) -> None:
     Raises:
         ValueError: ``show`` names something else.
     """
-    if isinstance(show, str) or set(show) - set(get_args(Shown)):
-        raise ValueError(f'show must be a tuple of "input" and "output", got {show!r}.')
-    _processor.show = frozenset(show)
+    _processor.show = checked_show(show)
     if not _processor.is_added:
         _processor.is_added = True
         add_trace_processor(_processor)
@@ -276,8 +272,7 @@ class _Processor(TracingProcessor):
             if data.type == "function":
                 with suppress(ValueError):  # the model's arguments may be no JSON
                     given = json.loads(given)
-            ends_with = {**call.state.ends_with, "input": shown(given)}
-            call.state.ends_with = ends_with  # Call has no method for a late input
+            call.state.end_with(input=shown(given))
         if response is not None:
             returned = response.output
         if "output" in self.show and returned is not None:

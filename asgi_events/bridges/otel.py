@@ -13,10 +13,11 @@ import logging
 import sys
 import weakref
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from asgi_events.actors.call import Call
 from asgi_events.actors.calls import Kind, begin
+from asgi_events.actors.shown import Part, checked_show
 from asgi_events.actors.state import ExecutionState, running_state
 
 try:
@@ -79,8 +80,8 @@ class EventsSpanProcessor(SpanProcessor):
         show: What viewers see of each call, of ``"input"`` and ``"output"``.
     """
 
-    def __init__(self, *, show: Collection[Literal["input", "output"]] = ()) -> None:
-        self._show = show
+    def __init__(self, *, show: Collection[Part] = ()) -> None:
+        self._show = checked_show(show)
         self._open: dict[int, _Open] = {}
         self._shown: set[ExecutionState] = set()
         self._has_failed = False
@@ -166,7 +167,7 @@ class EventsSpanProcessor(SpanProcessor):
 
     def _content(
         self,
-        part: Literal["input", "output"],
+        part: Part,
         span: ReadableSpan,
         keys: tuple[str, ...],
     ) -> Any:

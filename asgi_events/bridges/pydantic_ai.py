@@ -19,12 +19,13 @@ from collections.abc import (
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from functools import wraps
-from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias, TypeVar, get_args
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 
 from asgi_events.actors.call import Call
 from asgi_events.actors.calls import Kind, begin
+from asgi_events.actors.shown import Part, checked_show
 from asgi_events.actors.state import running_state
 
 try:
@@ -64,8 +65,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Run = TypeVar("Run", bound="_Run")
 
-Shown: TypeAlias = Literal["input", "output"]
-
 
 @dataclass
 class PydanticAIEvents(AbstractCapability[Any]):
@@ -83,16 +82,13 @@ class PydanticAIEvents(AbstractCapability[Any]):
         ValueError: ``show`` names something else.
     """
 
-    show: Collection[Shown] = ()
+    show: Collection[Part] = ()
     stream: bool = True
     _: KW_ONLY
     id: str | None = "asgi_events"
 
     def __post_init__(self) -> None:
-        if isinstance(self.show, str) or set(self.show) - set(get_args(Shown)):
-            raise ValueError(
-                f'show must be a tuple of "input" and "output", got {self.show!r}.'
-            )
+        checked_show(self.show)
 
     async def for_run(self, ctx: RunContext[Any]) -> AbstractCapability[Any]:
         if running_state() is None:

@@ -490,7 +490,7 @@ async def test_shows_what_an_actor_was_given_and_returned_if_it_is_told_to(
 
 @pytest.mark.parametrize("show", ["input", ("inputs",), (1,)])
 def test_says_what_show_takes(show: Any) -> None:
-    with pytest.raises(ValueError, match='show takes a list of "input" and "output"'):
+    with pytest.raises(ValueError, match='show takes a tuple of "input" and "output"'):
         tool(show=show)(lambda: None)
 
 

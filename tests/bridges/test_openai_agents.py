@@ -575,9 +575,7 @@ async def test_shows_input_and_output_if_it_is_asked_to() -> None:
 
 @pytest.mark.parametrize("show", ["input", ("inputs",)])
 def test_refuses_to_show_what_it_does_not_know(show: Any) -> None:
-    with pytest.raises(
-        ValueError, match='show must be a tuple of "input" and "output"'
-    ):
+    with pytest.raises(ValueError, match='show takes a tuple of "input" and "output"'):
         install(show=show)
 
 
