@@ -88,7 +88,11 @@ def test_offers_nothing_beside_its_menu() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_has_each_public_name_where_the_page_has_it(module: str) -> None:
-    imported = importlib.import_module(module)
+    if module.startswith("asgi_events.bridges."):
+        # CI has all frameworks: see .ci/run.
+        imported = pytest.importorskip(module, exc_type=ImportError)
+    else:
+        imported = importlib.import_module(module)
     for name in MODULES[module]:
         offered = getattr(imported, name)
         assert offered.__doc__ or not isinstance(offered, type), name
