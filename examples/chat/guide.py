@@ -24,7 +24,7 @@ async def fake(
     answer = "It is sunny in Rome, and the next train goes at 14:05."
     for word in f"{answer} That was your question {questions}.".split():
         yield f"{word} "
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
 
 
 guide = Agent(
@@ -37,12 +37,12 @@ guide = Agent(
 @guide.tool_plain
 async def weather(city: str) -> str:
     """Tell the weather in a city."""
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.2)
     return "sunny"
 
 
 @guide.tool_plain
 async def trains(city: str) -> list[str]:
     """List the next trains to a city."""
-    await asyncio.sleep(1)
+    await asyncio.sleep(0.4)
     return ["14:05", "15:05"]
