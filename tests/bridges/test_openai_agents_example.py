@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.bridges.example_server import reload_and_stop
 from tests.bridges.golden import tree
+from tests.bridges.reloading import reload_and_stop
 
 pytestmark = pytest.mark.server
 
