@@ -1,9 +1,7 @@
 """Checks that agent frameworks take actors as tools, as they are.
 
-To run it, install the frameworks into an environment of their own. The test extra does
-not have them, because they bring more than fifty packages:
+The test extra has the frameworks:
 
-    pip install -e . openai-agents pydantic-ai-slim langchain-core mcp
     python -m tests.frameworks
 
 For each framework it hands over a coroutine function, a sync function, a generator and
