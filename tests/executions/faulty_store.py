@@ -52,8 +52,7 @@ class FaultyStore(MemoryStore):
     def lose(self, key: str, count: int) -> None:
         """Go back by ``count`` frames, as a replica may that takes over."""
         log = self._logs[key]
-        del log.frames[-count:], log.ends[-count:]
-        log.size = log.ends[-1] if log.ends else 0
+        log.cut(log.last - count)
 
     async def take_over(self, key: str) -> None:
         """Do as another process does that takes the writer for dead."""

@@ -35,8 +35,7 @@ class Lossy(MemoryStore):
 
     def roll_back(self, key: str, last: int) -> None:
         log = self._logs[key]
-        del log.frames[last + 1 - log.first :], log.ends[last + 1 - log.first :]
-        log.size = log.ends[-1] if log.ends else 0
+        log.cut(last)
         log.end = log.ended = None
         self._logs._ended.pop(key, None)
 
