@@ -15,7 +15,7 @@ ErrorMessage: TypeAlias = Callable[[BaseException], str]
 described: ContextVar[dict[str, BaseException] | None] = ContextVar(
     "asgi_events_described", default=None
 )
-"""Gets the newest exception by its message, where somebody has put a dict."""
+"""If a dict is set, ``describe`` leaves the newest exception in it, by its message."""
 
 
 def describe(error: BaseException, hook: ErrorMessage, default: str) -> str:

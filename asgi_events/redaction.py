@@ -1,4 +1,4 @@
-"""Changes or hides events before anybody who watches gets them."""
+"""Changes or hides events before viewers get them."""
 
 import inspect
 import logging

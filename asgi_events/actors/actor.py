@@ -171,15 +171,12 @@ class Actor(Generic[P, R]):
             parent.offered = None
             result, _ = await self._result(parent, args, kwargs)
             return result
-        shown_input = None
-        if "input" in self._show:
-            shown_input = self._arguments(args, kwargs)
         made = Call(
             parent,
             self.event_type,
             self.name,
             detail=self._describe(args, kwargs),
-            input=shown_input,
+            input=self._arguments(args, kwargs),
         )
         async with made as state:
             result, recovered = await self._result(state, args, kwargs)
@@ -210,10 +207,15 @@ class Actor(Generic[P, R]):
         return result, False
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What viewers see of the arguments; None if they do not fit the function."""
+        """What viewers see of the arguments; None if they see none.
+
+        Nor do they see arguments that do not fit the function: the call says so itself.
+        """
+        if "input" not in self._show:
+            return None
         try:
             arguments = self._signature.bind(*args, **kwargs).arguments
-        except TypeError:  # the call says so itself
+        except TypeError:
             return None
         return shown(dict(list(arguments.items())[self._is_method :]))
 

@@ -77,13 +77,13 @@ def retried(
 
         async def before_sleep(attempted: Any) -> None:
             error = attempted.outcome.exception()
-            for call in () if state is None else tuple(state.open_calls):
-                if call.state is state:
-                    call.retry(
-                        _REFUSED if error is None else error,
-                        attempt=attempted.attempt_number,
-                        delay=float(attempted.next_action.sleep),
-                    )
+            call = None if state is None else state.open_calls.get(state.address)
+            if call is not None:
+                call.retry(
+                    _REFUSED if error is None else error,
+                    attempt=attempted.attempt_number,
+                    delay=float(attempted.next_action.sleep),
+                )
             if retrying.before_sleep is not None:
                 await resolved(retrying.before_sleep(attempted))
 

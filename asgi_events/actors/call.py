@@ -79,7 +79,7 @@ class Call(Publisher[None]):
     @property
     def is_open(self) -> bool:
         """Whether the call runs, and somebody may hear of it."""
-        return self in self.state.open_calls
+        return self.address in self.state.open_calls
 
     def publish(self, event: BaseModel) -> None:
         """Publish any pydantic model, while the call is open."""
@@ -223,7 +223,7 @@ class Call(Publisher[None]):
         current.set(self.state.outer)
 
     def _start(self) -> ExecutionEvent[Any]:
-        self.state.open_calls[self] = None
+        self.state.open_calls[self.address] = self
         self._started = perf_counter()
         return self._event(ExecutionStatus.STARTED, input=self._input)
 
@@ -246,7 +246,7 @@ class Call(Publisher[None]):
         """
         state = self.state
         try:
-            del state.open_calls[self]  # in one step: the first of any threads
+            del state.open_calls[self.address]  # in one step: the first of any threads
         except KeyError:
             return None
         if self._is_entered:
@@ -289,9 +289,8 @@ def cancel_open_calls(state: ExecutionState, *, is_expected: bool = False) -> No
         state: Of a call that ends.
         is_expected: They were cancelled, so it is not logged that nobody ended them.
     """
-    within = f"{state.address}/" if state.address else ""
-    for each in reversed(list(state.open_calls)):
-        if each.address.startswith(within):
+    for each in reversed(list(state.open_calls.values())):
+        if state.contains(each.state):
             if not is_expected:
                 logger.warning("%r was not ended: it is now, as cancelled.", each)
             each.cancel()

@@ -1,4 +1,4 @@
-"""Calls that are no decorated functions: ``call`` for a block, ``begin`` otherwise."""
+"""Publishes calls without a decorator: ``call`` for a block, ``begin`` otherwise."""
 
 from __future__ import annotations
 
@@ -62,8 +62,7 @@ def call(
     Raises:
         ValueError: There is no such kind.
     """
-    made = _made(kind, name, detail, input, parent, adopt)
-    return Call(None, EventType.AGENT_CALL, name) if made is None else made
+    return _made(kind, name, detail, input, parent, adopt)
 
 
 def begin(
@@ -84,7 +83,7 @@ def begin(
     Args:
         kind, name, detail, input, parent, adopt: As in ``call``.
         enter: What runs in this context after ``begin`` is a part of the call, until
-            it ends. Of calls that run side by side, each needs a context of its own.
+            it ends. Calls that run side by side need a context each.
 
     Returns:
         The call. Outside an execution it does nothing.
@@ -93,8 +92,6 @@ def begin(
         ValueError: There is no such kind.
     """
     made = _made(kind, name, detail, input, parent, adopt)
-    if made is None:
-        return _UNHEARD_CALL
     made.start(enter=enter)
     return made
 
@@ -106,8 +103,8 @@ def _made(
     input: Any,
     parent: Call | ExecutionState | None,
     adopt: bool,
-) -> Call | None:
-    """Make a call, or None outside executions."""
+) -> Call:
+    """Make a call, which does nothing outside executions."""
     event_type = _KINDS.get(kind)
     if event_type is None:
         raise ValueError(f"A call is one of {', '.join(_KINDS)}, got {kind!r}.")
@@ -116,7 +113,7 @@ def _made(
     elif parent is None:
         parent = running_state()
     if parent is None or parent is UNHEARD:
-        return None
+        return _UNHEARD_CALL
     input = None if input is None else shown(input)
     made = Call(parent, event_type, str(name) or kind, detail=detail, input=input)
     if adopt:

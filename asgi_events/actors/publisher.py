@@ -1,4 +1,4 @@
-"""What every running call can say, of whatever kind its publisher is."""
+"""The events that a running call publishes under its address."""
 
 from __future__ import annotations
 

@@ -85,8 +85,8 @@ class ExecutionState(Publisher[Awaitable[None]]):
         owner: The owner of the execution; None without one.
         parent: The state of the call that made this one; None at the root.
         threads: The slots for the sync actors among the calls.
-        open_calls: The calls of the execution that have not ended, in the order of
-            their starts.
+        open_calls: The calls of the execution that have not ended, by their addresses,
+            in the order of their starts.
         ends_with: The fields of the event that ends the call: ``output``, ``usage``.
         offered: The kind and name of the actor that runs as this call, if a framework
             calls one, so that the actor is not a call in a call.
@@ -109,7 +109,7 @@ class ExecutionState(Publisher[Awaitable[None]]):
         error_message: ErrorMessage = str,
         execution_id: str | None = None,
         owner: str | None = None,
-        open_calls: dict[Any, None] | None = None,
+        open_calls: dict[str, Any] | None = None,
     ) -> None:
         self.event_bus = event_bus if event_bus is not None else EventBus()
         self.cache_backend = cache_backend
@@ -120,7 +120,7 @@ class ExecutionState(Publisher[Awaitable[None]]):
         self.address = ""
         self.parent: ExecutionState | None = None
         self._calls: dict[str, count[int]] = {}
-        self.open_calls: dict[Any, None] = {} if open_calls is None else open_calls
+        self.open_calls: dict[str, Any] = {} if open_calls is None else open_calls
 
     def child(self, name: str) -> ExecutionState:
         """Return the state of a new call of ``name`` made from here."""
@@ -139,6 +139,12 @@ class ExecutionState(Publisher[Awaitable[None]]):
         state.address = f"{self.address}/{segment}" if self.address else segment
         state.parent = self
         return state
+
+    def contains(self, other: ExecutionState) -> bool:
+        """Return whether ``other`` is a call of this execution, made from this one."""
+        prefix = f"{self.address}/" if self.address else ""
+        # All states of an execution have its bus.
+        return other.event_bus is self.event_bus and other.address.startswith(prefix)
 
     def run(
         self,
@@ -171,6 +177,11 @@ class ExecutionState(Publisher[Awaitable[None]]):
         """Publish any pydantic model."""
         return self.event_bus.publish(event)
 
+    @property
+    def nowait(self) -> Publisher[None]:
+        """The same methods for callbacks of any thread: they wait for nothing."""
+        return _Nowait(self)
+
     def output(self, value: Any) -> None:
         """Show ``value`` to viewers when this call ends; see ``shown`` for its form."""
         self.end_with(output=shown(value))
@@ -185,6 +196,17 @@ class ExecutionState(Publisher[Awaitable[None]]):
     def end_with(self, **fields: Any) -> None:
         """Give the event that ends this call more fields."""
         self.ends_with = {**self.ends_with, **fields}
+
+
+class _Nowait(Publisher[None]):
+    """Publishes under the address of a state, and waits for nothing."""
+
+    def __init__(self, state: ExecutionState) -> None:
+        self.address = state.address
+        self._bus = state.event_bus
+
+    def publish(self, event: BaseModel) -> None:
+        self._bus.publish_nowait(event)
 
 
 class _Unheard(ExecutionState):
