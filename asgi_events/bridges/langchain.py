@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import wraps
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from asgi_events.actors.call import Call
 from asgi_events.actors.calls import begin
 from asgi_events.actors.shown import Part, checked_show, shown
-from asgi_events.actors.state import ExecutionState, running_state
-from asgi_events.events import CustomEvent
+from asgi_events.actors.state import running_state
+from asgi_events.bridges.guard import Guard, guarded
+from asgi_events.bridges.nesting import is_between
 
 try:
     from langchain_core.callbacks import BaseCallbackHandler
@@ -54,8 +54,6 @@ else:
 
 logger = logging.getLogger(__name__)
 
-Handler = TypeVar("Handler", bound=Callable[..., None])
-
 HIDDEN = "langsmith:hidden"  # the tags of LangGraph (langgraph/constants.py)
 NO_STREAM = "nostream"
 
@@ -71,23 +69,8 @@ class _Run:
     call: Call | None
     is_shown: bool
     node: str | None = None  # the name of a node of a graph
-    streams: str | None = None  # which of the ways to tell of text this run uses
+    streams: str | None = None  # which way of reporting its text came first
     children: dict[UUID, _Run] = field(default_factory=dict)
-
-
-def _undisturbing(method: Handler) -> Handler:
-    """Log the first exception of a handler, and raise none."""
-
-    @wraps(method)
-    def call(self: LangChainEvents, *args: Any, **run: Any) -> None:
-        try:
-            method(self, *args, **run)
-        except Exception:
-            if not self._has_failed:
-                self._has_failed = True
-                logger.exception("LangChainEvents failed; the run goes on.")
-
-    return cast(Handler, call)
 
 
 def _name(serialized: Any, run: dict[str, Any]) -> str:
@@ -111,17 +94,6 @@ def _is_part_of_a_node(name: str, tags: list[str], parent: _Run | None) -> bool:
         return False
     steps = [tag for tag in tags if tag.startswith("seq:step:")]
     return name == parent.node or steps not in ([], ["seq:step:1"])
-
-
-def _is_inner(here: ExecutionState | None, call: Call | None) -> bool:
-    """Return whether an actor that a run has called runs here, or another execution.
-
-    A run that is started here belongs to it, and not to the run of LangChain.
-    """
-    if here is None or call is None:
-        return False
-    is_other = here.event_bus is not call.state.event_bus
-    return is_other or here.address.startswith(f"{call.address}/")
 
 
 def _pieces(given: Any) -> Iterator[tuple[str, Any]]:
@@ -183,7 +155,7 @@ class LangChainEvents(GraphCallbackHandler):
         self._all_chains = all_chains
         self._runs: dict[UUID, _Run] = {}
         self._sweep_at = 64
-        self._has_failed = False
+        self._guard = Guard(logger, "LangChainEvents failed; the run goes on.")
         if stream:
             # What LangChain looks for in a handler (tracers/_streaming.py).
             self.tap_output_iter = self.tap_output_aiter = lambda run_id, output: output
@@ -193,7 +165,7 @@ class LangChainEvents(GraphCallbackHandler):
         """How many runs have started and not ended."""
         return len(self._runs)
 
-    @_undisturbing
+    @guarded
     def on_chain_start(self, serialized: Any, inputs: Any, **run: Any) -> None:
         name, tags = _name(serialized, run), run.get("tags") or []
         parent = self._parent(run)
@@ -207,31 +179,31 @@ class LangChainEvents(GraphCallbackHandler):
         if is_node and (started := self._runs.get(run["run_id"])):
             started.node = name
 
-    @_undisturbing
+    @guarded
     def on_tool_start(self, serialized: Any, input_str: str, **run: Any) -> None:
         given = run.get("inputs") or input_str
         self._start("tool", run, _name(serialized, run), given, enter=True)
 
-    @_undisturbing
+    @guarded
     def on_retriever_start(self, serialized: Any, query: str, **run: Any) -> None:
         self._start("tool", run, _name(serialized, run), query, enter=True)
 
-    @_undisturbing
+    @guarded
     def on_chat_model_start(
         self, serialized: Any, messages: list[list[BaseMessage]], **run: Any
     ) -> None:
         self._start("llm", run, _name(serialized, run), messages[0])
 
-    @_undisturbing
+    @guarded
     def on_llm_start(self, serialized: Any, prompts: list[str], **run: Any) -> None:
         self._start("llm", run, _name(serialized, run), prompts[0])
 
-    @_undisturbing
+    @guarded
     def on_llm_new_token(self, token: Any, **run: Any) -> None:
         chunk = run.get("chunk")
         self._stream(run, "tokens", _pieces(token if chunk is None else chunk))
 
-    @_undisturbing
+    @guarded
     def on_stream_event(self, event: Any, **run: Any) -> None:
         delta = event.get("delta") or {}
         piece = (
@@ -240,15 +212,15 @@ class LangChainEvents(GraphCallbackHandler):
         )
         self._stream(run, "events", [piece])
 
-    @_undisturbing
+    @guarded
     def on_chain_end(self, outputs: Any, **run: Any) -> None:
         self._end(run, outputs)
 
-    @_undisturbing
+    @guarded
     def on_retriever_end(self, documents: Any, **run: Any) -> None:
         self._end(run, documents)
 
-    @_undisturbing
+    @guarded
     def on_tool_end(self, output: Any, **run: Any) -> None:
         if isinstance(output, ToolMessage) and output.status == "error":
             # LangChain tells the model of the exception, and nobody else.
@@ -256,7 +228,7 @@ class LangChainEvents(GraphCallbackHandler):
         else:
             self._end(run, output)
 
-    @_undisturbing
+    @guarded
     def on_llm_end(self, response: LLMResult, **run: Any) -> None:
         generation = response.generations[0][0]
         message = getattr(generation, "message", None)
@@ -266,17 +238,17 @@ class LangChainEvents(GraphCallbackHandler):
             usage = getattr(message, "usage_metadata", None)
             self._end(run, generation.text if message is None else message, usage)
 
-    @_undisturbing
+    @guarded
     def on_chain_error(self, error: BaseException, **run: Any) -> None:
         self._fail(run, error)
 
     on_tool_error = on_retriever_error = on_llm_error = on_chain_error
 
-    @_undisturbing
+    @guarded
     def on_custom_event(self, name: str, data: Any, **run: Any) -> None:
         self._custom(run, name, data)
 
-    @_undisturbing
+    @guarded
     def on_interrupt(self, event: GraphInterruptEvent) -> None:
         asked = [{"id": each.id, "value": each.value} for each in event.interrupts]
         data = {"status": event.status, "interrupts": asked}
@@ -304,11 +276,12 @@ class LangChainEvents(GraphCallbackHandler):
         is_shown = self._all_chains or (is_shown and HIDDEN not in tags)
         call = None if parent is None else parent.call
         if is_shown:
+            is_inner = here and call and is_between(here, call.state)
             model = (run.get("metadata") or {}).get("ls_model_name")
             call = begin(
                 kind,
                 name,
-                parent=None if _is_inner(here, call) else call,
+                parent=None if is_inner else call,
                 detail=model if kind == "llm" else None,
                 input=_plain(given) if "input" in self._show else None,
                 enter=enter,
@@ -324,7 +297,7 @@ class LangChainEvents(GraphCallbackHandler):
     def _stream(
         self, run: dict[str, Any], way: str, pieces: Iterable[tuple[str, Any]]
     ) -> None:
-        """Publish text that is told of in one of three ways, and once."""
+        """Publish text once, in whichever of three ways LangChain reports it first."""
         started = self._runs.get(run["run_id"])
         if started is None or started.call is None:
             return
@@ -343,8 +316,7 @@ class LangChainEvents(GraphCallbackHandler):
         if started is not None and started.call is not None:
             started.call.custom(name, shown(data))
         elif here is not None:
-            event = CustomEvent(address=here.address, name=name, data=shown(data))
-            here.event_bus.publish_nowait(event)
+            here.nowait.custom(name, shown(data))
 
     def _end(self, run: dict[str, Any], output: Any, usage: Any = None) -> None:
         call = self._close(run["run_id"])

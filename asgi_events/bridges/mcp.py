@@ -18,7 +18,6 @@ from asgi_events.actors.call import Call
 from asgi_events.actors.calls import begin
 from asgi_events.actors.shown import Part, checked_show
 from asgi_events.actors.state import ExecutionState, running_state
-from asgi_events.events import ProgressEvent
 
 try:
     from mcp import ClientSession
@@ -56,23 +55,15 @@ def progress_callback(target: Call | ExecutionState | None = None) -> ProgressCa
         target: Whose progress it is; by default that of the call that runs here.
     """
     # Looked up now, since the callback runs in the task of the session.
-    told = running_state() if target is None else target
+    state = running_state() if target is None else target
+    told = state.nowait if isinstance(state, ExecutionState) else state
 
     async def report(
         progress: float, total: float | None = None, message: str | None = None
     ) -> None:
         try:
             # Never awaited, so that a full log does not stop the whole session.
-            if isinstance(told, ExecutionState):
-                told.event_bus.publish_nowait(
-                    ProgressEvent(
-                        address=told.address,
-                        current=progress,
-                        total=total,
-                        message=message,
-                    )
-                )
-            elif told is not None:
+            if told is not None:
                 told.progress(progress, total, message)
         except Exception:
             logger.exception("The progress of an MCP request cannot be shown.")

@@ -16,7 +16,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -25,6 +25,8 @@ from asgi_events.actors.call import Call
 from asgi_events.actors.calls import begin
 from asgi_events.actors.shown import Part, checked_show, shown
 from asgi_events.actors.state import ExecutionState, running_state
+from asgi_events.bridges.guard import Guard
+from asgi_events.bridges.nesting import is_between
 
 try:
     from agents import RunResultStreaming, StreamEvent
@@ -90,7 +92,7 @@ def stream(result: RunResultStreaming) -> AsyncIterator[StreamEvent]:
     here = running_state()
     if here is None:
         return result.stream_events()
-    _undisturbed(_listen, result, here)
+    _processor.guard(_listen, result, here)
     return _events(result)
 
 
@@ -133,7 +135,7 @@ def _listen(result: RunResultStreaming, here: ExecutionState) -> None:
     put = queue.put_nowait
 
     def put_and_publish(event: Any) -> None:
-        _undisturbed(_processor.said, event, here)
+        _processor.guard(_processor.said, event, here)
         put(event)
 
     for _ in range(queue.qsize()):
@@ -169,15 +171,19 @@ class _Processor(TracingProcessor):
 
     def __init__(self) -> None:
         self.is_added = False
-        self.has_failed = False
+        self.guard = Guard(
+            logger,
+            "The bridge to OpenAI Agents failed; the run goes on. It was tried "
+            "with openai-agents 0.2.0 and 0.24.0.",
+        )
         self.show: frozenset[str] = frozenset()
         self._traces: dict[str, dict[str, _Open]] = {}
 
     def on_span_start(self, span: Span[Any]) -> None:
-        _undisturbed(self._start, span)
+        self.guard(self._start, span)
 
     def on_span_end(self, span: Span[Any]) -> None:
-        _undisturbed(self._end, span)
+        self.guard(self._end, span)
 
     def on_trace_start(self, trace: Trace) -> None:
         pass
@@ -195,7 +201,7 @@ class _Processor(TracingProcessor):
         """Cancel what is open in a trace that is over, the inner calls first."""
         for opened in reversed(list(self._traces.pop(trace.trace_id, {}).values())):
             if opened.is_own and opened.call is not None:
-                _undisturbed(opened.call.cancel)
+                opened.call.cancel()
 
     def said(self, event: Any, here: ExecutionState) -> None:
         """Publish a piece of a model's answer."""
@@ -206,11 +212,12 @@ class _Processor(TracingProcessor):
         span = get_current_span()
         opened = self._opened(span.trace_id, span.span_id) if span else None
         opened = opened and (opened.model or opened)
-        call = here if opened is None or opened.call is None else opened.call
+        call = opened.call if opened is not None else None
+        publisher = here.nowait if call is None else call
         if type in REASONING:
-            call.reasoning(data.delta)
+            publisher.reasoning(data.delta)
             return
-        call.text(data.delta)
+        publisher.text(data.delta)
         if opened is not None:
             opened.has_said = True
 
@@ -230,10 +237,11 @@ class _Processor(TracingProcessor):
         if kind is None:
             return
         name = getattr(data, "name", None) or getattr(data, "model", None) or data.type
+        is_inner = here and call and is_between(here, call.state)
         opened.call = begin(
             kind,
             name,
-            parent=_parent(opened.call, here),
+            parent=None if is_inner else call,
             enter=True,
             adopt=data.type == "function",
         )
@@ -301,19 +309,6 @@ def _tell_of_model(call: Call, data: Any, has_said: bool) -> None:
         call.text(text)
 
 
-def _parent(above: Call | None, here: ExecutionState | None) -> Call | None:
-    """Return the call to begin under; None for the one that runs here.
-
-    That is the one here if it is deeper, because an actor of ours runs in between, or
-    if it is of another execution, which a tool has started.
-    """
-    if above is None or here is None:
-        return above
-    if here.event_bus is not above.state.event_bus:
-        return None
-    return None if here.address.startswith(f"{above.address}/") else above
-
-
 def _finish(call: Call, span: Span[Any], error: BaseException | None) -> None:
     """End a call as its span ended.
 
@@ -338,19 +333,6 @@ def _message(error: Any) -> str:
     data = error.get("data") or {}
     detail = data.get("error") or data.get("message")
     return f"{error['message']}: {detail}" if detail else str(error["message"])
-
-
-def _undisturbed(do: Callable[..., None], *args: Any) -> None:
-    """Log the first exception of the bridge, and raise none."""
-    try:
-        do(*args)
-    except Exception:
-        if not _processor.has_failed:
-            _processor.has_failed = True
-            logger.exception(
-                "The bridge to OpenAI Agents failed; the run goes on. It was tried "
-                "with openai-agents 0.2.0 and 0.24.0."
-            )
 
 
 _processor = _Processor()

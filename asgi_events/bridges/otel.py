@@ -12,13 +12,15 @@ import json
 import logging
 import sys
 import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from asgi_events.actors.call import Call
 from asgi_events.actors.calls import Kind, begin
 from asgi_events.actors.shown import Part, checked_show
 from asgi_events.actors.state import ExecutionState, running_state
+from asgi_events.bridges.guard import Guard
+from asgi_events.bridges.nesting import is_between
 
 try:
     from opentelemetry.context import Context
@@ -84,23 +86,15 @@ class EventsSpanProcessor(SpanProcessor):
         self._show = checked_show(show)
         self._open: dict[int, _Open] = {}
         self._shown: set[ExecutionState] = set()
-        self._has_failed = False
+        self._guard = Guard(logger, "A span cannot be shown. This is logged once.")
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Begin the call of a span."""
-        self._try(self._start, span)
+        self._guard(self._start, span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """End the call of a span."""
-        self._try(self._end, span)
-
-    def _try(self, act: Callable[[Any], None], span: ReadableSpan) -> None:
-        try:
-            act(span)
-        except Exception:
-            if not self._has_failed:
-                self._has_failed = True
-                logger.exception("A span cannot be shown. This is logged once.")
+        self._guard(self._end, span)
 
     def _start(self, span: Span) -> None:
         state = self._state_above(span)
@@ -139,7 +133,7 @@ class EventsSpanProcessor(SpanProcessor):
         if running is None or running in self._shown:
             return parent.state
         # An actor, which emits no spans, or another execution is between the two.
-        return running if _is_below(running, parent.state) else parent.state
+        return running if is_between(running, parent.state) else parent.state
 
     def _end(self, span: ReadableSpan) -> None:
         opened = self._forget(span.context.span_id)
@@ -180,11 +174,6 @@ class EventsSpanProcessor(SpanProcessor):
             return json.loads(value)
         except ValueError:
             return value
-
-
-def _is_below(state: ExecutionState, above: ExecutionState) -> bool:
-    prefix = above.address and f"{above.address}/"
-    return state.event_bus is not above.event_bus or state.address.startswith(prefix)
 
 
 def _first(attributes: Mapping[str, Any], keys: tuple[str, ...]) -> Any:

@@ -12,14 +12,12 @@ import logging
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
-    Callable,
     Collection,
     Iterator,
 )
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -27,6 +25,7 @@ from asgi_events.actors.call import Call
 from asgi_events.actors.calls import Kind, begin
 from asgi_events.actors.shown import Part, checked_show
 from asgi_events.actors.state import running_state
+from asgi_events.bridges.guard import Guard, guarded
 
 try:
     from pydantic_ai import RunContext
@@ -61,10 +60,6 @@ except ImportError as error:
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-R = TypeVar("R")
-Run = TypeVar("Run", bound="_Run")
-
 
 @dataclass
 class PydanticAIEvents(AbstractCapability[Any]):
@@ -97,39 +92,20 @@ class PydanticAIEvents(AbstractCapability[Any]):
         return _Run(frozenset(self.show), streams, id=self.id)
 
 
-def _undisturbing(
-    method: Callable[Concatenate[Run, P], R],
-) -> Callable[Concatenate[Run, P], R | None]:
-    """Log the first exception of a run's methods, and raise none."""
-
-    @wraps(method)
-    def call(run: Run, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        try:
-            return method(run, *args, **kwargs)
-        except Exception:
-            if not run.has_failed:
-                run.has_failed = True
-                logger.exception("PydanticAIEvents failed; the run goes on.")
-            return None
-
-    return call
-
-
 @dataclass
 class _Run(AbstractCapability[Any]):
-    """Shows one run.
-
-    Attributes:
-        has_failed: An exception of this class has been logged.
-    """
+    """Shows one run."""
 
     show: frozenset[str]
     streams: bool
     _: KW_ONLY
     id: str | None = None
-    has_failed: bool = field(default=False, init=False, repr=False)
+    _guard: Guard = field(init=False, repr=False, compare=False)
     _request: Call | None = field(default=None, init=False, repr=False)
     _has_said: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._guard = Guard(logger, "PydanticAIEvents failed; the run goes on.")
 
     @property
     def has_wrap_run_event_stream(self) -> bool:
@@ -207,14 +183,14 @@ class _Run(AbstractCapability[Any]):
             raise
         self._ended(call)
 
-    @_undisturbing
+    @guarded
     def _begun(
         self, kind: Kind, name: str, given: Any, adopt: bool, enter: bool
-    ) -> Call:
+    ) -> Call | None:
         shown = given if "input" in self.show else None
         return begin(kind, name, input=shown, adopt=adopt, enter=enter)
 
-    @_undisturbing
+    @guarded
     def _heard(self, event: AgentStreamEvent) -> None:
         call = self._request
         if call is None:
@@ -229,7 +205,7 @@ class _Run(AbstractCapability[Any]):
             self._has_said = True
             _say(call, event.part)
 
-    @_undisturbing
+    @guarded
     def _answered(self, call: Call | None, response: ModelResponse) -> None:
         if call is None:
             return
@@ -239,19 +215,19 @@ class _Run(AbstractCapability[Any]):
         usage = response.usage
         call.usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
 
-    @_undisturbing
+    @guarded
     def _returned(self, call: Call | None, value: Any) -> None:
         if call is not None and "output" in self.show:
             call.output(value)
 
-    @_undisturbing
+    @guarded
     def _deferred(self, call: Call | None, why: Exception) -> None:
         if call is not None:
             needs_approval = isinstance(why, ApprovalRequired)
             call.log("Needs approval" if needs_approval else "Deferred")
             call.cancel()
 
-    @_undisturbing
+    @guarded
     def _ended(self, call: Call | None, error: BaseException | None = None) -> None:
         if call is None:
             return

@@ -1,8 +1,8 @@
 """Jobs of task queues as executions: Celery, arq, taskiq, and any other.
 
-An execution has the id of its job, so whoever puts the job into the queue can watch and
-stop it. A queue may deliver a job again. What then happens depends on the execution
-that the earlier delivery has left:
+An execution has the same id as its job. So the program that queues the job can watch
+and stop the execution. A queue may deliver a job again. What then happens depends on
+the execution that the earlier delivery has left:
 
 | the execution | the job |
 |---|---|

@@ -22,7 +22,11 @@ def lines(events: Iterable[Any]) -> list[str]:
 
 def line(event: dict[str, Any]) -> str:
     """Return the line of an event that is JSON."""
-    said = {name: value for name, value in event.items() if value not in (None, False)}
+    said = {
+        name: value
+        for name, value in event.items()
+        if value is not None and value is not False
+    }
     kind = said.pop("event_type").removesuffix("_call").removesuffix("_delta")
     parts = [kind, said.pop("address", ""), said.pop("execution_status", "")]
     said.pop("timestamp", None)
@@ -49,6 +53,14 @@ async def heard(execution: Awaitable[Any]) -> list[str]:
 
 async def cancelled_at(line: str, execution: Awaitable[Any]) -> list[str]:
     """Return the lines of an execution that is cancelled once it has published one."""
+    return lines(await events_until_cancelled(line, execution))
+
+
+async def events_until_cancelled(line: str, execution: Awaitable[Any]) -> list[Any]:
+    """Cancel an execution once it has published a line; return its events.
+
+    What it publishes later is added to them.
+    """
     published = asyncio.Event()
 
     def look(event: Any) -> None:
@@ -62,4 +74,4 @@ async def cancelled_at(line: str, execution: Awaitable[Any]) -> list[str]:
             await published.wait()
         task.cancel()
         await asyncio.wait([task])
-    return lines(events)
+    return events

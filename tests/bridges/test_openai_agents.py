@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Collection, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from asgi_events.bridges.openai_agents import install, stream
 from asgi_events.events import ExecutionEvent
 from asgi_events.testing import capture_events, run
 from tests import TIMEOUT
-from tests.bridges.golden import lines
+from tests.bridges.golden import events_until_cancelled, lines
 from tests.bridges.openai_server import HANG, FakeOpenAI, ask, say, think
 
 FAILED = (
@@ -401,19 +402,7 @@ async def cancelled_at(
     line: str, execution: Awaitable[Any], openai: FakeOpenAI
 ) -> list[Any]:
     """Cancel an execution once it has published a line, and wait for its tasks."""
-    published = asyncio.Event()
-
-    def look(event: Any) -> None:
-        if lines([event]) == [line]:
-            published.set()
-
-    with capture_events() as events:
-        current_state().event_bus.subscribe(look)
-        task = asyncio.ensure_future(execution)
-        async with asyncio.timeout(TIMEOUT):
-            await published.wait()
-        task.cancel()
-        await asyncio.wait([task])
+    events = await events_until_cancelled(line, execution)
     ended = len(events)
     await settled(besides=openai.tasks)
     assert lines(events[ended:]) == []
@@ -737,3 +726,21 @@ async def test_a_version_without_the_queue_is_logged_and_the_text_comes_at_once(
         "text guide/response 'It is'"
     ]
     assert caplog.messages == [FAILED]
+
+
+@pytest.mark.parametrize("kind", ["output_text", "reasoning_text"])
+async def test_waits_for_nothing_where_it_has_no_call_of_a_model(kind: str) -> None:
+    """The bus lets others run after 64 events, for which a callback cannot wait."""
+    event = SimpleNamespace(
+        data=SimpleNamespace(type=f"response.{kind}.delta", delta="a")
+    )
+
+    @agent
+    async def answer() -> None:
+        for _ in range(200):
+            openai_agents._processor.said(event, current_state())
+        await asyncio.sleep(0)
+
+    said = lines((await run(answer))[1])[1:-1]
+    assert len(said) == 200
+    assert {each.split()[1] for each in said} == {"answer"}
