@@ -33,6 +33,8 @@ class EventType(StrEnum):
     TEXT_DELTA = "text_delta"
     REASONING_DELTA = "reasoning_delta"
     PROGRESS = "progress"
+    STATE = "state"
+    CONVERSATION = "conversation"
     CUSTOM = "custom"
     COMPLETE = "complete"
     ERROR = "error"
@@ -151,6 +153,29 @@ class ProgressEvent(Event):
     current: float
     total: float | None = None
     message: str | None = None
+
+
+class StateEvent(Event):
+    """The whole state that a call shares with its viewers, as it is now."""
+
+    event_type: Literal[EventType.STATE] = EventType.STATE
+    state: Any = None
+
+
+class ConversationEvent(Event):
+    """What an execution continues, so that every viewer can show all of it.
+
+    Attributes:
+        thread: The id of the conversation.
+        run: The id that the client has given the execution.
+        messages: The messages so far, in the form of AG-UI: objects with ``id``,
+            ``role`` and, most of them, ``content``.
+    """
+
+    event_type: Literal[EventType.CONVERSATION] = EventType.CONVERSATION
+    thread: str
+    run: str
+    messages: list[dict[str, Any]]
 
 
 class TerminalEvent(BaseModel):

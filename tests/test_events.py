@@ -320,7 +320,7 @@ def test_dates_an_event_in_utc() -> None:
         pytest.param(
             EventType,
             "agent_call tool_call llm_call log text_delta reasoning_delta progress "
-            "custom complete error cancelled lost",
+            "state conversation custom complete error cancelled lost",
             id="EventType",
         ),
         pytest.param(

@@ -9,10 +9,12 @@ from pydantic import BaseModel
 
 from asgi_events import EventPrinter, EventType, ExecutionEvent, ExecutionStatus
 from asgi_events.events import (
+    ConversationEvent,
     CustomEvent,
     LogEvent,
     ProgressEvent,
     ReasoningDelta,
+    StateEvent,
     TextDelta,
     Usage,
 )
@@ -131,6 +133,8 @@ SHOWS = [
     call("ask/look", "completed", output=["a", 1], execution_time=2.0),
     custom("ask", "approval", {"by": "Ada"}),
     custom("", "ping"),
+    StateEvent(address="ask", state={"step": 2}, timestamp=LOCAL),
+    ConversationEvent(thread="t", run="r", messages=[{"id": "1"}], timestamp=LOCAL),
     call("ask", "completed", output="it is", usage=Usage(input_tokens=12)),
 ]
 
@@ -148,6 +152,8 @@ def test_prints_what_calls_show() -> None:
         '  ✔ look 2.0 s output ["a",1]\n'
         '  • approval {"by":"Ada"}\n'
         "• ping\n"
+        '  • state {"step":2}\n'
+        '• conversation [{"id":"1"}]\n'
         '✔ ask 250 ms output "it is" 12 tokens in\n'
         "ask: 2 calls, 2 completed in 250 ms\n"
     )

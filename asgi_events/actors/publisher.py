@@ -11,6 +11,7 @@ from asgi_events.events import (
     LogEvent,
     ProgressEvent,
     ReasoningDelta,
+    StateEvent,
     TextDelta,
 )
 
@@ -58,6 +59,10 @@ class Publisher(Generic[R]):
     def reasoning(self, delta: str) -> R:
         """Publish a piece of what a model says that it thinks."""
         return self.publish(ReasoningDelta(address=self.address, delta=delta))
+
+    def snapshot(self, state: Any) -> R:
+        """Publish the whole state that this call shares with viewers, any JSON."""
+        return self.publish(StateEvent(address=self.address, state=state))
 
     def custom(self, name: str, data: Any = None) -> R:
         """Publish an event with a name of your own and any JSON."""

@@ -218,7 +218,8 @@ class _Unheard(ExecutionState):
     def _ignore(self, *args: Any, **kwargs: Any) -> Any:
         return NOTHING
 
-    publish = text = reasoning = log = progress = custom = output = usage = _ignore
+    publish = text = reasoning = log = progress = custom = snapshot = _ignore
+    output = usage = _ignore
 
 
 UNHEARD = _Unheard()

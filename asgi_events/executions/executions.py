@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Self, Unpack
 
+from pydantic import BaseModel
+
 from asgi_events.actors.actor import Actor, ActorFunction, actor_of
 from asgi_events.actors.inputs import ActorInput
 from asgi_events.aio import signals
@@ -117,6 +119,7 @@ class Executions:
         owner: str | None = None,
         idempotency_key: str | None = None,
         id: str | None = None,
+        preface: Sequence[BaseModel] = (),
     ) -> Execution:
         """Start an actor; it runs whether or not anybody watches.
 
@@ -131,12 +134,15 @@ class Executions:
                 start. Without an owner it should be as hard to guess as an id.
             id: The execution's id, where another process has given it one. It starts
                 once, in any process; after the retention nothing is known of it.
+            preface: Events, any pydantic models, that viewers see before those of the
+                actor.
 
         Raises:
             UnknownActor: There is no such actor.
             ValueError: The owner is blank, or the id is not valid.
             InvalidInput: The input does not validate.
             IdempotencyConflict: The key or id was used with another actor or input.
+            EventTooLarge: One of ``preface`` has more bytes than ``max_event_bytes``.
             Gone: The key has started an execution that is no longer kept.
             LimitReached: ``max_executions``, or ``max_executions_per_owner`` of that
                 owner, run already.
@@ -144,7 +150,7 @@ class Executions:
             StoreError: The store did not open the log.
         """
         self.hear_signals()
-        asked = ask(self.actors, self.inputs, actor, input, owner)
+        asked = ask(self.actors, self.inputs, actor, input, owner, preface)
         if id is not None and not _ID.fullmatch(id):
             raise ValueError(f"An id is 1 to 64 of A-Z a-z 0-9 _ and -, got {id!r}")
         begin = partial(self._launcher.launch, asked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,15 +20,16 @@ from asgi_events.aio.threads import Threads
 from asgi_events.bus import EventBus
 from asgi_events.error_messages import ErrorMessage, redacted, with_traceback
 from asgi_events.events import SHUTTING_DOWN, TerminalEvent
-from asgi_events.exceptions import Draining, UnknownActor
+from asgi_events.exceptions import Draining, EventTooLarge, UnknownActor
 from asgi_events.executions.execution import Execution, Facts, Run
 from asgi_events.executions.held import Claim, Held, Make, Opened
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.run import EndedRun, LocalRun
 from asgi_events.executions.shutdown import Shutdown
 from asgi_events.executions.viewers import Capacity, Place, Viewers, Viewing
-from asgi_events.log.writer import LogWriter
+from asgi_events.log.writer import LogWriter, name_of
 from asgi_events.redaction import Redaction
+from asgi_events.wire.encoding import encode_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,14 @@ class Asked:
         arguments: Its validated input.
         owner: To whom the execution is to belong.
         fingerprint: A hash of what was asked for.
+        preface: The events that precede those of the actor.
     """
 
     actor: str
     arguments: dict[str, Any]
     owner: str | None
     fingerprint: str
+    preface: Sequence[BaseModel] = ()
 
 
 def ask(
@@ -54,8 +57,9 @@ def ask(
     actor: str | ActorFunction[..., Any],
     input: Any,
     owner: str | None,
+    preface: Sequence[BaseModel] = (),
 ) -> Asked:
-    """Check what is to be started; the last three are those of ``Executions.start``.
+    """Check what is to be started; the last four are those of ``Executions.start``.
 
     Raises:
         UnknownActor: There is no such actor.
@@ -73,7 +77,8 @@ def ask(
     takes = inputs[name]
     is_json = isinstance(input, bytes)
     arguments = takes.from_json(input) if is_json else takes.from_python(input)
-    return Asked(name, arguments, owner, _fingerprint(name, input, owner))
+    fingerprint = _fingerprint(name, input, owner)
+    return Asked(name, arguments, owner, fingerprint, preface)
 
 
 def make_execution(
@@ -153,6 +158,7 @@ class Launcher:
 
         Raises:
             Draining: The process stops.
+            EventTooLarge: An event of the preface has too many bytes.
             LimitReached: No more may run.
             Busy, Ended: There is one of that id.
             StoreError: The store did not open the log.
@@ -160,6 +166,8 @@ class Launcher:
         shutdown = self._shutdown
         if shutdown.stops:
             raise Draining
+        for event in asked.preface:
+            _check_size(event, self._options["max_event_bytes"])
         facts = Facts(
             id=id,
             actor=asked.actor,
@@ -176,7 +184,7 @@ class Launcher:
         except BaseException:
             place.release()
             raise
-        execution = self._run(facts, asked.arguments, opened, place)
+        execution = self._run(facts, asked, opened, place)
         if shutdown.begun:  # since then; others may have found it already
             if shutdown.is_grace_over:
                 await execution.cancel(SHUTTING_DOWN)
@@ -184,7 +192,7 @@ class Launcher:
         return execution
 
     def _run(
-        self, facts: Facts, arguments: dict[str, Any], opened: Opened, place: Place
+        self, facts: Facts, asked: Asked, opened: Opened, place: Place
     ) -> Execution:
         """Run an actor, under a log that was opened for it."""
         options, id = self._options, facts.id
@@ -208,6 +216,8 @@ class Launcher:
         unsubscribe = bus.subscribe(writer)
         for handler in options["handlers"]:
             bus.subscribe_for(handler, id, actor=facts.actor, owner=facts.owner)
+        for event in asked.preface:
+            bus.publish_nowait(event)
 
         def tell(event: TerminalEvent) -> None:
             unsubscribe()
@@ -220,7 +230,7 @@ class Launcher:
 
         make_run = partial(
             LocalRun,
-            call=self._actors[facts.actor].run(state, kwargs=arguments),
+            call=self._actors[facts.actor].run(state, kwargs=asked.arguments),
             id=id,
             state=state,
             writer=writer,
@@ -235,6 +245,12 @@ class Launcher:
 
     def _describe(self, facts: Facts) -> ErrorMessage:
         return self._error_message or partial(_log_redacted, facts.id, facts.owner)
+
+
+def _check_size(event: BaseModel, limit: int | None) -> None:
+    size = len(encode_json(event))
+    if limit is not None and size > limit:
+        raise EventTooLarge(name_of(event), size, limit)
 
 
 def _log_redacted(id: str, owner: str | None, error: BaseException) -> str:

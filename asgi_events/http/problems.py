@@ -7,6 +7,7 @@ from typing import Any
 
 from asgi_events.exceptions import (
     AccessDenied,
+    EventTooLarge,
     Gone,
     IdempotencyConflict,
     InvalidInput,
@@ -115,6 +116,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(404, str(error))
         case IdempotencyConflict():
             return Problem(422, str(error))
+        case EventTooLarge():
+            return Problem(413, str(error))
         case Gone():
             return Problem(410, str(error))
         case Unauthorized():

@@ -103,7 +103,7 @@ class LogWriter:
             event = shown
         data = encode_json(event)
         if len(data) > self._max_event_bytes:
-            raise EventTooLarge(_name(event), len(data), self._max_event_bytes)
+            raise EventTooLarge(name_of(event), len(data), self._max_event_bytes)
         full = self.log.append(data, urgent=isinstance(event, ExecutionEvent))
         return _wait_for(self.log.room()) if full else NOTHING
 
@@ -143,7 +143,7 @@ class LogWriter:
         shown = event if redaction is None else redaction.of_end(event)
         data = encode_json(shown)
         if len(data) > self._max_event_bytes:
-            too_large = EventTooLarge(_name(event), len(data), self._max_event_bytes)
+            too_large = EventTooLarge(name_of(event), len(data), self._max_event_bytes)
             logger.error("An execution cannot say how it ended: %s", too_large)
             if isinstance(event, CompleteEvent):
                 event = ErrorEvent(message="")
@@ -211,7 +211,8 @@ async def _wait_for(room: asyncio.Future[None]) -> None:
     await room
 
 
-def _name(event: BaseModel) -> str:
+def name_of(event: BaseModel) -> str:
+    """Return what an event is called in an error."""
     if isinstance(event, CompleteEvent):
         return "result"
     return f"event {getattr(event, 'event_type', type(event).__name__)!s}"

@@ -26,13 +26,16 @@ from pydantic import BaseModel
 
 from asgi_events.bus import NOTHING
 from asgi_events.events import (
+    ConversationEvent,
     CustomEvent,
+    Event,
     EventType,
     ExecutionEvent,
     ExecutionStatus,
     LogEvent,
     ProgressEvent,
     ReasoningDelta,
+    StateEvent,
     TerminalEvent,
     TextDelta,
     Usage,
@@ -182,7 +185,11 @@ class EventPrinter:
             case TextDelta() | ReasoningDelta():
                 self._text(event)
             case CustomEvent():
-                self._custom(event)
+                self._value(event, event.name, event.data)
+            case StateEvent():
+                self._value(event, "state", event.state)
+            case ConversationEvent():
+                self._value(event, "conversation", event.messages)
             case LogEvent():
                 self._log(event)
             case ProgressEvent():
@@ -238,12 +245,12 @@ class EventPrinter:
         level = "" if event.level == "info" else f"{event.level}: "
         self._line(event, f"{style}{name}{level}{text}{styles.reset}", deeper=1)
 
-    def _custom(self, event: CustomEvent) -> None:
+    def _value(self, event: Event, name: str, value: Any) -> None:
         styles, mark = self._look("")
-        name = f"{styles.bold}{_clean(event.name)}{styles.reset}"
-        data = "" if event.data is None else f" {_value(event.data)}"
+        shown = f"{styles.bold}{_clean(name)}{styles.reset}"
+        data = "" if value is None else f" {_value(value)}"
         speaker = self._speaker(event.address)
-        self._line(event, f"{mark} {speaker}{name}{data}", deeper=1)
+        self._line(event, f"{mark} {speaker}{shown}{data}", deeper=1)
 
     def _progress(self, event: ProgressEvent) -> None:
         styles = self._screen.styles()

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from asgi_events.events import (
     CancelledEvent,
     CompleteEvent,
+    ConversationEvent,
     CustomEvent,
     ErrorEvent,
     EventType,
@@ -19,6 +20,7 @@ from asgi_events.events import (
     LostEvent,
     ProgressEvent,
     ReasoningDelta,
+    StateEvent,
     TextDelta,
 )
 from asgi_events.wire.sse import ServerSentEvent
@@ -53,6 +55,8 @@ OURS: dict[str, type[BaseModel]] = {
     EventType.TEXT_DELTA: TextDelta,
     EventType.REASONING_DELTA: ReasoningDelta,
     EventType.PROGRESS: ProgressEvent,
+    EventType.STATE: StateEvent,
+    EventType.CONVERSATION: ConversationEvent,
     EventType.CUSTOM: CustomEvent,
     EventType.COMPLETE: CompleteEvent,
     EventType.ERROR: ErrorEvent,

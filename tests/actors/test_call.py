@@ -26,6 +26,7 @@ from asgi_events.events import (
     LogEvent,
     ProgressEvent,
     ReasoningDelta,
+    StateEvent,
     TextDelta,
     Usage,
 )
@@ -141,6 +142,7 @@ async def test_publishes_what_callbacks_tell(
         made.log("c", level="warning")
         made.progress(1, 2, "d")
         made.custom("e", {"f": None})
+        made.snapshot({"step": 1})
         made.publish(TextDelta(address="root", delta="g"))
         made.output(1)
         made.end(output=[2], usage=Usage(output_tokens=1))
@@ -153,9 +155,10 @@ async def test_publishes_what_callbacks_tell(
         LogEvent,
         ProgressEvent,
         CustomEvent,
+        StateEvent,
         TextDelta,
     ]
-    assert [event.address for event in heard.said] == ["root/gpt"] * 5 + ["root"]
+    assert [event.address for event in heard.said] == ["root/gpt"] * 6 + ["root"]
     ended = heard.events[-2]
     assert (ended.output, ended.usage) == ([2], Usage(output_tokens=1))
 

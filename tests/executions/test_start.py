@@ -12,6 +12,7 @@ from asgi_events import agent, tool
 from asgi_events.actors import Actor
 from asgi_events.exceptions import (
     Draining,
+    EventTooLarge,
     IdempotencyConflict,
     InvalidInput,
     LimitReached,
@@ -417,3 +418,31 @@ async def test_refuses_an_owner_more_than_their_own_share_of_viewers(
             await b.event()
     async with viewer(executions, eve) as watching:
         await watching.event()
+
+
+# What precedes the events of the actor
+
+
+@pytest.mark.parametrize("options", [{}, {"store": "memory://"}], ids=["log", "store"])
+async def test_shows_the_preface_before_the_events_of_the_actor(
+    make: Make, options: Any
+) -> None:
+    heard: list[BaseModel] = []
+    executions = make(count, **options, handlers=[heard.append])
+    execution = await executions.start(
+        count, {"to": 1}, preface=[Topic(topic="a"), Topic(topic="b")]
+    )
+    assert await end_of(execution) == "completed"
+    events = await seen(executions, execution)
+    assert events[:2] == [{"topic": "a"}, {"topic": "b"}]
+    assert events[2]["event_type"] == "tool_call"
+    assert heard[:2] == [Topic(topic="a"), Topic(topic="b")]
+
+
+async def test_starts_nothing_if_the_preface_is_too_large(make: Make) -> None:
+    store = SpyStore()
+    executions = make(count, store=store, max_event_bytes=100)
+    with pytest.raises(EventTooLarge, match="110 bytes"):
+        await executions.start(count, {"to": 1}, preface=[Topic(topic="a" * 98)])
+    assert list(executions) == []
+    assert [key async for key in store.keys()] == []
