@@ -24,13 +24,19 @@ class ActorInput:
     """The input of an actor: the one pydantic model it takes, or an object with a
     member for each parameter.
 
+    Attributes:
+        actor: The actor.
+        model: That model, or the model of that object.
+        parameter: The name of the parameter that takes the whole model; None if each
+            parameter has a member of its own.
+
     Raises:
         TypeError: The actor has a parameter that JSON cannot name or hold, or whose
             annotation only type checkers can resolve.
     """
 
     def __init__(self, function: ActorFunction[..., Any] | Actor[..., Any]) -> None:
-        self._actor = actor = actor_of(function)
+        self.actor = actor = actor_of(function)
         parameters = actor.signature.parameters.values()
         for parameter in parameters:
             if parameter.kind in (
@@ -43,15 +49,15 @@ class ActorInput:
                     f"its parameter {parameter}."
                 )
         hints = _parameter_hints(actor)
-        self._model: type[BaseModel]
-        self._parameter: str | None = None
+        self.model: type[BaseModel]
+        self.parameter: str | None = None
         self._default: Any = inspect.Parameter.empty  # of that one model
         only = next(iter(parameters)) if len(parameters) == 1 else None
         annotation = None if only is None else hints.get(only.name)
         if only is not None and _is_model(annotation):
-            self._parameter = only.name
+            self.parameter = only.name
             self._default = only.default
-            self._model = annotation
+            self.model = annotation
         else:
             fields: dict[str, Any] = {
                 parameter.name: (
@@ -62,11 +68,11 @@ class ActorInput:
                 )
                 for parameter in parameters
             }
-            self._model = _object(actor, fields)
+            self.model = _object(actor, fields)
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the input."""
-        return self._model.model_json_schema()
+        return self.model.model_json_schema()
 
     def from_json(self, body: bytes) -> dict[str, Any]:
         """Return the arguments in a JSON ``body``.
@@ -75,7 +81,7 @@ class ActorInput:
             InvalidInput: The body does not validate.
         """
         try:
-            return self._arguments(self._model.model_validate_json(body))
+            return self._arguments(self.model.model_validate_json(body))
         except ValidationError as error:
             raise self._invalid(error) from None
 
@@ -86,17 +92,17 @@ class ActorInput:
             InvalidInput: The value does not validate.
         """
         if value is None and self._default is not inspect.Parameter.empty:
-            return {str(self._parameter): self._default}
+            return {str(self.parameter): self._default}
         try:
             return self._arguments(
-                self._model.model_validate({} if value is None else value)
+                self.model.model_validate({} if value is None else value)
             )
         except ValidationError as error:
             raise self._invalid(error) from None
 
     def _arguments(self, model: BaseModel) -> dict[str, Any]:
-        if self._parameter is not None:
-            return {self._parameter: model}
+        if self.parameter is not None:
+            return {self.parameter: model}
         return {name: getattr(model, name) for name in type(model).model_fields}
 
     def _invalid(self, error: ValidationError) -> InvalidInput:
@@ -104,7 +110,7 @@ class ActorInput:
         errors = error.errors(
             include_url=False, include_input=False, include_context=False
         )
-        return InvalidInput(self._actor.name, list(errors))
+        return InvalidInput(self.actor.name, list(errors))
 
 
 def returned_by(actor: Actor[..., Any]) -> Any:

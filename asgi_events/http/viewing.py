@@ -33,6 +33,8 @@ class ExecutionResponse:
         counts: Whether the viewer counts for ``cancel_after``. Give False for a viewer
             who may read but not cancel.
         format: Makes the bytes of this stream: the class of a ``Format``.
+        resumes: Whether it continues after ``Last-Event-ID``. Give False for a client
+            that always needs all events.
         place: A place that the caller has taken for this viewer; the call releases it.
 
     Raises:
@@ -41,7 +43,7 @@ class ExecutionResponse:
     """
 
     # No __dict__: FastAPI would serialise it, and its error would not name the cause.
-    __slots__ = ("_counts", "_execution", "_format", "_headers", "_place")
+    __slots__ = ("_counts", "_execution", "_format", "_headers", "_place", "_resumes")
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class ExecutionResponse:
         headers: Headers | None = None,
         counts: bool = True,
         format: Callable[[], Format] | None = None,
+        resumes: bool = True,
         place: Place | None = None,
     ) -> None:
         check_headers(headers or {})
@@ -58,12 +61,13 @@ class ExecutionResponse:
         self._headers = headers
         self._counts = counts
         self._format = format
+        self._resumes = resumes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         watchers = self._execution.watchers
         place, self._place = self._place, None
         try:
-            seen = last_event_id(scope)
+            seen = last_event_id(scope) if self._resumes else None
             # A fetch client takes a 204 for an error, so a POST gets the ``end`` event.
             if scope["method"] != "POST" and watchers.is_complete_after(seen):
                 await send_nothing(scope, receive, send)
