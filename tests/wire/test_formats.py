@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from asgi_events import ExecutionResponse, Executions, agent, current_state
 from asgi_events.testing import Connection
 from asgi_events.wire.formats import NATIVE, Format, Reason
+from tests.house import ROOT
 
 
 class Lines:
@@ -119,3 +121,31 @@ async def test_breaks_the_connection_off_where_it_has_no_word() -> None:
 def test_gives_native_frames_back_byte_for_byte(payload: bytes) -> None:
     made = NATIVE.frame(1, b"x:1", payload)
     assert made == b"data: " + payload + b"\nid: x:1\n\n"
+
+
+@agent
+async def tell() -> None:
+    await current_state().text("a < b\nc")
+    await current_state().progress(2, 3)
+
+
+async def test_of_contributing_is_a_whole_format() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)
+    async with Executions(tell) as executions:
+        execution = await executions.start(tell)
+        await execution.wait()
+        response = ExecutionResponse(execution, format=names["DatastarFormat"])
+        async with Connection(response) as connection:
+            await connection.task
+    id = execution.id
+    assert connection.ended
+    assert connection.body.decode() == (
+        f"event: datastar-patch-elements\nid: {id}:2\ndata: mode append\n"
+        "data: selector #text\ndata: elements a &lt; b\ndata: elements c\n\n"
+        f"event: datastar-patch-elements\nid: {id}:3\ndata: mode inner\n"
+        "data: selector #progress\ndata: elements 2\n\n"
+        "event: datastar-patch-elements\ndata: mode inner\n"
+        "data: selector #progress\ndata: elements completed\n\n"
+    )
