@@ -6,14 +6,15 @@ AsgiEventsError
 ├── InvalidInput            the actor's input did not validate
 ├── IdempotencyConflict     the key was used with another request
 ├── EventTooLarge           an event has more bytes than max_event_bytes
-├── Gone                    the key's execution has ended and is not kept any more
+├── Gone                    what was started has ended and is not kept any more
 ├── ExecutionFailed         no result: the execution failed
 │   ├── ExecutionCancelled  no result: it was cancelled
 │   └── ExecutionLost       no result: the process that ran it died
 ├── ResultGone              the execution has ended and its result is not kept
 ├── Refused                 nothing was started: try again later
 │   ├── Draining            the process is shutting down
-│   └── LimitReached        max_executions or max_viewers
+│   ├── LimitReached        max_executions or max_viewers
+│   └── ThreadBusy          an execution of the thread still runs
 ├── AccessDenied            raised by an ``authorize`` hook
 │   ├── Unauthorized        the caller is not known
 │   └── Forbidden           the caller may not do this
@@ -108,19 +109,22 @@ class EventTooLarge(AsgiEventsError, ValueError):
 
 
 class Gone(AsgiEventsError):
-    """An ``Idempotency-Key`` came again after the retention of its execution.
+    """An ``Idempotency-Key`` or an id came again after the retention of its execution.
 
     Attributes:
-        key: The key.
+        key: The key; None if the id was given.
         id: The execution's id.
     """
 
-    def __init__(self, key: str, id: str) -> None:
+    def __init__(self, key: str | None, id: str) -> None:
         self.key = key
         self.id = id
+        what, new = f"Idempotency-Key {key!r} has started execution {id!r}", "key"
+        if key is None:
+            what, new = f"Execution {id!r} was started before", "id"
         super().__init__(
-            f"Idempotency-Key {key!r} has started execution {id!r}, which is over and "
-            "no longer kept; nothing was started. A new request needs a new key."
+            f"{what}, which is over and no longer kept; nothing was started. "
+            f"A new request needs a new {new}."
         )
 
 
@@ -204,6 +208,26 @@ class LimitReached(Refused):
         self.option = option
         self.limit = limit
         super().__init__(f"{option}={limit} is reached; try again when one has ended.")
+
+
+class ThreadBusy(Refused):
+    """The newest execution of a thread still runs.
+
+    Attributes:
+        thread: The thread.
+        execution_id: The id of that execution.
+    """
+
+    status = 409
+    retry_after = 1
+
+    def __init__(self, thread: str, execution_id: str) -> None:
+        self.thread = thread
+        self.execution_id = execution_id
+        super().__init__(
+            f"Thread {thread!r} is busy with execution {execution_id!r}; nothing was "
+            "started. Wait for its end or cancel it, then start again."
+        )
 
 
 class AccessDenied(AsgiEventsError):

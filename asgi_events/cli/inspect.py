@@ -94,7 +94,7 @@ async def report(
 
 async def held(store: EventStore) -> list[Held]:
     """Return all executions, the newest first."""
-    # A key with a colon belongs to an Idempotency-Key, not to an execution.
+    # A key with a colon belongs to an Idempotency-Key or a thread, not to an execution.
     keys = [key async for key in store.keys() if ":" not in key]
     pages = [(key, await store.read(key, 0, 0)) for key in keys]
     found = [_held(key, page) for key, page in pages if page is not None]

@@ -55,6 +55,7 @@ class Facts:
         created: When it was started.
         fingerprint: A hash of what was asked for, to tell whether the same is asked
             for again.
+        thread: The thread that it is a turn of; None without one.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Facts:
     owner: str | None
     created: datetime
     fingerprint: str
+    thread: str | None = None
 
     @classmethod
     def from_meta(cls, id: str, meta: Mapping[str, str]) -> Facts:
@@ -72,6 +74,7 @@ class Facts:
             owner=meta.get("owner"),
             created=datetime.fromisoformat(meta["created"]),
             fingerprint=meta["fingerprint"],
+            thread=meta.get("thread"),
         )
 
     def to_meta(self) -> dict[str, str]:
@@ -83,6 +86,8 @@ class Facts:
         }
         if self.owner is not None:
             meta["owner"] = self.owner
+        if self.thread is not None:
+            meta["thread"] = self.thread
         return meta
 
 
@@ -181,6 +186,11 @@ class Execution:
     def owner(self) -> str | None:
         """Who started it, as ``authorize`` returned; None without one."""
         return self._facts.owner
+
+    @property
+    def thread(self) -> str | None:
+        """The thread that it is a turn of; None without one."""
+        return self._facts.thread
 
     @property
     def created(self) -> datetime:
@@ -346,16 +356,22 @@ class Execution:
             log.skip_to(log.last + 1)
 
     async def _between(self, after: int, last: int) -> list[bytes]:
-        """The payloads of the events after ``after`` up to ``last`` that are kept."""
-        log, frames = self.log, list[bytes]()
-        while after < last:
-            if after >= log.first - 1 or self._read_page is None:
-                after = max(after, log.first - 1)
-                frames += log.since(after)[: max(last - after, 0)]
-                break
-            page = await self._read_page(after, _PROGRESS_BYTES)
-            if page is None or not page.frames:
-                break
-            frames += page.frames[: max(last + 1 - page.first, 0)]
-            after = page.first - 1 + len(page.frames)
-        return [split(frame)[0] for frame in frames]
+        return await _payloads(self.log, self._read_page, after, last)
+
+
+async def _payloads(
+    log: Log, read_page: ReadPage | None, after: int, last: int
+) -> list[bytes]:
+    """The payloads of the events after ``after`` up to ``last`` that are kept."""
+    frames: list[bytes] = []
+    while after < last:
+        if after >= log.first - 1 or read_page is None:
+            after = max(after, log.first - 1)
+            frames += log.since(after)[: max(last - after, 0)]
+            break
+        page = await read_page(after, _PROGRESS_BYTES)
+        if page is None or not page.frames:
+            break
+        frames += page.frames[: max(last + 1 - page.first, 0)]
+        after = page.first - 1 + len(page.frames)
+    return [split(frame)[0] for frame in frames]

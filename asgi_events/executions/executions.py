@@ -21,10 +21,10 @@ from asgi_events.aio import signals
 from asgi_events.aio.backoff import Backoff
 from asgi_events.exceptions import Gone, IdempotencyConflict, UnknownExecution
 from asgi_events.executions.execution import Execution
-from asgi_events.executions.held import Held
+from asgi_events.executions.held import Begin, Held
 from asgi_events.executions.in_memory import HeldInMemory
 from asgi_events.executions.in_store import HeldInStore
-from asgi_events.executions.launch import Launcher, ask, make_execution
+from asgi_events.executions.launch import Launcher, ask, is_thread, make_execution
 from asgi_events.executions.options import ExecutionsOptions, complete
 from asgi_events.executions.shutdown import Shutdown
 from asgi_events.executions.viewers import Capacity, Viewing
@@ -119,6 +119,7 @@ class Executions:
         owner: str | None = None,
         idempotency_key: str | None = None,
         id: str | None = None,
+        thread: str | None = None,
         preface: Sequence[BaseModel] = (),
     ) -> Execution:
         """Start an actor; it runs whether or not anybody watches.
@@ -133,36 +134,37 @@ class Executions:
                 is known for ``max_duration``, or a day, and the retention, from the
                 start. Without an owner it should be as hard to guess as an id.
             id: The execution's id, where another process has given it one. It starts
-                once, in any process; after the retention nothing is known of it.
+                once, in any process; after the retention nothing is known of it,
+                except in a thread.
+            thread: The thread of that owner which it continues, a conversation say. In
+                all processes that share the store one execution of a thread runs at a
+                time. A thread is known as long as a key, from its newest start.
             preface: Events, any pydantic models, that viewers see before those of the
                 actor.
 
         Raises:
             UnknownActor: There is no such actor.
-            ValueError: The owner is blank, or the id is not valid.
+            ValueError: The owner is blank, or the id or thread is not valid.
             InvalidInput: The input does not validate.
-            IdempotencyConflict: The key or id was used with another actor or input.
+            IdempotencyConflict: The key or id was used with another actor, input or
+                thread.
             EventTooLarge: One of ``preface`` has more bytes than ``max_event_bytes``.
-            Gone: The key has started an execution that is no longer kept.
+            Gone: The key, or the id in this thread, has started an execution that is no
+                longer kept.
+            ThreadBusy: The newest execution of the thread still runs.
             LimitReached: ``max_executions``, or ``max_executions_per_owner`` of that
                 owner, run already.
             Draining: The process is shutting down.
             StoreError: The store did not open the log.
         """
         self.hear_signals()
-        asked = ask(self.actors, self.inputs, actor, input, owner, preface)
+        asked = ask(self.actors, self.inputs, actor, input, owner, thread, preface)
         if id is not None and not _ID.fullmatch(id):
             raise ValueError(f"An id is 1 to 64 of A-Z a-z 0-9 _ and -, got {id!r}")
         begin = partial(self._launcher.launch, asked)
-        if idempotency_key is not None:
-            try:
-                execution = await self._held.by_key(owner, idempotency_key, begin)
-            except UnknownExecution as error:
-                raise Gone(idempotency_key, error.id) from None
-        elif id is not None:
-            execution = await self._held.by_id(id, begin)
-        else:
+        if (idempotency_key, id, thread) == (None, None, None):
             return await begin(secrets.token_hex(16))
+        execution = await self._start_once(owner, idempotency_key, id, begin)
         if execution.fingerprint != asked.fingerprint:
             raise IdempotencyConflict(idempotency_key or execution.id)
         return execution
@@ -191,6 +193,20 @@ class Executions:
                     raise
             await backoff.wait()
 
+    async def newest(
+        self, thread: str, *, owner: str | None = None
+    ) -> Execution | None:
+        """The newest execution of an owner's thread, whether it runs or has ended.
+
+        None if there is none, or if it is no longer kept.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        if not is_thread(thread):
+            return None
+        return await self._held.newest(owner, thread)
+
     async def drain(self, grace: float | None = None) -> None:
         """Shut down without losing anything; may be called more than once.
 
@@ -203,6 +219,16 @@ class Executions:
         if grace is None:
             grace = self._options["drain_grace"]
         await asyncio.shield(self._shutdown.begin(grace))
+
+    async def _start_once(
+        self, owner: str | None, key: str | None, id: str | None, begin: Begin
+    ) -> Execution:
+        try:
+            if key is not None:
+                return await self._held.by_key(owner, key, begin)
+            return await self._held.by_id(id or secrets.token_hex(16), begin)
+        except UnknownExecution as error:
+            raise Gone(key, error.id) from None
 
     def _stop(self, longest: float) -> asyncio.Future[None]:
         """Drain: a signal has told the process to stop, within ``longest`` seconds."""

@@ -22,7 +22,8 @@ Claim: TypeAlias = Callable[[OpenLog], Coroutine[Any, Any, Grant]]
 Begin: TypeAlias = Callable[..., Coroutine[Any, Any, Execution]]
 """Starts an execution, given its id and, where there is a store, a ``Claim``.
 
-It raises ``Busy`` or ``Ended`` if there is one of that id."""
+It raises ``Busy`` or ``Ended`` if there is one of that id, ``UnknownExecution`` if
+there was one in its thread, and ``Refused`` if nothing may start."""
 
 
 class Make(Protocol):
@@ -74,7 +75,18 @@ class Held(Protocol):
         """
 
     async def by_id(self, id: str, begin: Begin) -> Execution:
-        """The execution of an id, which is started if there is none."""
+        """The execution of an id, which is started if there is none.
+
+        Raises:
+            UnknownExecution: It was started, is over, and no longer kept.
+        """
+
+    async def newest(self, owner: str | None, thread: str) -> Execution | None:
+        """The newest execution of an owner's thread, if it is kept.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
 
     async def find(self, id: str) -> Execution:
         """What is not ``here``.
@@ -85,7 +97,12 @@ class Held(Protocol):
         """
 
     async def open(self, facts: Facts, claim: Claim | None) -> Opened:
-        """Open the log of an execution that is about to start."""
+        """Open the log of an execution that is about to start, in its thread's turn.
+
+        Raises:
+            ThreadBusy: The newest execution of the thread still runs.
+            UnknownExecution: The thread had one of that id, which is no longer kept.
+        """
 
     async def discard(self, id: str) -> None:
         """Undo ``open``: the execution does not start."""

@@ -39,6 +39,7 @@ from asgi_events.exceptions import (
     Fenced,
     Refused,
     StoreError,
+    ThreadBusy,
     Unavailable,
     UnknownExecution,
 )
@@ -140,6 +141,8 @@ class IdempotentStarts:
             return await begin(id, _open)
         except (Busy, Ended):
             return await self._find(id)
+        except ThreadBusy:  # of that id there is none that has had a turn
+            raise
         except Refused as refusal:
             if await self._starter(id) is None:
                 raise
@@ -163,6 +166,8 @@ class IdempotentStarts:
                 return await begin(id, partial(claim, marker, id))
             except (Busy, Ended, Fenced):
                 await self._settle(marker, id)
+            except ThreadBusy:
+                raise
             except Refused:
                 if page is None or not await self._settle(marker, id):
                     raise
@@ -195,9 +200,9 @@ class IdempotentStarts:
         mark = await self._open_marker(marker, id)
         # No process can take this one for dead before half of its lease is over.
         until = asyncio.get_running_loop().time() + self._lease / 2
-        grant = await _retry(open_log, until)
+        grant = await retry(open_log, until)
         try:
-            await _retry(partial(self._end, marker, mark, self._writer()), until)
+            await retry(partial(self._end, marker, mark, self._writer()), until)
         except (Ended, Fenced):
             # Another process has started it, so long ago that its log is gone, or the
             # marker is superseded or gone. Only this process has opened the log.
@@ -258,7 +263,7 @@ async def _open(open_log: OpenLog) -> Grant:
     return await open_log()
 
 
-async def _retry(call: Callable[[], Awaitable[T]], until: float) -> T:
+async def retry(call: Callable[[], Awaitable[T]], until: float) -> T:
     """Repeat a call whose outcome is unknown, until the loop's time ``until``."""
     backoff = Backoff()
     while True:

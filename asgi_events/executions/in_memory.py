@@ -7,7 +7,8 @@ import secrets
 from collections.abc import Iterator
 
 from asgi_events.aio.timers import Timer, timers
-from asgi_events.exceptions import UnknownExecution
+from asgi_events.events import ExecutionStatus
+from asgi_events.exceptions import ThreadBusy, UnknownExecution
 from asgi_events.executions.execution import Execution, Facts, Run
 from asgi_events.executions.held import Begin, Claim, Opened
 from asgi_events.executions.options import ExecutionsOptions
@@ -47,7 +48,9 @@ class HeldInMemory:
         self._key_ttl = key_ttl
         self._limit = options["max_retained_bytes"]
         self._max_keys = max(int(self._limit * _KEYS) // _KEY, 1)
-        self._keys: dict[tuple[str | None, str], tuple[str, float]] = {}
+        # Of keys: (owner, key). Of what was started in threads: (owner, thread, id).
+        self._keys: dict[tuple[str | None, ...], tuple[str, float]] = {}
+        self._newest: dict[tuple[str | None, str], str] = {}  # of each thread
         self._retained: dict[str, float] = {}  # until when, the oldest first
         self._retaining: Timer | None = None
 
@@ -61,13 +64,14 @@ class HeldInMemory:
             return await self.find(id)
         # NOTE: nothing suspends until the execution is ``here``, so nobody else begins.
         execution = await begin(secrets.token_hex(16))
-        self._keys.pop((owner, key), None)
-        self._keys[owner, key] = execution.id, now + self._key_ttl
-        self._drop_keys(now)
+        self._remember((owner, key), execution.id, now)
         return execution
 
     async def by_id(self, id: str, begin: Begin) -> Execution:
         return self.here.get(id) or await begin(id)
+
+    async def newest(self, owner: str | None, thread: str) -> Execution | None:
+        return self.here.get(self._newest.get((owner, thread), ""))
 
     async def find(self, id: str) -> Execution:
         if id not in self.here:
@@ -75,6 +79,8 @@ class HeldInMemory:
         return self.here[id]
 
     async def open(self, facts: Facts, claim: Claim | None) -> Opened:
+        if facts.thread is not None:
+            self._check_turn(facts.owner, facts.thread, facts.id)
         log = Log(
             facts.id,
             keeps="newest",
@@ -90,6 +96,11 @@ class HeldInMemory:
     def add(self, execution: Execution) -> None:
         self.here[execution.id] = execution
         self._grown(execution.log, _EXECUTION)
+        if execution.thread is not None:
+            owner, thread, id = execution.owner, execution.thread, execution.id
+            self._newest[owner, thread] = id
+            now = asyncio.get_running_loop().time()
+            self._remember((owner, thread, id), id, now)
 
     def retain(self, execution: Execution, run: Run) -> None:
         execution.end(run)
@@ -115,10 +126,21 @@ class HeldInMemory:
         self.here.clear()
         self._retained.clear()
         self._keys.clear()
+        self._newest.clear()
         self.held_bytes = 0
 
-    def _drop_keys(self, now: float) -> None:
-        """Forget the oldest key, if it is over or too many are known."""
+    def _check_turn(self, owner: str | None, thread: str, id: str) -> None:
+        newest = self.here.get(self._newest.get((owner, thread), ""))
+        _, until = self._keys.get((owner, thread, id), ("", 0.0))
+        if until > asyncio.get_running_loop().time():
+            raise UnknownExecution(id)
+        if newest is not None and newest.status is ExecutionStatus.STARTED:
+            raise ThreadBusy(thread, newest.id)
+
+    def _remember(self, key: tuple[str | None, ...], id: str, now: float) -> None:
+        """Remember a key; forget the oldest if it is over or too many are known."""
+        self._keys.pop(key, None)
+        self._keys[key] = id, now + self._key_ttl
         oldest = next(iter(self._keys))
         if len(self._keys) > self._max_keys or self._keys[oldest][1] <= now:
             del self._keys[oldest]
@@ -135,7 +157,12 @@ class HeldInMemory:
 
     def _forget(self, id: str) -> None:
         del self._retained[id]
-        log = self.here.pop(id).log
+        execution = self.here.pop(id)
+        if execution.thread is not None:
+            turn = execution.owner, execution.thread
+            if self._newest.get(turn) == id:
+                del self._newest[turn]
+        log = execution.log
         log.keep_newest()  # a viewer that is still there holds the log
         log.on_growth = None
         self.held_bytes -= _EXECUTION + log.held_bytes

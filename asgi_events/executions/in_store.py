@@ -13,13 +13,14 @@ from weakref import WeakValueDictionary
 from asgi_events.exceptions import StoreError, UnknownExecution
 from asgi_events.executions.execution import Execution, Facts, Run
 from asgi_events.executions.follower import Follower, Reaper, SharedWatch
-from asgi_events.executions.held import Begin, Claim, Make, Opened
+from asgi_events.executions.held import Begin, Claim, Make, Opened, OpenLog
 from asgi_events.executions.idempotency import IdempotentStarts, marker_of
 from asgi_events.executions.keeper import Keeper
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.recorder import Opening, Recorder
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.run import RemoteRun
+from asgi_events.executions.turns import Turns
 from asgi_events.log.log import Bounds
 from asgi_events.log.stored import StoredLog
 from asgi_events.stores.contract import EventStore, Page
@@ -70,6 +71,10 @@ class HeldInStore:
             on_claimed=self._keeper.keep_mark,
         )
 
+        self._turns = Turns(
+            store, self._runs, self.discard, lease=options["lease"], ttl=key_ttl
+        )
+
     def __iter__(self) -> Iterator[Execution]:
         return iter([*self.here.values(), *self._elsewhere.values()])
 
@@ -78,6 +83,15 @@ class HeldInStore:
 
     async def by_id(self, id: str, begin: Begin) -> Execution:
         return self.here.get(id) or await self._starts.by_id(id, begin)
+
+    async def newest(self, owner: str | None, thread: str) -> Execution | None:
+        id = await self._turns.newest(owner, thread)
+        if id is None:
+            return None
+        try:
+            return await self._find_anywhere(id)
+        except UnknownExecution:
+            return None
 
     async def find(self, id: str) -> Execution:
         page = await self._look(id)
@@ -109,7 +123,10 @@ class HeldInStore:
             ttl=self._options["retention"],
             meta=facts.to_meta() | {"writer": writer, "lease": f"{lease:g}"},
         )
-        grant = await (opening.open() if claim is None else claim(opening.open))
+        open_log: OpenLog = opening.open
+        if facts.thread is not None:
+            open_log = partial(self._turns.take, facts, opening.open)
+        grant = await (open_log() if claim is None else claim(open_log))
         log = StoredLog(facts.id, start=grant.last, bounds=self._bounds)
         recording = Recording(
             Recorder(log, opening, grant),
@@ -199,6 +216,14 @@ class HeldInStore:
 
     async def _find_anywhere(self, id: str) -> Execution:
         return self.here.get(id) or await self.find(id)
+
+    async def _runs(self, id: str) -> bool:
+        """Whether an execution runs, here or elsewhere."""
+        local = self.here.get(id)
+        if local is not None and local.log.end is None:
+            return True  # also if the store has just lost its log
+        page = await self._look(id)
+        return page is not None and page.end is None
 
     async def _look(self, id: str) -> Page | None:
         """The state of a log. If its writer is dead, the reaper ends it soon."""

@@ -31,6 +31,8 @@ from asgi_events.log.writer import LogWriter, name_of
 from asgi_events.redaction import Redaction
 from asgi_events.wire.encoding import encode_json
 
+_THREAD = 255  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -40,6 +42,7 @@ class Asked:
         actor: The actor's name.
         arguments: Its validated input.
         owner: To whom the execution is to belong.
+        thread: The thread of that owner that it continues, if any.
         fingerprint: A hash of what was asked for.
         preface: The events that precede those of the actor.
     """
@@ -47,6 +50,7 @@ class Asked:
     actor: str
     arguments: dict[str, Any]
     owner: str | None
+    thread: str | None
     fingerprint: str
     preface: Sequence[BaseModel] = ()
 
@@ -57,13 +61,14 @@ def ask(
     actor: str | ActorFunction[..., Any],
     input: Any,
     owner: str | None,
+    thread: str | None,
     preface: Sequence[BaseModel] = (),
 ) -> Asked:
-    """Check what is to be started; the last four are those of ``Executions.start``.
+    """Check what is to be started; the last five are those of ``Executions.start``.
 
     Raises:
         UnknownActor: There is no such actor.
-        ValueError: The owner is blank.
+        ValueError: The owner is blank, or the thread is not valid.
         InvalidInput: The input does not validate.
     """
     name = actor if isinstance(actor, str) else actor_of(actor).name
@@ -74,11 +79,21 @@ def ask(
             "owner must be None or a str that is not blank: executions of a blank "
             f"owner would belong to everybody who has no name, got {owner!r}"
         )
+    if thread is not None and not is_thread(thread):
+        raise ValueError(
+            f"thread must be None or 1 to {_THREAD} printable characters that are not "
+            f"all blank, got {thread!r}"
+        )
     takes = inputs[name]
     is_json = isinstance(input, bytes)
     arguments = takes.from_json(input) if is_json else takes.from_python(input)
-    fingerprint = _fingerprint(name, input, owner)
-    return Asked(name, arguments, owner, fingerprint, preface)
+    fingerprint = _fingerprint(name, input, owner, thread)
+    return Asked(name, arguments, owner, thread, fingerprint, preface)
+
+
+def is_thread(thread: str) -> bool:
+    """Whether a thread may have that name."""
+    return len(thread) <= _THREAD and thread.isprintable() and bool(thread.strip())
 
 
 def make_execution(
@@ -160,6 +175,8 @@ class Launcher:
             Draining: The process stops.
             EventTooLarge: An event of the preface has too many bytes.
             LimitReached: No more may run.
+            ThreadBusy: Another execution of its thread runs.
+            UnknownExecution: There was one of that id in the thread, no longer kept.
             Busy, Ended: There is one of that id.
             StoreError: The store did not open the log.
         """
@@ -174,6 +191,7 @@ class Launcher:
             owner=asked.owner,
             created=datetime.now(UTC),
             fingerprint=asked.fingerprint,
+            thread=asked.thread,
         )
         place = self._running.take(asked.owner)
         try:
@@ -260,11 +278,14 @@ def _log_redacted(id: str, owner: str | None, error: BaseException) -> str:
     return redacted(error, f"{call}execution {id!r}, owner {owner!r}")
 
 
-def _fingerprint(name: str, input: Any, owner: str | None) -> str:
+def _fingerprint(name: str, input: Any, owner: str | None, thread: str | None) -> str:
     """Of what was given: defaults may be made anew each time, sets have no order."""
     if isinstance(input, bytes):
         input = from_json(input)
     elif isinstance(input, BaseModel):
         input = input.model_dump(mode="json", exclude_unset=True)
-    asked = json.dumps([name, owner, input or {}], sort_keys=True, default=repr)
+    what = [name, owner, input or {}]
+    if thread is not None:
+        what.append(thread)
+    asked = json.dumps(what, sort_keys=True, default=repr)
     return hashlib.sha256(asked.encode()).hexdigest()

@@ -13,6 +13,7 @@ from asgi_events.exceptions import (
     InvalidInput,
     Refused,
     StoreError,
+    ThreadBusy,
     Unauthorized,
     UnknownActor,
     UnknownExecution,
@@ -126,6 +127,8 @@ def problem_of(error: Exception) -> Problem:
             )
         case AccessDenied():
             return Problem(403, str(error))
+        case ThreadBusy():
+            return Problem(error.status, str(error), execution=error.execution_id)
         case Refused():
             return Problem(
                 error.status,

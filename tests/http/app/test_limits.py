@@ -8,8 +8,9 @@ import pytest
 from asgi_lifespan import LifespanManager
 
 from asgi_events import EventsApp, tool
-from asgi_events.exceptions import Unauthorized, Unavailable
+from asgi_events.exceptions import ThreadBusy, Unauthorized, Unavailable
 from asgi_events.executions import Execution
+from asgi_events.http.problems import problem_of
 from asgi_events.stores import Grant
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.testing import Client, Connection
@@ -233,6 +234,25 @@ async def test_sends_the_traceback_with_debug(make: Make) -> None:
     app = make(fail, debug=True)
     c = await Client(app).post("/fail", headers=STREAM)
     assert f"RuntimeError: {SECRET}" in data(await c.events())[-1]["message"]
+
+
+# Threads
+
+
+async def test_answers_409_with_what_runs_in_a_busy_thread() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await problem_of(ThreadBusy("c1", "4ad0"))(scope, receive, send)
+
+    c = await Client(app).get("/")
+
+    assert (c.status, "retry-after" in c.headers) == (409, False)
+    assert await c.json() == problem(
+        409,
+        "Conflict",
+        "Thread 'c1' is busy with execution '4ad0'; nothing was started. "
+        "Wait for its end or cancel it, then start again.",
+        execution="4ad0",
+    )
 
 
 # Retention
