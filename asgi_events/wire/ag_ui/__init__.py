@@ -1,0 +1,17 @@
+"""AG-UI 1.0, spoken to its clients: HttpAgent, TanStack AI, CopilotKit."""
+
+from asgi_events.wire.ag_ui.format import (
+    AGUIDraftFormat,
+    AGUIFormat,
+    AGUIRewindFormat,
+)
+from asgi_events.wire.ag_ui.run import AGUIRun
+from asgi_events.wire.ag_ui.transcript import Transcript
+
+__all__ = [
+    "AGUIDraftFormat",
+    "AGUIFormat",
+    "AGUIRewindFormat",
+    "AGUIRun",
+    "Transcript",
+]

@@ -1,0 +1,112 @@
+"""The format of AG-UI 1.0: Server-Sent Events whose ``id`` comes first.
+
+Its clients take a clean end for success, so a connection breaks whose execution
+goes on. They resume with the last id that they have read. One event of ours becomes
+several of AG-UI. The last one has the id of event number n, and those before it have
+``<execution>:<n-1>.1``, ``<execution>:<n-1>.2`` and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic_core import from_json
+
+from asgi_events.wire.ag_ui.run import AGUIRun
+from asgi_events.wire.ag_ui.words import Members
+from asgi_events.wire.encoding import encode_json
+from asgi_events.wire.formats import Reason
+from asgi_events.wire.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
+
+
+class AGUIFormat:
+    """AG-UI 1.0 for one viewer.
+
+    Args:
+        run_id: The ``runId`` of an execution that no endpoint of AG-UI has started.
+            Those of others are in their conversations.
+        thread_id: The ``threadId`` of such an execution.
+    """
+
+    media_type = MEDIA_TYPE
+    headers: Mapping[str, str] = {}
+    greeting = STREAM_START
+    heartbeat = KEEP_ALIVE
+
+    knows_cancelled = True
+
+    def __init__(self, run_id: str, thread_id: str) -> None:
+        self._run = AGUIRun(run_id, thread_id, knows_cancelled=self.knows_cancelled)
+        self._has_begun = False
+
+    def retry(self, milliseconds: int) -> bytes:
+        """Return nothing: no client of AG-UI reads it."""
+        return b""
+
+    def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
+        """Return one event, as no block, one or several."""
+        self._has_begun = True
+        execution = event_id.partition(b":")[0]
+        said = self._run.take(from_json(payload), execution.decode())
+        if not event_id:
+            return _without_ids(said)
+        before = b"%b:%d." % (execution, number - 1)
+        ids = [b"%b%d" % (before, i) for i in range(1, len(said))] + [event_id]
+        return b"".join(
+            b"id: %b\ndata: %b\n\n" % (id, encode_json(each))
+            for id, each in zip(ids, said, strict=False)
+        )
+
+    def reset(self, reason: str, first: int) -> bytes | None:
+        """Return: the run begins in the middle; None later, where it cannot go back."""
+        if self._has_begun:
+            return None
+        if reason != "trimmed":
+            return b""
+        self._has_begun = True
+        return _without_ids(self._run.begin_at(first))
+
+    def end(self, status: str | None) -> bytes:
+        """Return nothing: the terminal event has said it."""
+        return b""
+
+    def goodbye(self, reason: Reason) -> None:
+        """Return None: the clean end of the body would be the end of the run."""
+
+
+class AGUIDraftFormat(AGUIFormat):
+    """AG-UI for the clients before 1.0, which do not know the outcome ``cancelled``."""
+
+    knows_cancelled = False
+
+
+class AGUIRewindFormat(AGUIFormat):
+    """AG-UI for a client that has seen a part of the run and runs it again.
+
+    The ``MESSAGES_SNAPSHOT`` at the begin takes its messages of the run away, but
+    ``@ag-ui/client`` keeps those of reasoning unless a snapshot has one itself. So two
+    snapshots come before that one: one has a reasoning, the next makes a text of it,
+    which the last one takes away. They have no ids, so all formats number their blocks
+    alike.
+    """
+
+    def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
+        """Return one event; the first one with what rewinds the client."""
+        is_first = not self._has_begun
+        made = super().frame(number, event_id, payload)
+        if not is_first:
+            return made
+        started, end, rest = made.partition(b"\n\n")
+        return started + end + _REWIND + rest if rest else made
+
+
+def _without_ids(said: list[Members]) -> bytes:
+    return b"".join(b"data: %b\n\n" % encode_json(each) for each in said)
+
+
+def _snapshot(role: str) -> Members:
+    message = {"id": "rewind", "role": role, "content": ""}
+    return {"type": "MESSAGES_SNAPSHOT", "messages": [message]}
+
+
+_REWIND = _without_ids([_snapshot("reasoning"), _snapshot("assistant")])

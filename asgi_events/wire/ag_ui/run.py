@@ -1,0 +1,227 @@
+"""The events of an execution as the events of an AG-UI run.
+
+Spec: AG-UI 1.0. Its clients end a run at the first event that breaks a rule of theirs:
+what is open is closed once, an id never names two things, and an optional member that
+is absent is left out, never null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from asgi_events.wire.ag_ui.calls import ENDS, Calls, is_root
+from asgi_events.wire.ag_ui.messages import Messages
+from asgi_events.wire.ag_ui.patches import patch
+from asgi_events.wire.ag_ui.words import Members, Words, given
+
+PROTOCOL_VERSION = "1.0"
+
+_CALL = {"address": str, "actor": str, "execution_status": str}
+_NEEDED: Mapping[str, Mapping[str, type]] = {
+    "agent_call": _CALL,
+    "tool_call": _CALL,
+    "llm_call": _CALL,
+    "text_delta": {"address": str, "delta": str},
+    "reasoning_delta": {"address": str, "delta": str},
+    "state": {"address": str},
+    "conversation": {"thread": str, "run": str, "messages": list},
+    "log": {"address": str, "message": str},
+    "progress": {"address": str},
+    "custom": {"address": str, "name": str},
+    "complete": {"message": str},
+    "error": {"message": str},
+    "cancelled": {"message": str},
+    "lost": {"message": str},
+}
+"""Our own events, and what they need to be ours and not those of an application."""
+
+_CODES = {"error": "failed", "lost": "lost"}
+
+
+class AGUIRun:
+    """Turns the events of one execution, in their order, into those of AG-UI.
+
+    Args:
+        run_id: The ``runId``, if the execution has no conversation that says it.
+        thread_id: The ``threadId``, in the same case.
+        knows_cancelled: Whether the client knows the outcome ``cancelled`` of 1.0. For
+            others a cancelled run ends as their own client ends one that its user
+            stops: with a ``RUN_ERROR`` of the code ``abort``.
+        patches: Whether a change of the state is a patch, where there is one.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        thread_id: str,
+        *,
+        knows_cancelled: bool = True,
+        patches: bool = True,
+    ) -> None:
+        self._ids = {"threadId": thread_id, "runId": run_id}
+        self._knows_cancelled = knows_cancelled
+        self._patches = patches
+        self._words = Words(run_id)
+        self._calls = Calls(self._words)
+        self._messages = Messages(self._words, self._calls)
+        self._states: list[Any] = []  # the last one, if there is any
+        self._is_running = False
+        self._root = "result"
+        self._handlers: Mapping[str | None, Callable[[Members], None]] = {
+            "agent_call": self._call,
+            "tool_call": self._call,
+            "llm_call": self._call,
+            "text_delta": self._text,
+            "reasoning_delta": self._reasoning,
+            "state": self._state,
+            "log": self._show,
+            "progress": self._show,
+            "custom": self._custom,
+            "conversation": self._conversation,
+            "complete": self._complete,
+            "cancelled": self._cancelled,
+            "error": self._fail,
+            "lost": self._fail,
+        }
+
+    def take(self, event: Any, execution: str = "") -> list[Members]:
+        """Return the events of AG-UI that one event becomes.
+
+        Args:
+            event: Its JSON.
+            execution: The id of the execution, if it is known.
+        """
+        self._words.execution = execution or self._words.execution
+        self._words.begin(event)
+        kind = _kind_of(event)
+        if not self._is_running:
+            if kind == "conversation":
+                self._ids = {"threadId": event["thread"], "runId": event["run"]}
+            self._start()
+            if kind == "conversation":
+                messages = _clean(event["messages"])
+                self._words.say("MESSAGES_SNAPSHOT", messages=messages)
+        handle: Callable[[Any], None] = self._handlers.get(kind, self._other)
+        handle(event)
+        return self._words.said
+
+    def begin_at(self, first: int) -> list[Members]:
+        """Return the begin of a run whose events before number ``first`` are gone."""
+        self._words.begin(None)
+        self._start()
+        value = {"reason": "trimmed", "first": first}
+        self._words.say("CUSTOM", name="reset", value=value)
+        self._messages.has_text = True  # there may have been some
+        return self._words.said
+
+    def _start(self) -> None:
+        self._is_running = True
+        self._words.say("RUN_STARTED", **self._ids, protocolVersion=PROTOCOL_VERSION)
+
+    def _conversation(self, event: Members) -> None:
+        pass  # said when the run began; later it would take messages away
+
+    def _call(self, event: Members) -> None:
+        address, status = event["address"], event["execution_status"]
+        if is_root(address):
+            self._root = address
+        if status == "retrying":
+            self._messages.close(address, metadata={"execution_status": status})
+        elif status in ENDS:
+            self._messages.close(address)
+        self._calls.take(event)
+        if status == "retrying":
+            names = ("address", "actor", "message", "attempt", "delay")
+            value = {name: event[name] for name in names if name in event}
+            self._say_custom("retrying", value, address)
+
+    def _text(self, event: Members) -> None:
+        self._messages.add(event["address"], event["delta"], is_reasoning=False)
+
+    def _reasoning(self, event: Members) -> None:
+        self._messages.add(event["address"], event["delta"], is_reasoning=True)
+
+    def _state(self, event: Members) -> None:
+        state, agent = event.get("state"), self._calls.agent_of(event["address"])
+        before, self._states = self._states, [state]
+        changes = patch(before[0], state) if before and self._patches else None
+        if changes is None:
+            self._words.say("STATE_SNAPSHOT", agent, snapshot=state)
+        elif changes:
+            self._words.say("STATE_DELTA", agent, delta=changes)
+
+    def _show(self, event: Members) -> None:
+        left_out = ("event_type", "timestamp")
+        value = {name: event[name] for name in event if name not in left_out}
+        self._say_custom(event["event_type"], value, event["address"])
+
+    def _custom(self, event: Members) -> None:
+        address = event["address"]
+        at = given(metadata=given(address=address))
+        self._say_custom(event["name"], event.get("data"), address, **at)
+
+    def _other(self, event: Any) -> None:
+        """Pass on a model of the application, whole."""
+        kind = event.get("event_type") if isinstance(event, dict) else None
+        address = event.get("address") if isinstance(event, dict) else None
+        address = address if isinstance(address, str) else ""
+        if isinstance(kind, str) and kind:
+            self._say_custom(kind, event, address)
+        else:
+            self._words.say("RAW", self._calls.agent_of(address), event=event)
+
+    def _say_custom(self, name: str, value: Any, address: str, **members: Any) -> None:
+        agent = self._calls.agent_of(address)
+        self._words.say("CUSTOM", agent, name=name, value=value, **members)
+
+    def _complete(self, event: Members) -> None:
+        self._close_all({})
+        result = event.get("result")
+        if isinstance(result, str) and not self._messages.has_text:
+            self._messages.add_whole(self._root, result)
+        members = {} if result is None else {"result": result}
+        self._finish("success", **members)
+
+    def _cancelled(self, event: Members) -> None:
+        self._close_all({"execution_status": "cancelled"})
+        message = event["message"]
+        if self._knows_cancelled:
+            self._finish("cancelled", metadata={"message": message})
+        else:
+            self._words.say("RUN_ERROR", message=message, code="abort")
+
+    def _fail(self, event: Members) -> None:
+        code = _CODES[event["event_type"]]
+        self._close_all({"execution_status": code, "message": event["message"]})
+        self._words.say("RUN_ERROR", message=event["message"], code=code)
+
+    def _finish(self, outcome: str, **members: Any) -> None:
+        end = {**self._ids, "outcome": {"type": outcome}, **members}
+        self._words.say("RUN_FINISHED", **end)
+
+    def _close_all(self, end: Members) -> None:
+        # A tool call without a result is one that the page has to run.
+        self._messages.close_all()
+        self._calls.close_all(end)
+
+
+def _kind_of(event: Any) -> str | None:
+    """Return the type of an event of ours; None for one of an application."""
+    if not isinstance(event, dict):
+        return None
+    kind = event.get("event_type")
+    needed = _NEEDED.get(kind) if isinstance(kind, str) else None
+    if needed is None:
+        return None
+    is_ours = all(isinstance(event.get(name), type) for name, type in needed.items())
+    return kind if is_ours else None
+
+
+def _clean(messages: list[Any]) -> list[Any]:
+    """Return messages without members that are null, which clients take for a fault."""
+    return [
+        {name: value for name, value in message.items() if value is not None}
+        for message in messages
+        if isinstance(message, dict)
+    ]
