@@ -96,6 +96,8 @@ class Endpoint:
         body = Body(receive)
         try:
             request = Request(scope, prefix=self._prefix)
+            if not request.is_below:
+                raise Problem(404, f"There is nothing at {scope['path']!r}.")
             self._origins.check(request)
             return await self._answer(Exchange(self._terms, request, body.receive))
         except ClientGone:

@@ -48,9 +48,11 @@ class Request:
 
     Args:
         scope: The ASGI scope.
-        prefix: The path below the scope's ``root_path`` where the routes are.
+        prefix: The path below the scope's ``root_path`` where the routes are. A
+            framework may also have mounted the application there.
 
     Attributes:
+        is_below: Whether the path is where the routes are.
         segments: The decoded parts of the path below the mount; empty at its root.
         base: The quoted path of the mount as the client knows it. It begins with one
             slash and ends without one, or is empty.
@@ -60,8 +62,11 @@ class Request:
         self.scope = scope
         self.method: str = scope["method"]
         self._stripped, path = _split(scope)
-        path = below(path, prefix) or ""
-        self.segments = [segment for segment in path.split("/") if segment]
+        inner = below(path, prefix)
+        if inner is None and _is_mounted_at(scope, prefix):
+            inner = path
+        self.is_below = inner is not None
+        self.segments = [segment for segment in (inner or "").split("/") if segment]
         self.base = self._base()
 
     def _base(self) -> str:
@@ -209,6 +214,11 @@ def _split(scope: Scope) -> tuple[str, str]:
         if route is not None:
             return stripped, route
     return root, path
+
+
+def _is_mounted_at(scope: Scope, prefix: str) -> bool:
+    root: str = scope.get("root_path") or ""
+    return f"/{root.strip('/')}".endswith(prefix.rstrip("/"))
 
 
 def below(path: str, prefix: str) -> str | None:

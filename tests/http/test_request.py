@@ -296,6 +296,29 @@ async def test_lists_links_to_where_it_is_mounted(
     assert body["actors"][0]["links"] == {"start": f"{base}/count"}
 
 
+@pytest.mark.parametrize("path", ["/", "/count", "/apis", "/api2/count", "/a/api"])
+async def test_answers_404_outside_its_prefix(make: Make, path: str) -> None:
+    app = make(prefix="/api")
+
+    c = await Client(app).post(path)
+
+    assert c.status == 404
+    assert (await c.json())["detail"] == f"There is nothing at {path!r}."
+    assert list(app.executions) == []
+
+
+async def test_can_be_mounted_at_its_prefix(make: Make) -> None:
+    app = make(prefix="/api/events")
+    site = Starlette(routes=[Mount("/api/events", app=app), Mount("/other", app=app)])
+
+    mounted = await Client(site).post("/api/events/count")
+    elsewhere = await Client(site).post("/other/count")
+    below = await Client(site).post("/other/api/events/count")
+
+    assert (mounted.status, elsewhere.status, below.status) == (202, 404, 202)
+    assert mounted.headers["location"].startswith("/api/events/executions/")
+
+
 async def test_links_through_starlette_behind_a_proxy_that_has_stripped_root_path(
     make: Make,
 ) -> None:
