@@ -71,14 +71,10 @@ class VercelAIFormat:
         blocks = [_block(encode_json(chunk)) for chunk in self._chunks(event)]
         return self._begin() + b"".join(blocks)
 
-    def reset(self, reason: str, first: int) -> bytes | None:
-        """Return a part that says that earlier events are not kept.
-
-        In the middle of a stream the connection breaks: nothing that was sent can be
-        taken back.
-        """
-        if self._is_begun:
-            return None
+    def reset(self, reason: str, first: int) -> bytes:
+        """Return a part that says that earlier events are not kept, if any are not."""
+        if first == 1:
+            return b""
         chunk = {"type": "data-reset", "data": {"reason": reason, "first": first}}
         return self._begin() + _block(encode_json(chunk))
 

@@ -595,12 +595,16 @@ def test_says_that_the_beginning_is_not_kept_and_opens_what_it_hears_of() -> Non
     ]
 
 
-def test_breaks_the_connection_where_it_has_no_word() -> None:
+def test_says_nothing_of_a_place_that_is_not_known_if_all_events_follow() -> None:
     format = VercelAIFormat("e1")
-    format.frame(1, b"e1:1", encode_json(call("agent", "chat")))
 
-    assert format.reset("future", 1) is None
-    assert format.goodbye("draining") is None
+    assert format.reset("foreign", 1) == b""
+    begin = format.frame(1, b"e1:1", encode_json(call("agent", "chat")))
+    assert chunks(begin) == BEGIN
+
+
+def test_breaks_the_connection_where_any_clean_end_is_taken_for_the_end() -> None:
+    assert VercelAIFormat("e1").goodbye("draining") is None
 
 
 ADDRESSES = ["chat", "chat/a", "chat/a/b", "chat/a#2", "chat/ab", "", "other"]

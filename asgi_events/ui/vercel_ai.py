@@ -1,0 +1,223 @@
+"""Chats of the Vercel AI SDK, as one ASGI application.
+
+| request | answer |
+|---|---|
+| ``POST {prefix}`` | start the next execution of the chat: its stream |
+| ``GET {prefix}/{chat id}/stream`` | its stream from the start, or 204 |
+| ``POST {prefix}/{chat id}/stop`` | cancel it: 200, or 202 if it cannot end yet; 204 |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from asgi_events.actors.actor import ActorFunction, actor_of
+from asgi_events.aio.waiter import resolved
+from asgi_events.checks import check_callables, check_seconds
+from asgi_events.events import ConversationEvent, ExecutionStatus
+from asgi_events.exceptions import InvalidInput, UnknownActor
+from asgi_events.executions.execution import Execution
+from asgi_events.executions.executions import Executions
+from asgi_events.http.authorize import Action, Authorize
+from asgi_events.http.endpoint import Endpoint
+from asgi_events.http.exchange import Exchange
+from asgi_events.http.problems import Problem, send_nothing
+from asgi_events.http.request import Request
+from asgi_events.types import ASGIApp, Receive, Scope, Send
+from asgi_events.ui.chat_request import ChatRequest
+from asgi_events.ui.inputs import ChatInput, input_of
+from asgi_events.wire.vercel_ai import VercelAIFormat
+
+M = TypeVar("M", bound=BaseModel)
+
+_MAX_BODY = 4 * 1024 * 1024  # every request has the whole chat, with its files
+
+_SETTLE = 1.0  # seconds in which an end is stored, and told to other processes
+
+
+class _StopRequest(BaseModel):
+    """The body of a stop: the execution that is meant; without one, any."""
+
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
+
+    execution_id: str | None = None
+
+
+class VercelAIApp:
+    """Answers ``useChat``: starts, streams and stops the executions of chats.
+
+    The id of a chat is the thread of its executions, so one of them runs at a time. The
+    id of an execution is the id of the message that it makes.
+
+    Args:
+        executions: Runs the actor.
+        actor: The actor that answers, or its name; one of ``executions``.
+        prefix: The path below which the routes are; the ``api`` of the client.
+        authorize: Decides who may ``"start"``, ``"read"`` and ``"cancel"``; see
+            ``Authorize``. Without it, everybody who knows the id of a chat may.
+        input: Makes the input of the actor of a ``ChatRequest``; may be a coroutine
+            function. By default its parameters say what it gets; see ``input_of``.
+        allowed_origins: The other origins whose pages may start and stop; see
+            ``EventsApp``.
+        max_body: Bytes that a request body may have.
+        body_timeout: Seconds in which the whole body must arrive; None for any time.
+        linger: Seconds after its end in which an execution is still streamed to a
+            client that resumes. It may have lost the connection just before the end,
+            and would take what it has for the whole message.
+
+    Raises:
+        TypeError: A value is of a wrong type, or it is not clear what input the actor
+            gets.
+        ValueError: A value is out of range.
+        UnknownActor: ``executions`` has no such actor.
+    """
+
+    def __init__(
+        self,
+        executions: Executions,
+        actor: str | ActorFunction[..., Any],
+        *,
+        prefix: str = "/api/chat",
+        authorize: Authorize | None = None,
+        input: Callable[[ChatRequest], Any] | None = None,
+        allowed_origins: Sequence[str] = (),
+        max_body: int = _MAX_BODY,
+        body_timeout: float | None = 30.0,
+        linger: float = 60.0,
+    ) -> None:
+        self._endpoint = Endpoint(
+            executions,
+            self._answer,
+            authorize=authorize,
+            allowed_origins=allowed_origins,
+            max_body=max_body,
+            body_timeout=body_timeout,
+            prefix=prefix,
+        )
+        check_callables(input=input)
+        check_seconds(required=True, zero=True, linger=linger)
+        self.executions = executions
+        self._actor = actor if isinstance(actor, str) else actor_of(actor).name
+        if self._actor not in executions.actors:
+            raise UnknownActor(self._actor, list(executions.actors))
+        self._input: ChatInput = (
+            input_of(executions.inputs[self._actor], ChatRequest)
+            if input is None
+            else input
+        )
+        self._linger = timedelta(seconds=linger)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._endpoint(scope, receive, send)
+
+    async def _answer(self, exchange: Exchange) -> ASGIApp:
+        match exchange.request.segments:
+            case []:
+                exchange.allow("POST")
+                return await self._start(exchange)
+            case [*_, "stream"] if chat := _chat_id(exchange.request):
+                exchange.allow("GET", "HEAD")
+                return await self._resume(exchange, chat)
+            case [*_, "stop"] if chat := _chat_id(exchange.request):
+                exchange.allow("POST")
+                return await self._stop(exchange, chat)
+        raise Problem(404, f"There is nothing at {exchange.request.scope['path']!r}.")
+
+    async def _start(self, exchange: Exchange) -> ASGIApp:
+        owner = await exchange.owner_of("start", actor=self._actor)
+        chat = _parsed(ChatRequest, await exchange.read_json())
+        id = secrets.token_hex(16)
+        conversation = ConversationEvent(
+            thread=chat.id, run=id, messages=chat.conversation()
+        )
+        # Take the viewer's place first: without one, start nothing.
+        place = self.executions.viewing.capacity.take(owner)
+        try:
+            execution = await self.executions.start(
+                self._actor,
+                await resolved(self._input(chat)),
+                owner=owner,
+                id=id,
+                thread=chat.id,
+                preface=[conversation],
+            )
+            return await _stream(exchange, execution, place=place)
+        except BaseException:
+            place.release()
+            raise
+
+    async def _resume(self, exchange: Exchange, chat: str) -> ASGIApp:
+        execution = await _newest(exchange, chat, "read")
+        if execution is None or not self._may_be_missed(execution):
+            return send_nothing
+        return await _stream(exchange, execution)
+
+    async def _stop(self, exchange: Exchange, chat: str) -> ASGIApp:
+        execution = await _newest(exchange, chat, "cancel")
+        asked = _parsed(_StopRequest, await exchange.read_json())
+        if execution is None or asked.execution_id not in (None, execution.id):
+            return send_nothing
+        await execution.cancel()
+        longest = self.executions.viewing.options["cancel_timeout"] + _SETTLE
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest):
+                await execution.wait()
+        runs = execution.status is ExecutionStatus.STARTED
+        about = {"id": execution.id, "status": execution.status}
+        return exchange.json(202 if runs else 200, about)
+
+    def _may_be_missed(self, execution: Execution) -> bool:
+        """Whether a client that resumes may not have all of it."""
+        if execution.status is ExecutionStatus.STARTED or execution.ended is None:
+            return True
+        return datetime.now(UTC) - execution.ended < self._linger
+
+
+async def _newest(exchange: Exchange, chat: str, action: Action) -> Execution | None:
+    """The newest execution of a chat of the caller."""
+    owner = await exchange.owner_of(action)
+    execution = await exchange.executions.newest(chat, owner=owner)
+    if execution is None:
+        return None
+    is_theirs = await exchange.owner_of(action, execution) == execution.owner
+    return execution if is_theirs else None
+
+
+async def _stream(exchange: Exchange, execution: Execution, **options: Any) -> ASGIApp:
+    format = partial(VercelAIFormat, execution.id)
+    return await exchange.stream(execution, format=format, resumes=False, **options)
+
+
+def _parsed(model: type[M], body: bytes) -> M:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        # Without the input, which may be private.
+        errors = error.errors(
+            include_url=False, include_input=False, include_context=False
+        )
+        raise InvalidInput(model.__name__, list(errors)) from None
+
+
+def _chat_id(request: Request) -> str:
+    """The id of the chat in the path, which may have quoted slashes in it.
+
+    Empty if there is none, or if there is more below the prefix than an id.
+    """
+    segments = request.segments[:-1]
+    raw: bytes | None = request.scope.get("raw_path")
+    if raw is None:
+        return "/".join(segments)
+    path = raw.partition(b"?")[0].rstrip(b"/").decode("latin-1")
+    id = unquote(path.split("/")[-2], errors="surrogatepass")
+    return id if [each for each in id.split("/") if each] == segments else ""
