@@ -39,7 +39,6 @@ from asgi_events.exceptions import (
     Fenced,
     Refused,
     StoreError,
-    ThreadBusy,
     Unavailable,
     UnknownExecution,
 )
@@ -55,6 +54,9 @@ T = TypeVar("T")
 
 Find: TypeAlias = Callable[[str], Awaitable[Execution]]
 """Finds the execution of an id, wherever it runs; raises ``UnknownExecution``."""
+
+HasStarted: TypeAlias = Callable[[str, Page], Awaitable[bool]]
+"""Whether the execution of an id has started, of which there is a log."""
 
 _ROUNDS = 10  # each one sees a change that another process has made meanwhile
 
@@ -74,6 +76,8 @@ class IdempotentStarts:
     Args:
         store: Has the markers and the logs.
         find: Finds an execution that another process has started.
+        has_started: Says which of them have: one that is refused its turn in a thread
+            had a log, too.
         writer: Returns the name under which this process opens logs; it is the
             ``writer`` in their ``meta``.
         lease: Seconds, as for executions.
@@ -86,6 +90,7 @@ class IdempotentStarts:
         self,
         store: EventStore,
         find: Find,
+        has_started: HasStarted,
         *,
         writer: Callable[[], str],
         lease: float,
@@ -94,6 +99,7 @@ class IdempotentStarts:
     ) -> None:
         self._store = store
         self._find = find
+        self._has_started = has_started
         self._writer = writer
         self._lease = lease
         self._ttl = ttl
@@ -141,8 +147,6 @@ class IdempotentStarts:
             return await begin(id, _open)
         except (Busy, Ended):
             return await self._find(id)
-        except ThreadBusy:  # of that id there is none that has had a turn
-            raise
         except Refused as refusal:
             if await self._starter(id) is None:
                 raise
@@ -166,8 +170,6 @@ class IdempotentStarts:
                 return await begin(id, partial(claim, marker, id))
             except (Busy, Ended, Fenced):
                 await self._settle(marker, id)
-            except ThreadBusy:
-                raise
             except Refused:
                 if page is None or not await self._settle(marker, id):
                     raise
@@ -225,7 +227,7 @@ class IdempotentStarts:
     async def _starter(self, id: str) -> str | None:
         """The process that starts or has started it; None if this one may."""
         page = await self._store.read(id, 0, 0)
-        if page is None:
+        if page is None or not await self._has_started(id, page):
             return None
         starter = page.meta["writer"]
         return starter if page.end is not None or starter != self._writer() else None

@@ -62,17 +62,23 @@ class HeldInStore:
         self._shared_watch = SharedWatch(store, self._get_writer)
         self._reaper = Reaper(store, lease=options["lease"])
         self._keeper = Keeper(store, self._shared_watch, lease=options["lease"])
+        self._turns = Turns(
+            store,
+            self._look,
+            self._runs,
+            self.discard,
+            lease=options["lease"],
+            ttl=key_ttl,
+            on_taken=self._keeper.keep_turn,
+        )
         self._starts = IdempotentStarts(
             store,
             self._find_anywhere,
+            self._turns.has_started,
             writer=self._get_writer,
             lease=options["lease"],
             ttl=key_ttl,
             on_claimed=self._keeper.keep_mark,
-        )
-
-        self._turns = Turns(
-            store, self._runs, self.discard, lease=options["lease"], ttl=key_ttl
         )
 
     def __iter__(self) -> Iterator[Execution]:
@@ -86,10 +92,8 @@ class HeldInStore:
 
     async def newest(self, owner: str | None, thread: str) -> Execution | None:
         id = await self._turns.newest(owner, thread)
-        if id is None:
-            return None
         try:
-            return await self._find_anywhere(id)
+            return await self._find_anywhere(id) if id else None
         except UnknownExecution:
             return None
 
@@ -126,7 +130,11 @@ class HeldInStore:
         open_log: OpenLog = opening.open
         if facts.thread is not None:
             open_log = partial(self._turns.take, facts, opening.open)
-        grant = await (open_log() if claim is None else claim(open_log))
+        try:
+            grant = await (open_log() if claim is None else claim(open_log))
+        except BaseException:
+            self._keeper.discard_mark(facts.id)  # of a turn that it does not use
+            raise
         log = StoredLog(facts.id, start=grant.last, bounds=self._bounds)
         recording = Recording(
             Recorder(log, opening, grant),

@@ -7,17 +7,20 @@ for ``settle_time``. If the store loses their end, they are written again with t
 terminal frame, so no execution ends twice.
 
 The marker of an ``Idempotency-Key`` is kept for as long as its execution runs or is
-kept, so no key starts a second execution.
+kept, so no key starts a second execution. So is the turn of a thread: without it the
+thread would be free while its newest execution runs, and an older one would be found.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from asgi_events.exceptions import Busy, Ended
 from asgi_events.executions.follower import SharedWatch
 from asgi_events.executions.recorder import Opening
+from asgi_events.executions.thread_log import Turn
 from asgi_events.log.log import Log
 from asgi_events.stores.contract import EventStore, Grant
 
@@ -73,6 +76,7 @@ class Keeper:
         self._interval = lease / 3
         self._kept: dict[str, Kept] = {}
         self._marks: dict[str, Kept] = {}  # by the id of the execution
+        self._turns: dict[str, Turn] = {}  # likewise
         self._generation = 0
         self._suspected = False
         self._woken = asyncio.Event()
@@ -85,7 +89,7 @@ class Keeper:
     def keep(self, opening: Opening, log: Log) -> None:
         """Keep a log whose terminal frame has just been stored."""
         if self._settle_time <= 0 or log.end is None:
-            self._marks.pop(opening.key, None)
+            self._drop_marks(opening.key)
             return
         frames = log.since(log.first - 1)
         size = sum(map(len, frames))
@@ -102,14 +106,20 @@ class Keeper:
             self._begin()
             self._marks[id] = Kept(marker, end)
 
+    def keep_turn(self, turn: Turn) -> None:
+        """Keep the turn of an execution that is about to run, as long as the log."""
+        if self._store.durable:
+            self._begin()
+            self._turns[turn.id] = turn
+
     def discard_mark(self, id: str) -> None:
-        """Drop the marker of an ended execution, unless its log is kept."""
+        """Drop the marker and turn of an ended execution, unless its log is kept."""
         if id not in self._kept:
-            self._marks.pop(id, None)
+            self._drop_marks(id)
 
     def discard(self, key: str) -> None:
-        """Drop a log and its marker."""
-        self._marks.pop(key, None)
+        """Drop a log, and the marker and turn of its execution."""
+        self._drop_marks(key)
         kept = self._kept.pop(key, None)
         if kept is not None:
             self.held_bytes -= kept.size
@@ -124,14 +134,19 @@ class Keeper:
         for key in list(self._kept):
             self.discard(key)
         self._marks.clear()
+        self._turns.clear()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
 
+    def _drop_marks(self, id: str) -> None:
+        self._marks.pop(id, None)
+        self._turns.pop(id, None)
+
     def _begin(self) -> None:
         """Begin to check the store, unless that is going on."""
-        if not self._kept and not self._marks:
+        if not (self._kept or self._marks or self._turns):
             self._generation = self._get_generation()
         if self._task is None or self._task.done():
             self._woken = asyncio.Event()
@@ -145,7 +160,7 @@ class Keeper:
         self._woken.set()
 
     async def _watch(self) -> None:
-        while self._kept or self._marks:
+        while self._kept or self._marks or self._turns:
             self._woken.clear()
             try:
                 async with asyncio.timeout(self._interval):
@@ -165,29 +180,41 @@ class Keeper:
 
     async def _look(self) -> None:
         """Verify all that is kept, if the store may have lost something."""
-        everything = [*self._marks.values(), *self._kept.values()]
-        if not everything:
+        turns = list(self._turns.values())
+        logs = [*self._marks.values(), *self._kept.values()]
+        if not turns and not logs:
             return
-        newest = everything[-1]
+        opening = (logs[-1] if logs else turns[-1]).opening
         # The store notices that its server is another one when it gets a call.
-        await self._store.read(newest.opening.key, newest.last, 0)
+        await self._store.read(opening.key, 0, 0)
         generation = self._get_generation()
         if generation == self._generation and not self._suspected:
             return
         failures = []
-        for kept in everything:
-            if not kept.frames or kept.opening.key in self._kept:
-                try:
-                    await self._verify(kept)
-                except Exception as error:  # the other logs are still verified
-                    failures.append(error)
+        verifying = [partial(self._verify_turn, turn) for turn in turns]
+        for verify in [*verifying, *(partial(self._verify, kept) for kept in logs)]:
+            try:
+                await verify()
+            except Exception as error:  # the others are still verified
+                failures.append(error)
         if failures:
             raise failures[0]
         self._generation = generation
         self._suspected = False
 
+    async def _verify_turn(self, turn: Turn) -> None:
+        if turn.id in self._turns and not await turn.restore():
+            logger.error(
+                "The thread of the execution %s may have run another one at the same "
+                "time, since the store had lost its turn.",
+                turn.id,
+            )
+            self._turns.pop(turn.id, None)
+
     async def _verify(self, kept: Kept) -> None:
         key = kept.opening.key
+        if kept.frames and key not in self._kept:  # dropped meanwhile
+            return
         page = await self._store.read(key, kept.last, 0)
         if page is not None and page.end is not None:
             if (page.last, page.end) != (kept.last, kept.end):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from asgi_events import Executions
-from asgi_events.exceptions import Unavailable
+from asgi_events.exceptions import ThreadBusy, Unavailable
 from asgi_events.executions.idempotency import marker_of
+from asgi_events.executions.thread_log import thread_of
 from asgi_events.wire.sse import ServerSentEvent
 from tests.executions.leases.processes import (
     Dictation,
@@ -31,6 +32,10 @@ async def completed(
     events = await watched(executions, execution.id)
     assert last_of(events) == "complete"
     return execution.id, events
+
+
+async def until_stored(store: Lossy, logs: dict[str, int]) -> None:
+    await until(lambda: all(store.has(key, last) for key, last in logs.items()))
 
 
 @pytest.mark.parametrize("last", [None, 2], ids=["all", "its end"])
@@ -81,6 +86,61 @@ async def test_remembers_a_key_when_the_store_lost_it_under_a_living_writer(
         assert found.id == execution.id
         dictation.say(None)
         assert await execution.wait() == "completed"
+
+
+async def test_remembers_a_turn_when_the_store_lost_it_under_a_living_writer(
+    process: Process, dictation: Dictation, settling: Lossy
+) -> None:
+    settling.durable = True
+    (here, _), (there, _) = process(settling), process(settling)
+    log = thread_of(None, "t")
+    for number in range(3):  # of its turns
+        execution = await here.start(dictation.actor, thread="t")
+        for lost in ("all", "the turn", "the turn before it, too"):
+            if lost == "all":
+                settling.empty()
+            else:
+                last = number if lost == "the turn" else max(number - 1, 0)
+                settling.roll_back(log, last)
+            settling.generation += 1
+            await until_stored(settling, {log: number + 1, execution.id: 0})
+            found = await there.newest("t")
+            assert found is not None
+            assert found.id == execution.id
+            with pytest.raises(ThreadBusy) as busy:
+                await there.start(dictation.actor, thread="t")
+            assert busy.value.execution_id == execution.id
+        dictation.say(None)
+        assert await execution.wait() == "completed"
+        settling.empty()
+        settling.generation += 1
+        await until_stored(settling, {log: number + 1})
+        found = await there.newest("t")
+        assert found is not None
+        assert found.id == execution.id
+
+
+async def test_says_that_a_thread_may_have_run_two_executions_at_the_same_time(
+    process: Process,
+    dictation: Dictation,
+    settling: Lossy,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settling.durable = True
+    (here, _), (there, _) = process(settling), process(settling)
+    first = await here.start(dictation.actor, thread="t")
+    settling.empty()
+    second = await there.start(dictation.actor, thread="t")
+    settling.generation += 1
+
+    await until(lambda: "may have run another one" in caplog.text)
+
+    assert f"of the execution {first.id} " in caplog.text
+    newest = await here.newest("t")
+    assert newest is not None
+    assert newest.id == second.id
+    dictation.say(None, None)
+    assert await first.wait() == await second.wait() == "completed"
 
 
 async def test_writes_what_ended_again_when_somebody_takes_its_writer_for_dead(
