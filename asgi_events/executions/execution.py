@@ -343,6 +343,10 @@ class Execution:
             last = after
         return None
 
+    async def so_far(self) -> list[bytes]:
+        """Return the JSON of the events so far, of those that are kept."""
+        return await self._between(0, max(self.log.committed, self.log.known))
+
     def dismiss(self) -> None:
         """Send the viewers away, since the process stops; they reconnect."""
         self.watchers.dismiss()

@@ -9,40 +9,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
-from urllib.parse import unquote
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from asgi_events.actors.actor import ActorFunction, actor_of
 from asgi_events.aio.waiter import resolved
 from asgi_events.checks import check_callables, check_seconds
 from asgi_events.events import ConversationEvent, ExecutionStatus
-from asgi_events.exceptions import InvalidInput, UnknownActor
+from asgi_events.exceptions import UnknownActor
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.executions import Executions
 from asgi_events.http.authorize import Action, Authorize
 from asgi_events.http.endpoint import Endpoint
 from asgi_events.http.exchange import Exchange
 from asgi_events.http.problems import Problem, send_nothing
-from asgi_events.http.request import Request
 from asgi_events.types import ASGIApp, Receive, Scope, Send
 from asgi_events.ui.chat_request import ChatRequest
 from asgi_events.ui.inputs import ChatInput, input_of
+from asgi_events.ui.requests import MAX_BODY, id_in_path, parsed, stop
 from asgi_events.wire.vercel_ai import VercelAIFormat
-
-M = TypeVar("M", bound=BaseModel)
-
-_MAX_BODY = 4 * 1024 * 1024  # every request has the whole chat, with its files
-
-_SETTLE = 1.0  # seconds in which an end is stored, and told to other processes
 
 
 class _StopRequest(BaseModel):
@@ -91,7 +82,7 @@ class VercelAIApp:
         authorize: Authorize | None = None,
         input: Callable[[ChatRequest], Any] | None = None,
         allowed_origins: Sequence[str] = (),
-        max_body: int = _MAX_BODY,
+        max_body: int = MAX_BODY,
         body_timeout: float | None = 30.0,
         linger: float = 60.0,
     ) -> None:
@@ -125,17 +116,17 @@ class VercelAIApp:
             case []:
                 exchange.allow("POST")
                 return await self._start(exchange)
-            case [*_, "stream"] if chat := _chat_id(exchange.request):
+            case [*_, "stream"] if chat := id_in_path(exchange.request):
                 exchange.allow("GET", "HEAD")
                 return await self._resume(exchange, chat)
-            case [*_, "stop"] if chat := _chat_id(exchange.request):
+            case [*_, "stop"] if chat := id_in_path(exchange.request):
                 exchange.allow("POST")
                 return await self._stop(exchange, chat)
         raise Problem(404, f"There is nothing at {exchange.request.scope['path']!r}.")
 
     async def _start(self, exchange: Exchange) -> ASGIApp:
         owner = await exchange.owner_of("start", actor=self._actor)
-        chat = _parsed(ChatRequest, await exchange.read_json())
+        chat = parsed(ChatRequest, await exchange.read_json())
         id = secrets.token_hex(16)
         conversation = ConversationEvent(
             thread=chat.id, run=id, messages=chat.conversation()
@@ -164,17 +155,12 @@ class VercelAIApp:
 
     async def _stop(self, exchange: Exchange, chat: str) -> ASGIApp:
         execution = await _newest(exchange, chat, "cancel")
-        asked = _parsed(_StopRequest, await exchange.read_json())
+        asked = parsed(_StopRequest, await exchange.read_json())
         if execution is None or asked.execution_id not in (None, execution.id):
             return send_nothing
-        await execution.cancel()
-        longest = self.executions.viewing.options["cancel_timeout"] + _SETTLE
-        with suppress(TimeoutError):
-            async with asyncio.timeout(longest):
-                await execution.wait()
-        runs = execution.status is ExecutionStatus.STARTED
+        has_ended = await stop(self.executions, execution)
         about = {"id": execution.id, "status": execution.status}
-        return exchange.json(202 if runs else 200, about)
+        return exchange.json(200 if has_ended else 202, about)
 
     def _may_be_missed(self, execution: Execution) -> bool:
         """Whether a client that resumes may not have all of it."""
@@ -196,28 +182,3 @@ async def _newest(exchange: Exchange, chat: str, action: Action) -> Execution | 
 async def _stream(exchange: Exchange, execution: Execution, **options: Any) -> ASGIApp:
     format = partial(VercelAIFormat, execution.id)
     return await exchange.stream(execution, format=format, resumes=False, **options)
-
-
-def _parsed(model: type[M], body: bytes) -> M:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        # Without the input, which may be private.
-        errors = error.errors(
-            include_url=False, include_input=False, include_context=False
-        )
-        raise InvalidInput(model.__name__, list(errors)) from None
-
-
-def _chat_id(request: Request) -> str:
-    """The id of the chat in the path, which may have quoted slashes in it.
-
-    Empty if there is none, or if there is more below the prefix than an id.
-    """
-    segments = request.segments[:-1]
-    raw: bytes | None = request.scope.get("raw_path")
-    if raw is None:
-        return "/".join(segments)
-    path = raw.partition(b"?")[0].rstrip(b"/").decode("latin-1")
-    id = unquote(path.split("/")[-2], errors="surrogatepass")
-    return id if [each for each in id.split("/") if each] == segments else ""

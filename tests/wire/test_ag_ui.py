@@ -74,7 +74,7 @@ def test_begins_with_the_first_event_whatever_it_is() -> None:
                 },
             )
         ],
-        [("x:2", FINISHED | {"timestamp": MILLISECONDS})],
+        [(None, FINISHED | {"timestamp": MILLISECONDS})],
     ]
 
 
@@ -163,6 +163,33 @@ def test_lets_reasoning_and_text_of_a_call_follow_each_other() -> None:
         {"type": "TEXT_MESSAGE_CONTENT", "messageId": "x/chat@2", "delta": "B"},
         {"type": "TEXT_MESSAGE_END", "messageId": "x/chat@2"},
         FINISHED,
+    ]
+
+
+def test_begins_a_new_message_behind_a_call_that_was_made_in_between() -> None:
+    told = said(
+        ROOT,
+        text("chat", "I look."),
+        text("chat/a", "another call"),
+        call("tool", "chat/look"),
+        text("chat", "Seen."),
+        END,
+    )
+    assert [(each["type"], each.get("messageId")) for each in told] == [
+        ("TEXT_MESSAGE_START", "x/chat"),
+        ("TEXT_MESSAGE_CONTENT", "x/chat"),
+        ("TEXT_MESSAGE_START", "x/chat/a"),
+        ("TEXT_MESSAGE_CONTENT", "x/chat/a"),
+        ("TEXT_MESSAGE_END", "x/chat"),
+        ("TOOL_CALL_START", None),
+        ("TOOL_CALL_ARGS", None),
+        ("TOOL_CALL_END", None),
+        ("TEXT_MESSAGE_START", "x/chat@2"),
+        ("TEXT_MESSAGE_CONTENT", "x/chat@2"),
+        ("TEXT_MESSAGE_END", "x/chat@2"),
+        ("TEXT_MESSAGE_END", "x/chat/a"),
+        ("TOOL_CALL_RESULT", "x/chat/look@result"),
+        ("RUN_FINISHED", None),
     ]
 
 
@@ -539,7 +566,7 @@ def test_ends_for_older_clients_as_if_their_user_had_stopped_it() -> None:
     made = frames([ROOT, event("cancelled", message="Enough")], AGUIDraftFormat)[-1]
     assert parsed(made) == [
         (
-            "x:2",
+            None,
             {
                 "type": "RUN_ERROR",
                 "message": "Enough",
@@ -563,12 +590,15 @@ def test_says_lost_without_an_id_if_it_has_none() -> None:
     )
 
 
-def test_keeps_the_id_of_a_frame_that_another_process_has_written() -> None:
+@pytest.mark.parametrize("event_id", ["x:2", "x:2:lost"])
+def test_gives_the_end_no_id_so_that_a_client_that_missed_it_gets_it_again(
+    event_id: str,
+) -> None:
     lost = json.dumps(event("lost", message="")).encode()
     format = AGUIFormat("x", "t")
     format.frame(1, b"x:1", json.dumps(text("chat", "A")).encode())
-    ids = [id for id, _ in parsed(format.frame(2, b"x:2:lost", lost))]
-    assert ids == ["x:1.1", "x:2:lost"]
+    ids = [id for id, _ in parsed(format.frame(2, event_id.encode(), lost))]
+    assert ids == ["x:1.1", None]
 
 
 def test_begins_in_the_middle_where_the_oldest_events_are_gone() -> None:
@@ -745,5 +775,9 @@ def test_numbers_its_blocks_so_that_each_is_a_place_to_resume(
     for number, made in enumerate(frames(events), 1):
         blocks = made.split(b"\n\n")[:-1]
         ids = [block.partition(b"\n")[0] for block in blocks]
-        parts = [b"id: x:%d.%d" % (number - 1, i) for i in range(1, len(blocks))]
-        assert ids == (parts + [b"id: x:%d" % number] if blocks else [])
+        wanted = [b"id: x:%d.%d" % (number - 1, i) for i in range(1, len(blocks))]
+        wanted += [b"id: x:%d" % number] if blocks else []
+        if number == len(events):
+            wanted.pop()
+            assert ids.pop().startswith(b'data: {"type":"RUN_')
+        assert ids == wanted

@@ -3,7 +3,8 @@
 Its clients take a clean end for success, so a connection breaks whose execution
 goes on. They resume with the last id that they have read. One event of ours becomes
 several of AG-UI. The last one has the id of event number n, and those before it have
-``<execution>:<n-1>.1``, ``<execution>:<n-1>.2`` and so on.
+``<execution>:<n-1>.1``, ``<execution>:<n-1>.2`` and so on. The end of the run has none:
+a client that loses the connection between it and the end of the body needs it again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from asgi_events.wire.ag_ui.run import AGUIRun
 from asgi_events.wire.ag_ui.words import Members
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.formats import Reason
+from asgi_events.wire.frames import json_block
 from asgi_events.wire.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
+
+_ENDS = ("RUN_FINISHED", "RUN_ERROR")
 
 
 class AGUIFormat:
@@ -53,7 +57,9 @@ class AGUIFormat:
         before = b"%b:%d." % (execution, number - 1)
         ids = [b"%b%d" % (before, i) for i in range(1, len(said))] + [event_id]
         return b"".join(
-            b"id: %b\ndata: %b\n\n" % (id, encode_json(each))
+            json_block(encode_json(each))
+            if each["type"] in _ENDS
+            else b"id: %b\ndata: %b\n\n" % (id, encode_json(each))
             for id, each in zip(ids, said, strict=False)
         )
 
@@ -101,7 +107,7 @@ class AGUIRewindFormat(AGUIFormat):
 
 
 def _without_ids(said: list[Members]) -> bytes:
-    return b"".join(b"data: %b\n\n" % encode_json(each) for each in said)
+    return b"".join(json_block(encode_json(each)) for each in said)
 
 
 def _snapshot(role: str) -> Members:

@@ -26,8 +26,9 @@ class Messages:
     """The messages that are being written, at most one for each address.
 
     A message begins with its first word. It ends with its call, with a call that
-    encloses that, when the call starts anew, or where reasoning follows text or text
-    reasoning. What the same address says next is another message, with another id.
+    encloses that, when that call starts anew or makes another call, or where reasoning
+    follows text or text reasoning. What the same address says next is another message,
+    with another id: it belongs behind what has come between.
 
     Attributes:
         has_text: Whether there has been any text.
@@ -56,6 +57,12 @@ class Messages:
         """End the messages of a call and of the calls in it."""
         for each in [each for each in self._open if _is_in(each, address)]:
             self._end(self._open.pop(each), **members)
+
+    def close_around(self, address: str) -> None:
+        """End the messages of the calls that enclose an address."""
+        around = [e for e in self._open if not e or address.startswith(e + "/")]
+        for each in around:
+            self._end(self._open.pop(each))
 
     def close_all(self) -> None:
         """End all messages."""

@@ -130,6 +130,8 @@ class AGUIRun:
             self._messages.close(address, metadata={"execution_status": status})
         elif status in ENDS:
             self._messages.close(address)
+        elif status == "started":
+            self._messages.close_around(address)
         self._calls.take(event)
         if status == "retrying":
             names = ("address", "actor", "message", "attempt", "delay")
