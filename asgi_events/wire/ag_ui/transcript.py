@@ -32,6 +32,10 @@ class Transcript:
             self._append(event, id=event["messageId"], role=event["role"], content="")
         elif kind in ("TEXT_MESSAGE_CONTENT", "REASONING_MESSAGE_CONTENT"):
             self._last("id", event["messageId"])["content"] += event["delta"]
+        elif kind in ("TEXT_MESSAGE_END", "REASONING_MESSAGE_END"):
+            if "metadata" in event:
+                message = self._last("id", event["messageId"])
+                message["metadata"] = event["metadata"]
         elif kind == "TOOL_CALL_START":
             self._call(event)
         elif kind == "TOOL_CALL_ARGS":
