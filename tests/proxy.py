@@ -123,6 +123,11 @@ class Proxy:
         """Where each cut was: "mid-frame" or "between" two frames."""
         return ["mid-frame" if inside else "between" for inside in self._made]
 
+    @property
+    def passed(self) -> int:
+        """How many bytes of responses have passed, without those that were cut."""
+        return len(self._passed)
+
     def requests_for(self, ending: str = "") -> list[Request]:
         """Return the requests whose path ends in ``ending``."""
         return [r for r in self.requests if r.target.partition("?")[0].endswith(ending)]

@@ -1,12 +1,12 @@
 // The chat of the AI SDK outside React: its own state, with nothing of ours in between.
 export const VERSIONS = ["ai5", "ai6", "ai7"];
 
-export async function makeChat(version, { fetch, api, ...options }) {
+export async function makeChat(version, { fetch, api, messages = [], ...options }) {
   const { AbstractChat, DefaultChatTransport } = await import(version);
   const state = {
     status: "ready",
     error: undefined,
-    messages: [],
+    messages,
     pushMessage(message) {
       this.messages = [...this.messages, message];
     },

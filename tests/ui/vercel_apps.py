@@ -1,0 +1,82 @@
+"""A chat server of the AI SDK, whose store ``ASGI_EVENTS_STORE`` names."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from asgi_events import Executions, agent, begin, call, current_state
+from asgi_events.ui import ChatRequest, VercelAIApp
+
+RETRY = 20  # milliseconds
+LEASE = 1.0  # seconds
+
+
+@agent
+async def chat(request: ChatRequest) -> dict[str, Any]:
+    """Do what ``mode`` in the body says: answer, fail, or go on for ever."""
+    mode, pace = request.body.get("mode", "answer"), request.body.get("pace", 0.0)
+    if mode == "endless":
+        await _talk()
+    await _answer(request.text, pace)
+    if mode == "fail":
+        raise ValueError("broken")
+    return {"said": request.text}
+
+
+async def _talk() -> None:
+    """Talk until cancelled, and print when that was."""
+    try:
+        for number in range(1_000_000):
+            await current_state().text(f"{number} ")
+            await asyncio.sleep(0.005)
+    finally:
+        print(f"stopped at {time.time()}", flush=True)
+
+
+async def _answer(text: str, pace: float) -> None:
+    """Publish one run with parallel tools, a nested agent and text, in one order."""
+    root = current_state()
+    async with call("llm", "gpt") as model:
+        await model.reasoning("They said ")
+        await model.reasoning(f"{text}.")
+        for word in ("Let ", "me ", "look."):
+            await model.text(word)
+            await asyncio.sleep(pace)
+        model.usage(input_tokens=3, output_tokens=5)
+    first = begin("tool", "look", input={"place": "Bonn"}, detail="Bonn")
+    second = begin("tool", "look", input={"place": "K\u00f6ln"})
+    async with call("agent", "expert", input={"about": text}) as expert:
+        await expert.text("I know. ")
+        await expert.progress(1, 2)
+        await asyncio.sleep(pace)
+        second.fail("not found")
+        await expert.progress(2, 2)
+        await expert.custom("chart", {"bars": [1, 2, 3]})
+        await expert.text("That is all.")
+    await root.log("half of it is done")
+    await root.snapshot({"looked": ["Bonn"]})
+    first.end(output={"warm": True})
+    await asyncio.sleep(pace)
+    for word in ("It ", "is ", "warm \u2028 in ", f"{text}."):
+        await root.text(word)
+        await asyncio.sleep(pace)
+
+
+def _options() -> dict[str, Any]:
+    store = os.environ.get("ASGI_EVENTS_STORE")
+    longest = os.environ.get("MAX_STREAM_DURATION")
+    return {
+        **({"store": store} if store else {}),
+        "max_stream_duration": float(longest) if longest else None,
+        "error_message": str,
+        "drain_grace": float(os.environ.get("DRAIN_GRACE", "0.1")),
+        "heartbeat_interval": 0.2,
+        "retry": RETRY,
+        "lease": LEASE,
+    }
+
+
+app = VercelAIApp(Executions(chat, **_options()), chat)
