@@ -6,13 +6,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from weakref import WeakValueDictionary
 
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import LimitReached
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.log.cursor import Cursor, ReadPage
 from asgi_events.log.log import Log
-from asgi_events.wire.formats import NATIVE, Format
+from asgi_events.log.translated import TranslatedCursor
+from asgi_events.log.translation import Translations
+from asgi_events.wire.formats import Format
 from asgi_events.wire.frames import EventId, parse_event_id
 
 
@@ -168,6 +172,7 @@ class Viewers:
         "_log",
         "_owner",
         "_read_page",
+        "_translations",
         "dismissed",
         "expects_return",
         "on_change",
@@ -189,6 +194,7 @@ class Viewers:
         self._log = log
         self._owner = owner
         self._read_page = read_page
+        self._translations: Translations | None = None
         self._cursors: dict[Cursor, bool] = {}  # whether it counts
         self._counted = 0
 
@@ -213,32 +219,23 @@ class Viewers:
         last_event_id: str | None = None,
         *,
         counts: bool = True,
-        format: Format = NATIVE,
+        format: Callable[[], Format] | None = None,
     ) -> Cursor:
         """Add a viewer; it leaves when the cursor is closed.
 
         Args:
             last_event_id: The id of the last event that it has.
             counts: Whether it counts for ``cancel_after``.
-            format: Makes what it is sent for each event.
+            format: The class of the format it is sent, or what makes an object of it.
         """
-        options = self.viewing.options
-        cursor = Cursor(
-            self._log,
-            last_event_id=last_event_id,
-            format=format,
-            read_page=self._read_page,
-            retry=options["retry"],
-            on_close=self._leave,
-            patience=options["lease"],
-        )
+        cursor = self._make_cursor(last_event_id, format)
         self._cursors[cursor] = counts
         if counts:
             self._counted += 1
         if len(self._cursors) == 1 or (counts and self._counted == 1):
             self._changed()
         if self.viewing.draining and self.viewing.returns:
-            cursor.dismiss(format.goodbye("draining"))
+            cursor.dismiss(cursor.format.goodbye("draining"))
         return cursor
 
     def dismiss(self) -> None:
@@ -256,6 +253,26 @@ class Viewers:
             return False
         lost = log.end == ExecutionStatus.LOST
         return parse_event_id(last_event_id) == EventId(log.name, log.last, lost)
+
+    def _make_cursor(
+        self, last_event_id: str | None, format: Callable[[], Format] | None
+    ) -> Cursor:
+        options = self.viewing.options
+        make: Callable[..., Cursor] = Cursor
+        if format is not None:
+            if self._translations is None:
+                self._translations = WeakValueDictionary()
+            make = partial(
+                TranslatedCursor, make_format=format, translations=self._translations
+            )
+        return make(
+            self._log,
+            last_event_id=last_event_id,
+            read_page=self._read_page,
+            retry=options["retry"],
+            on_close=self._leave,
+            patience=options["lease"],
+        )
 
     def _leave(self, cursor: Cursor) -> None:
         counts = self._cursors.pop(cursor)

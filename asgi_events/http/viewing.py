@@ -72,14 +72,14 @@ class ExecutionResponse:
             if scope["method"] != "POST" and watchers.is_complete_after(seen):
                 await send_nothing(scope, receive, send)
                 return
-            format = NATIVE if self._format is None else self._format()
             if scope["method"] == "HEAD":
+                format = NATIVE if self._format is None else self._format()
                 response = EventSourceResponse(
                     _no_frames(), headers=self._headers, format=format
                 )
             else:
                 place = place or watchers.take_place()
-                response = self._response(seen, format)
+                response = self._response(seen)
             await response(scope, receive, send)
         except asyncio.CancelledError:
             # Daphne sends no lifespan.shutdown, but waits for its applications.
@@ -90,11 +90,13 @@ class ExecutionResponse:
             if place is not None:
                 place.release()
 
-    def _response(self, seen: str | None, format: Format) -> EventSourceResponse:
+    def _response(self, seen: str | None) -> EventSourceResponse:
         watchers = self._execution.watchers
         viewing, options = watchers.viewing, watchers.viewing.options
+        cursor = watchers.attach(seen, counts=self._counts, format=self._format)
+        format = cursor.format
         response = EventSourceResponse(
-            watchers.attach(seen, counts=self._counts, format=format),
+            cursor,
             headers=self._headers,
             heartbeat_interval=options["heartbeat_interval"],
             send_timeout=options["send_timeout"],

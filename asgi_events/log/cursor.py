@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from asgi_events.aio.backoff import Backoff, Patience
@@ -20,7 +20,13 @@ from asgi_events.log.source import BrokenOff
 from asgi_events.log.stored import StoredLog
 from asgi_events.stores.contract import Page
 from asgi_events.wire.formats import NATIVE, Format
-from asgi_events.wire.frames import parse_event_id, split, unstored_lost_frame
+from asgi_events.wire.frames import (
+    join,
+    parse_event_id,
+    reset,
+    split,
+    unstored_lost_frame,
+)
 from asgi_events.wire.sse import MAX_CHUNK
 
 logger = logging.getLogger(__name__)
@@ -36,38 +42,37 @@ class Cursor:
         log: What it reads.
         last_event_id: What the client sent; None for the beginning. If the log cannot
             continue from that id, the client gets a ``reset`` event and all events.
-        format: Makes what the client is sent for each frame.
         read_page: Reads frames that the log has dropped.
         retry: Milliseconds the client is told to wait before it reconnects.
         on_close: Called once, when the viewer has left.
         patience: Seconds until frames that cannot be read are given up, with a
             ``reset`` and a ``lost`` event. A store that does not answer is waited for.
+
+    Attributes:
+        position: The number of the last frame that its client has.
+        format: What its client is sent beside the frames.
     """
+
+    format: Format = NATIVE
 
     def __init__(
         self,
         log: Log,
         *,
         last_event_id: str | None = None,
-        format: Format = NATIVE,
         read_page: ReadPage | None = None,
         retry: int | None = None,
         on_close: Callable[[Cursor], None] | None = None,
         patience: float = 15.0,
     ) -> None:
         self.log = log
-        self.position = 0
+        self.position = self._blocks = 0
         self._reset: str | None = None
         if last_event_id:
-            self.position, self._reset = _resume(log, last_event_id)
-        self.format = format
+            self.position, self._blocks, self._reset = _resume(log, last_event_id)
         self._join = log.join
-        self._untold = 0  # the frames up to it are translated, but not sent
-        if format is not NATIVE:
-            self._join = self._translate
-            self._untold, self.position = self.position, 0
         self._read_page = read_page
-        self._preamble = b"" if retry is None else format.retry(retry)
+        self._preamble = b"" if retry is None else self.format.retry(retry)
         self._news = True
         self._page: Page | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -87,30 +92,21 @@ class Cursor:
 
     def take(self, limit: int = MAX_CHUNK) -> bytes | None:
         """Committed frames not given yet; see ``FrameSource``."""
-        if self._over:
-            if self._breaks:
-                raise BrokenOff
-            return None
-        if self._farewell is not None:
-            self._over = True
-            return self._introduce(self._farewell) or self.take(limit)
+        if self._over or self._farewell is not None:
+            return self._take_farewell()
         log, position = self.log, self.position
         if position < log.first - 1:
             return self._take_old(limit)
         if position < log.committed:
             chunk, self.position = self._join(position, limit)
             return self._introduce(chunk, position + 1) if self._news else chunk
-        if log.end is not None and self.finished:
-            self._over = True
-            return self._introduce(self._say_the_end()) or self.take(limit)
-        return b""
+        return b"" if log.end is None else self._take_end()
 
     def on_ready(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` at the next commit, page, or farewell."""
         self._wake = wake
         if self.position < self.log.first - 1 and self._read_page is not None:
-            if self._loading is None or self._loading.done():
-                self._loading = asyncio.ensure_future(self._load(self._read_page))
+            self._load_page(self._read_page)
         else:
             self.log.sleep(self, wake)
 
@@ -122,16 +118,14 @@ class Cursor:
             if self._wake is not None:
                 self._wake()
 
-    def begin_again(self) -> None:
-        """Go back to the beginning: the store has other frames than those given."""
-        self.position = 0
-        self._untold = 0
-        self._reset = "future"
-        self._news = True
-        self._page = None
-        self._patience.reset()
-        if self._loading is not None:
-            self._loading.cancel()
+    def forget(self, number: int) -> None:
+        """Begin again if the client has a frame that is gone; see ``Reader``."""
+        if self.position >= number:
+            self.position = 0
+            self._reset = "future"
+            self._news = True
+            self._patience.reset()
+            self._drop_page()
 
     async def aclose(self) -> None:
         """Leave the log."""
@@ -147,6 +141,25 @@ class Cursor:
         if on_close is not None:
             on_close(self)
 
+    def _take_farewell(self) -> bytes | None:
+        if not self._over:
+            self._over = True
+            if farewell := self._introduce(self._farewell or b""):
+                return farewell
+        if self._breaks:
+            raise BrokenOff
+        return None
+
+    def _take_end(self) -> bytes | None:
+        """What follows all committed frames: the end, or nothing yet."""
+        if not self.finished:
+            return b""
+        if self.log.name is None:  # it cannot be resumed, so nothing has to be closed
+            self._over = True
+        else:
+            self._farewell = self._word(self.format.end(self.log.end))
+        return self._take_farewell()
+
     def _take_old(self, limit: int) -> bytes | None:
         if self._read_page is None:
             self._skip_to(self.log.first)
@@ -158,34 +171,21 @@ class Cursor:
             self._skip_to(page.first)
         first = self.position + 1
         self.position += len(page.frames)
-        if self.format is NATIVE:
-            return self._introduce(b"".join(page.frames), first)
-        return self._introduce(self._translated(first, page.frames), first)
-
-    def _translate(self, after: int, limit: int) -> tuple[bytes, int]:
-        """``Log.join`` in another format; empty if that has no word for all of it."""
-        log = self.log
-        while True:
-            stop = min(log.page(after, limit), log.committed)
-            frames = log.frames[after + 1 - log.first : stop + 1 - log.first]
-            chunk = self._translated(after + 1, frames)
-            if chunk or stop == log.committed:
-                return chunk, stop
-            after = stop
-
-    def _translated(self, first: int, frames: Sequence[bytes]) -> bytes:
-        words = []
-        for number, frame in enumerate(frames, first):
-            payload, event_id = split(frame)
-            word = self.format.frame(number, event_id, payload)
-            if number > self._untold:
-                words.append(word)
-        return b"".join(words)
+        return self._introduce(b"".join(page.frames), first)
 
     def _skip_to(self, first: int) -> None:
         self.position = first - 1
         self._reset = "trimmed"
         self._news = True
+
+    def _load_page(self, read_page: ReadPage) -> None:
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.ensure_future(self._load(read_page))
+
+    def _drop_page(self) -> None:
+        self._page = None
+        if self._loading is not None:
+            self._loading.cancel()
 
     async def _load(self, read_page: ReadPage) -> None:
         backoff = Backoff()
@@ -200,7 +200,7 @@ class Cursor:
     async def _is_read(self, read_page: ReadPage) -> bool:
         """Whether a page has come, or none will come."""
         try:
-            page = await read_page(self.position, MAX_CHUNK)
+            page = await read_page(self._begin_of_page(), MAX_CHUNK)
         except Unavailable as error:
             logger.warning("A viewer of %s waits: %s", self.log.name, error)
             self._patience.reset()
@@ -218,6 +218,10 @@ class Cursor:
             return self._is_hopeless("The events of this execution are not kept")
         return False  # its writer lives, and writes again what the store has lost
 
+    def _begin_of_page(self) -> int:
+        """The number of the frame after which a page is read."""
+        return self.position
+
     def _follow_fork(self, page: Page) -> None:
         log = self.log
         if not isinstance(log, StoredLog):
@@ -233,29 +237,25 @@ class Cursor:
         if self._farewell is None:
             logger.error("A viewer of %s is sent away: %s.", self.log.name, message)
             payload, _ = split(unstored_lost_frame(f"{message} any more"))
-            farewell = self.format.frame(1, b"", payload)
-            if self.position or self._reset:
-                farewell = self._word(self.format.reset("future", 1)) + farewell
-            self._farewell = farewell + self._word(
-                self.format.end(ExecutionStatus.LOST)
-            )
+            end = self._word(self.format.end(ExecutionStatus.LOST))
+            self._farewell = self._lost(payload) + end
         return True
+
+    def _lost(self, payload: bytes) -> bytes:
+        farewell = join(payload, b"")
+        if self.position or self._reset:
+            farewell = reset("future", 1) + farewell
+        return farewell
 
     def _introduce(self, chunk: bytes, first: int | None = None) -> bytes:
         """Put before the first block what belongs there: ``retry``, and a reset."""
         if self._reset is not None and first is not None:
-            chunk = self._word(self.format.reset(self._reset, first)) + chunk
+            chunk = reset(self._reset, first) + chunk
             self._reset = None
         if chunk:
             chunk, self._preamble = self._preamble + chunk, b""
         self._news = False
         return chunk
-
-    def _say_the_end(self) -> bytes:
-        """What closes an ``EventSource``; nothing on a log that cannot be resumed."""
-        if self.log.name is None:
-            return b""
-        return self._word(self.format.end(self.log.end))
 
     def _word(self, word: bytes | None) -> bytes:
         """``word``; None breaks the connection off, after all else was given."""
@@ -264,18 +264,23 @@ class Cursor:
         return word or b""
 
 
-def _resume(log: Log, last_event_id: str) -> tuple[int, str | None]:
-    """Where to continue; if not where the client wanted to, the reason."""
+def _resume(log: Log, last_event_id: str) -> tuple[int, int, str | None]:
+    """Where to continue: after a frame and some blocks of the next one.
+
+    Returns:
+        Both, and, if that is not where the client wanted to, the reason.
+    """
     event_id = parse_event_id(last_event_id)
     if event_id is None:
-        return 0, "malformed"
-    name, number, lost = event_id
+        return 0, 0, "malformed"
+    name, number, lost, blocks = event_id
     if name != log.name:
-        return 0, "foreign"
+        return 0, 0, "foreign"
     # Another frame of the number of the one that says ``lost`` is not in this log.
-    is_lost = log.end == ExecutionStatus.LOST and number == log.last
+    newest = number + 1 if blocks else number
+    is_lost = log.end == ExecutionStatus.LOST and newest == log.last
     # NOTE: another process may show what the store has taken before the writer, whose
     # log this may be, hears that it has; so what counts is what was appended.
     if number > max(log.last, log.known) or lost is not is_lost:
-        return 0, "future"
-    return number, None
+        return 0, 0, "future"
+    return number, blocks, None

@@ -63,8 +63,8 @@ class Reader(Protocol):
 
     def __hash__(self) -> int: ...
 
-    def begin_again(self) -> None:
-        """Go back to the beginning: the store has other frames than those given."""
+    def forget(self, number: int) -> None:
+        """Take note: the store has lost the frames from ``number`` on."""
 
 
 class Log(FrameWindow):

@@ -78,16 +78,14 @@ class StoredLog(Log):
         self.skip_to(last + 1 - len(frames))
         self.known = last
         for cursor in self._cursors:
-            if cursor.position >= last:
-                cursor.begin_again()
+            cursor.forget(last)
         self.extend(frames, end=end)
 
     def drop_uncommitted(self) -> None:
         """Drop the frames that are not stored."""
         self.cut(self.committed)
         for cursor in self._cursors:
-            if cursor.position > self.last:  # what it saw elsewhere may be gone
-                cursor.begin_again()
+            cursor.forget(self.last + 1)  # what it saw elsewhere may be gone
         self.resend_after = None
         self.end = None
 

@@ -3,8 +3,12 @@
 A log stores native frames, so the native format copies them. Any other format gets the
 JSON of each event, in order, and translates it. It may keep what it needs of earlier
 events of the same execution. It is pure: the same events give the same bytes, live or
-replayed. To add a format, write a class of this shape in a new module, and pass it to
+replayed, and for all viewers. So the viewers of one log in one format share what it
+makes. To add a format, write a class of this shape in a new module, and pass it to
 ``ExecutionResponse(execution, format=…)``.
+
+An event may become several blocks of an event stream, each with an id, for which there
+is ``frames.block_ids``. A client then resumes after the last block that it has.
 """
 
 from __future__ import annotations
@@ -20,7 +24,12 @@ Reason = Literal["backlog", "draining", "max_duration"]
 
 
 class Format(Protocol):
-    """The state of one viewer in one format. The class is the format.
+    """One format. The class is the format: an object has the state of one translation.
+
+    Each viewer has an object for what it is sent beside the events. Another object,
+    which many viewers share, translates the events of the log. So only ``frame`` may
+    depend on events, and nothing may depend on the viewer: what the class is made with
+    may say of which execution the events are, and no more.
 
     A method returns None if the format has no word for something and its clients take
     the clean end of a body for success. Then the connection breaks instead.
@@ -44,6 +53,9 @@ class Format(Protocol):
     def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
         """Return one event; b"" if this format has no word for it.
 
+        It is called for all events, in order, from number 1, or from the one that
+        ``reset`` has named. A client that resumes is sent the words it does not have.
+
         Args:
             number: The event's number in its execution, from 1.
             event_id: The id with which a client resumes; b"" if it has none.
@@ -51,7 +63,13 @@ class Format(Protocol):
         """
 
     def reset(self, reason: str, first: int) -> bytes | None:
-        """Return: earlier events are void, events follow from number ``first``."""
+        """Return: what the client has is void, events follow from number ``first``.
+
+        It precedes all frames of a connection, and of a translation that begins with
+        ``first`` because the events before it are gone. Frames may then depend on
+        ``first``, but not on ``reason``. Where events are lost in the middle of a
+        connection, that breaks, since a client can hardly take back what it has.
+        """
 
     def end(self, status: str | None) -> bytes | None:
         """Return: the execution has ended, and this is the end of its stream."""

@@ -17,27 +17,53 @@ from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.sse import ServerSentEvent
 
 # 20 digits are enough for any log; int() raises an error for thousands of them.
-_EVENT_ID = re.compile(r"([^:]+):([0-9]{1,20})(:lost)?", re.ASCII)
+_EVENT_ID = re.compile(
+    r"([^:]+):([0-9]{1,20})(?:\.([1-9][0-9]{0,8}))?(:lost)?", re.ASCII
+)
 
 
 class EventId(NamedTuple):
-    """The id of a frame.
+    """The id of a frame, or of a part of one: a format may make several blocks of it.
 
     Attributes:
         execution: The execution's id.
-        number: The frame's number.
-        lost: Whether it is the terminal frame of an execution that was lost.
+        number: The number of the last frame that who has the id has whole.
+        lost: Whether the frame, or part, is of the terminal frame of an execution that
+            was lost.
+        blocks: How many blocks of the frame after it they have as well.
     """
 
     execution: str
     number: int
     lost: bool = False
+    blocks: int = 0
 
 
 def parse_event_id(event_id: str) -> EventId | None:
     """Return the parts of an ``id``; None if it is not one of ours."""
     match = _EVENT_ID.fullmatch(event_id)
-    return EventId(match[1], int(match[2]), match[3] is not None) if match else None
+    if match is None:
+        return None
+    name, number, blocks, lost = match.groups()
+    return EventId(name, int(number), lost is not None, int(blocks or 0))
+
+
+def block_ids(event_id: bytes, count: int) -> list[bytes]:
+    """Return the ids of the blocks that a format makes of one event.
+
+    The last block has the event's own id, so ``x:12`` of three is ``x:11.1``,
+    ``x:11.2``, ``x:12``. Who has no id gets none: they are empty.
+
+    Args:
+        event_id: The event's id, or b"".
+        count: How many blocks there are, 1 or more.
+    """
+    if not event_id:
+        return [b""] * count
+    name, number, *lost = event_id.split(b":")
+    before = b"%b:%d." % (name, int(number) - 1)
+    after = b":lost" if lost else b""
+    return [*(b"%b%d%b" % (before, n, after) for n in range(1, count)), event_id]
 
 
 def frame(name: bytes | None, number: int, data: bytes) -> bytes:

@@ -297,7 +297,7 @@ MALFORMED = {
     "letters": "{}:one",
     "negative": "{}:-1",
     "plus": "{}:+1",
-    "fraction": "{}:1.5",
+    "fraction": "{}:1.0",
     "no number": "{}:",
     "no execution": ":1",
     "number only": "1",

@@ -58,6 +58,14 @@ def test_is_a_source_of_frames() -> None:
         ("x:-1", None),
         ("x:+1", None),
         ("x:1.0", None),
+        ("x:1.05", None),
+        ("x:1.", None),
+        ("x:.1", None),
+        ("x:1.1.1", None),
+        ("x:0.1", EventId("x", 0, blocks=1)),
+        ("x:11.20", EventId("x", 11, blocks=20)),
+        ("x:11.2:lost", EventId("x", 11, lost=True, blocks=2)),
+        ("x:1." + "9" * 10, None),
         ("x:1:2", None),
         ("x:1\n", None),
         ("x: 1", None),
@@ -92,6 +100,17 @@ def test_continues_after_the_id_it_is_given(position: int) -> None:
     assert cursor.take() is None
 
 
+@pytest.mark.parametrize("position", range(10))
+def test_continues_after_whole_frames_when_it_is_given_the_id_of_a_block(
+    position: int,
+) -> None:
+    log = ended(filled(Log("x"), 9))
+
+    cursor = Cursor(log, last_event_id=f"x:{position}.2")
+
+    assert drain(cursor) == frames(position + 1, 10) + END
+
+
 def test_takes_leading_zeros_for_the_same_number() -> None:
     log = filled(Log("x"), 9)
 
@@ -109,7 +128,9 @@ def test_takes_leading_zeros_for_the_same_number() -> None:
         pytest.param("x:y", "malformed", id="letters for a number"),
         pytest.param("3", "malformed", id="a number alone"),
         pytest.param("x:-1", "malformed", id="negative"),
-        pytest.param("x:1.5", "malformed", id="fraction"),
+        pytest.param("x:1.0", "malformed", id="no block"),
+        pytest.param("x:1.05", "malformed", id="a leading zero"),
+        pytest.param("x:1." + "1" * 10_000, "malformed", id="10 kB of blocks"),
         pytest.param("x:", "malformed", id="no number"),
         pytest.param(":3", "malformed", id="no name"),
         pytest.param("x:1:2", "malformed", id="two numbers"),

@@ -1,0 +1,175 @@
+"""A viewer of a log in another format than the native one.
+
+It has no state of its format, only a place, like any other viewer: its words come from
+a ``Translation``. That may stand before the place of a client that resumes; it then
+takes frames until it is there, and the client is sent nothing of them.
+
+A format cannot take back what its client was sent. So where a native viewer is given a
+``reset`` in the middle of its stream, this one breaks the connection off: its client
+comes back, and the ``reset``, if there has to be one, is the first thing it gets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+from asgi_events.log.cursor import Cursor
+from asgi_events.log.log import Log
+from asgi_events.log.translation import Translation, Translations
+from asgi_events.wire.formats import Format
+from asgi_events.wire.sse import MAX_CHUNK
+
+
+class TranslatedCursor(Cursor):
+    """One viewer of one log.
+
+    Args:
+        log: What it reads.
+        make_format: Makes an object of its format.
+        translations: Those of the log.
+        options: As of ``Cursor``.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        make_format: Callable[[], Format],
+        translations: Translations,
+        **options: Any,
+    ) -> None:
+        self.format = make_format()
+        self._make_format = make_format
+        self._translations = translations
+        self._translation: Translation | None = None
+        self._begin = 1  # the first event of its translation
+        super().__init__(log, **options)
+
+    def take(self, limit: int = MAX_CHUNK) -> bytes | None:
+        if self._over or self._farewell is not None:
+            return self._take_farewell()
+        log, position = self.log, self.position
+        if position < log.committed:
+            words = self._translation
+            if words is None or not words.shared or words.first > position + 1:
+                words = self._choose()
+            if words.last <= position and not self._go_on(words):
+                return self.take(limit)
+            while self.position < words.last:
+                chunk = self._take_words(words, limit)
+                if chunk != b"":
+                    return chunk
+        return b"" if log.end is None else self._take_end()
+
+    def on_ready(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        log, words = self.log, self._translation
+        if self.position >= log.committed:
+            log.sleep(self, wake)
+        elif words is None or words.last >= log.first - 1 or self._read_page is None:
+            asyncio.get_running_loop().call_soon(wake)  # there is more to translate
+        else:
+            self._load_page(self._read_page)
+
+    def forget(self, number: int) -> None:
+        """Break off if the client has a word for a frame that is gone."""
+        words = self._translation
+        if self.position + bool(self._blocks) >= number:
+            self.dismiss(None)
+        elif words is not None and words.last >= number:
+            if words.shared:
+                words.shared = False
+                del self._translations[type(self.format), self._begin]
+            self._leave()
+
+    def close(self) -> None:
+        super().close()
+        self._translation = None
+
+    def _choose(self) -> Translation:
+        """The translation to go on with: the shared one, if it has what is wanted."""
+        own, log, position = self._translation, self.log, self.position
+        if own is not None and own.first > position + 1:
+            self._leave()
+            own = None
+        key = type(self.format), self._begin
+        shared = self._translations.get(key)
+        if shared is not None and shared.first <= position + 1:
+            if own is None or position <= shared.last or shared.last >= log.first - 1:
+                self._leave()
+                self._translation = shared
+                return shared
+        if own is None:
+            own = Translation(log, self._make_format(), self._begin)
+        if shared is None or shared.last < position <= own.last:
+            if shared is not None:  # it waits for frames that the log has dropped
+                shared.shared = False
+            own.shared = True
+            self._translations[key] = own
+        self._translation = own
+        return own
+
+    def _go_on(self, words: Translation) -> bool:
+        """Translate what follows, if it is there; False if ``words`` cannot go on."""
+        log, after = self.log, words.last
+        if after >= log.first - 1:
+            stop = min(log.page(after, MAX_CHUNK), log.committed)
+            frames: Sequence[bytes] = log.frames[
+                after + 1 - log.first : stop + 1 - log.first
+            ]
+        elif self._read_page is None:
+            return self._begin_at(log.first)
+        elif self._page is None:
+            return True
+        elif self._page.first > after + 1:
+            return self._begin_at(self._page.first)
+        else:
+            frames = self._page.frames[after + 1 - self._page.first :]
+            self._page = None
+        words.add(frames, self.position)
+        return True
+
+    def _take_words(self, words: Translation, limit: int) -> bytes | None:
+        first = self.position + 1
+        if self._blocks:
+            word = words.frames[first - words.first]
+            chunk = b"\n\n".join(word.split(b"\n\n")[self._blocks :])
+            self._blocks, self.position = 0, first
+        else:
+            chunk, self.position = words.join(self.position, limit)
+        if not self._news and not self._preamble:
+            return chunk
+        reason, self._reset = self._reset, None
+        reset = self.format.reset(reason, first) if reason is not None else b""
+        if reset is None:
+            self.dismiss(None)
+            return self._take_farewell()
+        return self._introduce(reset + chunk)
+
+    def _begin_at(self, first: int) -> bool:
+        """Begin with ``first``, since what is before is gone; return False."""
+        if not self._news:
+            self.dismiss(None)
+            return False
+        self._begin, self._translation = first, None
+        if self.position < first - 1:
+            self.position, self._blocks, self._reset = first - 1, 0, "trimmed"
+        return False
+
+    def _leave(self) -> None:
+        """Leave a translation that does not have what is wanted."""
+        self._translation = None
+        self._drop_page()
+
+    def _begin_of_page(self) -> int:
+        words = self._translation
+        return self._begin - 1 if words is None else words.last
+
+    def _lost(self, payload: bytes) -> bytes:
+        words = self._translation
+        if words is None:
+            return self._make_format().frame(1, b"", payload)
+        # Others may go on with its state.
+        return deepcopy(words.format).frame(words.last + 1, b"", payload)
