@@ -89,23 +89,17 @@ class TranslatedCursor(Cursor):
         self._translation = None
 
     def _choose(self) -> Translation:
-        """The translation to go on with: the shared one, if it has what is wanted."""
-        own, log, position = self._translation, self.log, self.position
-        if own is not None and own.first > position + 1:
-            self._leave()
-            own = None
+        """The translation to go on with: the shared one, unless its words are newer."""
+        own, following = self._translation, self.position + 1
         key = type(self.format), self._begin
         shared = self._translations.get(key)
-        if shared is not None and shared.first <= position + 1:
-            if own is None or position <= shared.last or shared.last >= log.first - 1:
-                self._leave()
-                self._translation = shared
-                return shared
-        if own is None:
-            own = Translation(log, self._make_format(), self._begin)
-        if shared is None or shared.last < position <= own.last:
-            if shared is not None:  # it waits for frames that the log has dropped
-                shared.shared = False
+        if shared is not None and shared.first <= following:
+            self._leave()
+            own = shared
+        elif own is None or own.first > following:
+            self._leave()
+            own = Translation(self.log, self._make_format(), self._begin)
+        if shared is None:
             own.shared = True
             self._translations[key] = own
         self._translation = own

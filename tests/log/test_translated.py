@@ -11,6 +11,7 @@ from asgi_events.log.log import Log
 from asgi_events.log.source import BrokenOff
 from asgi_events.log.stored import StoredLog
 from asgi_events.log.translated import TranslatedCursor
+from asgi_events.stores import Page
 from asgi_events.stores.memory import MemoryStore
 from tests.log.blocks import END, Blocks, Client, cursor, translations, words
 from tests.log.recorded import Recorded, data, drain, ended, filled, frame, read
@@ -117,6 +118,20 @@ def test_says_retry_before_its_first_word() -> None:
     viewer = TranslatedCursor(log, Blocks, translations(), retry=5)
 
     assert drain(viewer) == b"retry: 5\n" + written(log) + END
+
+
+def test_says_retry_before_its_first_word_though_the_first_event_has_none() -> None:
+    log = ended(filled(Log("x"), 19))
+    made = words(log.since(0))
+    silent = made.index(b"")
+    viewer = TranslatedCursor(
+        log, Blocks, translations(), last_event_id=f"x:{silent}", retry=5
+    )
+
+    chunks = [viewer.take(1), viewer.take(1)]
+
+    rest = [word for word in made[silent:] if word]
+    assert chunks == [b"retry: 5\n" + rest[0], rest[1]]
 
 
 @pytest.mark.parametrize(
@@ -264,21 +279,29 @@ async def test_resumes_with_a_reset_after_that() -> None:
     assert client.cuts == 2
 
 
-async def test_is_told_in_its_words_that_events_are_not_kept() -> None:
-    recorded = Recorded(held=4)
+async def test_tells_one_that_events_are_not_kept_and_leaves_others_alone() -> None:
+    recorded, shared = Recorded(held=4), translations()
     await recorded.write(20)
-    viewer = TranslatedCursor(
-        recorded.log,
-        Blocks,
-        translations(),
-        read_page=recorded.read_page,
-        patience=0.1,
+    page = await recorded.store.read("x", 0, 1 << 30)
+    assert page is not None
+    made = words(list(page.frames))
+
+    async def read_nothing(after: int, limit: int) -> Page | None:
+        return None if after else await recorded.store.read("x", 0, 100)
+
+    hopeless, other = (
+        TranslatedCursor(
+            recorded.log, Blocks, shared, read_page=read_page, patience=0.1
+        )
+        for read_page in (read_nothing, recorded.read_page)
     )
-    await recorded.store.delete("x")
 
-    body = await read(viewer)
+    body = await read(hopeless)
 
-    assert body.endswith(END)
+    begun = body.removesuffix(END)
+    assert len(shared) == 1 and body != begun and b'"lost"' not in body
+    assert begun.startswith(made[0])
+    assert await read(other, until=made[-1] or made[-2]) == b"".join(made)
 
 
 # Sharing
@@ -348,6 +371,28 @@ def test_holds_no_more_words_than_its_log_holds_frames(
     assert made.first > 1000
     with pytest.raises(BrokenOff):  # what it wants is gone
         slow.take()
+
+
+def test_holds_of_words_that_nobody_shares_only_those_it_takes_next() -> None:
+    log = filled(Log("x"), 30)
+    own = translation.Translation(log, Blocks(), 1)
+
+    for given in (0, 10, 20):
+        own.add(log.since(given)[:10], given)
+
+    assert own.frames == words(log.since(0))[20:]
+
+
+def test_does_not_give_an_old_join_when_there_is_more() -> None:
+    log, shared = filled(Log("x"), 20), translations()
+    cursor(log, shared).take()
+    viewers = [cursor(log, shared) for _ in range(2)]
+    viewers[0].take()
+
+    filled(log, 1)
+    drain(viewers[0])
+
+    assert viewers[1].take() == written(log)
 
 
 @pytest.mark.parametrize("seed", range(60))
