@@ -136,6 +136,23 @@ async def test_starts_a_run_once_for_two_posts_at_once(make: Make) -> None:
     assert len(list(app.executions)) == 1
 
 
+async def test_continues_after_the_last_id_and_starts_nothing(make: Make) -> None:
+    app = make()
+    client = Client(app)
+    whole = await client.post("/ag-ui", json=asked())
+    blocks = whole.body.partition(b"\n")[2].split(b"\n\n")[:-1]
+
+    for n, block in enumerate(blocks[:-1], 1):
+        id = block.partition(b"\n")[0].removeprefix(b"id: ").decode()
+        rest = await client.post("/ag-ui", json=asked(), headers={"last-event-id": id})
+        got = await client.get(
+            "/ag-ui?offset=-1&runId=r1", headers={"last-event-id": id}
+        )
+        assert rest.body == got.body
+        assert rest.body.partition(b"\n")[2].split(b"\n\n")[:-1] == blocks[n:]
+    assert len(list(app.executions)) == 1
+
+
 async def test_tells_of_a_run_that_is_gone_in_an_event(make: Make) -> None:
     app = make()
 

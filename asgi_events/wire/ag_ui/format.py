@@ -17,7 +17,7 @@ from asgi_events.wire.ag_ui.run import AGUIRun
 from asgi_events.wire.ag_ui.words import Members
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.formats import Reason
-from asgi_events.wire.frames import json_block
+from asgi_events.wire.frames import block_ids, json_block
 from asgi_events.wire.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
 
 _ENDS = ("RUN_FINISHED", "RUN_ERROR")
@@ -50,18 +50,14 @@ class AGUIFormat:
     def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
         """Return one event, as no block, one or several."""
         self._has_begun = True
-        execution = event_id.partition(b":")[0]
-        said = self._run.take(from_json(payload), execution.decode())
-        if not event_id:
-            return _without_ids(said)
-        before = b"%b:%d." % (execution, number - 1)
-        ids = [b"%b%d" % (before, i) for i in range(1, len(said))] + [event_id]
-        return b"".join(
-            json_block(encode_json(each))
-            if each["type"] in _ENDS
-            else b"id: %b\ndata: %b\n\n" % (id, encode_json(each))
-            for id, each in zip(ids, said, strict=False)
-        )
+        execution = event_id.partition(b":")[0].decode()
+        said = self._run.take(from_json(payload), execution)
+        if not said:
+            return b""
+        ids = block_ids(event_id, len(said))
+        if said[-1]["type"] in _ENDS:
+            ids[-1] = b""
+        return b"".join(map(_block, ids, said))
 
     def reset(self, reason: str, first: int) -> bytes | None:
         """Return: the run begins in the middle; None later, where it cannot go back."""
@@ -106,8 +102,13 @@ class AGUIRewindFormat(AGUIFormat):
         return started + end + _REWIND + rest if rest else made
 
 
+def _block(id: bytes, said: Members) -> bytes:
+    block = json_block(encode_json(said))
+    return b"id: %b\n%b" % (id, block) if id else block
+
+
 def _without_ids(said: list[Members]) -> bytes:
-    return b"".join(json_block(encode_json(each)) for each in said)
+    return b"".join(_block(b"", each) for each in said)
 
 
 def _snapshot(role: str) -> Members:
