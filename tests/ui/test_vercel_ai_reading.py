@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from pydantic import BaseModel
 
 from asgi_events.events import (
@@ -172,7 +172,13 @@ async def test_reads_that_it_has_ended_otherwise(
 async def test_reads_any_run_without_an_error_of_its_own() -> None:
     many: list[list[BaseModel]] = []
 
-    @settings(max_examples=60, phases=[Phase.generate], database=None)
+    @settings(
+        max_examples=60,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     @given(runs())
     def collect(run: list[BaseModel]) -> None:
         many.append(run)

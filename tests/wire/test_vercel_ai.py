@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, RootModel
 
@@ -644,6 +644,7 @@ def runs(draw: st.DrawFn) -> list[BaseModel]:
     return [*events, draw(end)]
 
 
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(runs(), st.sampled_from([1, 7]))
 def test_is_accepted_whatever_happens(run: list[BaseModel], first: int) -> None:
     made = stream(run, end="completed", first=first)
