@@ -1,0 +1,100 @@
+"""The applications that the real servers of the tests of AG-UI run.
+
+They share ``ASGI_EVENTS_STORE`` if there is one. An execution of ``chat`` is served to
+the clients of AG-UI, to the AI SDK and natively.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from asgi_events import EventsApp, Executions, agent, begin, call, current_state
+from asgi_events.types import ASGIApp, Receive, Scope, Send
+from asgi_events.ui import AGUIApp, VercelAIApp
+
+LEASE = 1.0  # seconds
+PACE = 0.03  # seconds between two words, if the user wants it slow
+
+
+@agent
+async def chat(text: str) -> dict[str, Any]:
+    """Answer, or fail, or go on for ever, as the user says."""
+    if "endless" in text:
+        await _talk()
+    await _answer(PACE if "slow" in text else 0.0)
+    if "fail" in text:
+        raise ValueError("It broke")
+    return {"said": text}
+
+
+async def _talk() -> None:
+    """Talk until cancelled, and print when that was."""
+    state = current_state()
+    look = begin("tool", "look")
+    try:
+        for number in range(1_000_000):
+            await state.text(f"{number} ")
+            await asyncio.sleep(0.005)
+    finally:
+        look.fail("stopped")
+        print(f"stopped at {time.time()}", flush=True)
+
+
+async def _answer(pace: float) -> None:
+    """Publish one run with parallel tools, a nested agent and text, in one order."""
+    root = current_state()
+    async with call("llm", "gpt") as model:
+        await model.reasoning("They want ")
+        await model.reasoning("to know.")
+        for word in ("Let ", "me ", "look."):
+            await model.text(word)
+            await asyncio.sleep(pace)
+        model.usage(input_tokens=3, output_tokens=5)
+    await root.snapshot({"looked": []})
+    first = begin("tool", "look", input={"place": "Bonn"}, detail="Bonn")
+    second = begin("tool", "look", input={"place": "K\u00f6ln"})
+    async with call("agent", "expert", input={"about": "both"}) as expert:
+        await expert.text("I know. ")
+        await asyncio.sleep(pace)
+        second.fail("not found")
+        await expert.custom("chart", {"bars": [1, 2, 3]})
+        await expert.text("That is all.")
+    await root.snapshot({"looked": ["Bonn"]})
+    first.end(output={"warm": True})
+    await asyncio.sleep(pace)
+    for word in ("It ", "is ", "warm \u2028 there."):
+        await root.text(word)
+        await asyncio.sleep(pace)
+
+
+def _options() -> dict[str, Any]:
+    store = os.environ.get("ASGI_EVENTS_STORE")
+    longest = os.environ.get("MAX_STREAM_DURATION")
+    return {
+        **({"store": store} if store else {}),
+        "max_stream_duration": float(longest) if longest else None,
+        "error_message": str,
+        "drain_grace": float(os.environ.get("DRAIN_GRACE", "0.1")),
+        "heartbeat_interval": 0.2,
+        "lease": LEASE,
+    }
+
+
+_executions = Executions(chat, **_options())
+_ag_ui = AGUIApp(_executions, chat)
+_ai_sdk = VercelAIApp(_executions, chat)
+_native = EventsApp(executions=_executions)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve all formats."""
+    path, served = scope.get("path", ""), _native
+    answer: ASGIApp = served
+    if path.startswith("/ag-ui"):
+        answer = _ag_ui
+    elif path.startswith("/api/chat"):
+        answer = _ai_sdk
+    await answer(scope, receive, send)
