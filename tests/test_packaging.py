@@ -20,6 +20,8 @@ LEFT_BEHIND = [
     "build/lib/asgi_events/gone.py",
     "asgi_events/__pycache__/gone.cpython-311.pyc",
     "tests/clients/node_modules/gone/index.js",
+    "examples/ai_sdk/node_modules/gone/index.js",
+    "examples/ai_sdk/dist/gone.js",
 ]
 
 
@@ -68,13 +70,13 @@ def files(root: Path, *suffixes: str) -> set[str]:
         path.relative_to(root).as_posix()
         for path in root.rglob("*")
         if path.suffix in suffixes
-        and not {"node_modules", "__pycache__"} & set(path.parts)
+        and not {"node_modules", "dist", "__pycache__"} & set(path.parts)
     }
 
 
 def test_has_all_that_its_tests_need_in_its_source_distribution(unpacked: Path) -> None:
     for directory in ("tests", "examples", "asgi_events"):
-        suffixes = (".py", ".json", ".mjs", ".html", ".js", ".css", ".typed")
+        suffixes = (".py", ".json", ".mjs", ".html", ".js", ".jsx", ".css", ".typed")
         assert files(unpacked / directory, *suffixes) == files(
             ROOT / directory, *suffixes
         )

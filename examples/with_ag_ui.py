@@ -1,0 +1,37 @@
+"""A page with HttpAgent of AG-UI: runs survive a reload, and Stop stops them.
+
+pip install "asgi-events[server]" starlette pydantic-ai-slim
+npm ci --prefix ag_ui && npm run build --prefix ag_ui
+hypercorn --workers 0 with_ag_ui:app
+
+Open http://localhost:8000/ and ask. Meanwhile reload the page, open its address in a
+second tab, press Stop there, or stop the server and start it again. ag_ui/ has the
+page, and trip.py the agent.
+"""
+
+import os
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from trip import chat
+
+from asgi_events import Executions
+from asgi_events.ui import AGUIApp
+
+STORE = os.environ.get("STORE", "sqlite:///events.db")
+KEPT = 24 * 3600.0  # seconds in which a page can fetch a run that it has missed
+PAGE = Path(__file__).parent / "ag_ui" / "dist"
+
+if not PAGE.exists():
+    build = "npm ci --prefix ag_ui && npm run build --prefix ag_ui"
+    raise SystemExit(f"The page is not built. Run this in examples/: {build}")
+
+executions = Executions(chat, store=STORE, retention=KEPT)
+app = Starlette(
+    routes=[
+        Mount("/api", AGUIApp(executions, chat, prefix="/ag-ui")),
+        Mount("/", StaticFiles(directory=PAGE, html=True)),
+    ]
+)

@@ -1,0 +1,38 @@
+"""A page with useChat of the AI SDK: answers survive a reload, and Stop stops them.
+
+pip install "asgi-events[server]" starlette pydantic-ai-slim
+npm ci --prefix ai_sdk && npm run build --prefix ai_sdk
+hypercorn --workers 0 with_ai_sdk:app
+
+Open http://localhost:8000/ and ask. Meanwhile reload the page, open its address in a
+second tab, press Stop there, or stop the server and start it again. ai_sdk/ has the
+page, and trip.py the agent.
+"""
+
+import os
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from trip import chat
+
+from asgi_events import Executions
+from asgi_events.ui import VercelAIApp
+
+STORE = os.environ.get("STORE", "sqlite:///events.db")
+KEPT = 24 * 3600.0  # seconds in which a page can fetch an answer that it has missed
+PAGE = Path(__file__).parent / "ai_sdk" / "dist"
+
+if not PAGE.exists():
+    build = "npm ci --prefix ai_sdk && npm run build --prefix ai_sdk"
+    raise SystemExit(f"The page is not built. Run this in examples/: {build}")
+
+executions = Executions(chat, store=STORE, retention=KEPT)
+chats = VercelAIApp(executions, chat, prefix="/chat", linger=KEPT)
+app = Starlette(
+    routes=[
+        Mount("/api", chats),  # POST /api/chat
+        Mount("/", StaticFiles(directory=PAGE, html=True)),
+    ]
+)
