@@ -22,6 +22,7 @@ LEFT_BEHIND = [
     "tests/clients/node_modules/gone/index.js",
     "examples/ai_sdk/node_modules/gone/index.js",
     "examples/ai_sdk/dist/gone.js",
+    "tests/clients/copilotkit/node_modules/gone/index.js",
 ]
 
 

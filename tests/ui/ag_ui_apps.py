@@ -1,7 +1,8 @@
 """The applications that the real servers of the tests of AG-UI run.
 
 They share ``ASGI_EVENTS_STORE`` if there is one. An execution of ``chat`` is served to
-the clients of AG-UI, to the AI SDK and natively.
+the clients of AG-UI, to the AI SDK and natively. ``PAGE`` is the folder of the scripts
+of a page, which begins with ``page.js``.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from asgi_events import EventsApp, Executions, agent, begin, call, current_state
-from asgi_events.types import ASGIApp, Receive, Scope, Send
+from asgi_events.http.problems import send_bytes
+from asgi_events.types import Receive, Scope, Send
 from asgi_events.ui import AGUIApp, VercelAIApp
 
 LEASE = 1.0  # seconds
@@ -89,12 +92,22 @@ _ai_sdk = VercelAIApp(_executions, chat)
 _native = EventsApp(executions=_executions)
 
 
+_HTML = """<!doctype html><meta charset="utf-8"><div id="root"></div>
+<script type="module" src="/page/page.js"></script>"""
+
+
+async def _page(scope: Scope, receive: Receive, send: Send) -> None:
+    name = scope["path"].rpartition("/")[2]
+    body, kind = _HTML.encode(), "text/html"
+    if name.endswith(".js"):
+        body = (Path(os.environ["PAGE"]) / name).read_bytes()
+        kind = "text/javascript"
+    await send_bytes(send, 200, body, {"content-type": kind})
+
+
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve all formats."""
-    path, served = scope.get("path", ""), _native
-    answer: ASGIApp = served
-    if path.startswith("/ag-ui"):
-        answer = _ag_ui
-    elif path.startswith("/api/chat"):
-        answer = _ai_sdk
-    await answer(scope, receive, send)
+    """Serve all formats, and the page."""
+    parts = {"/ag-ui": _ag_ui, "/api/chat": _ai_sdk, "/page": _page}
+    path = scope.get("path", "")
+    found = [part for prefix, part in parts.items() if path.startswith(prefix)]
+    await (found[0] if found else _native)(scope, receive, send)
