@@ -747,6 +747,33 @@ async def test_breaks_the_connection_that_lasts_too_long(make: Make) -> None:
     assert execution.status == "started"
 
 
+async def test_says_which_events_are_not_kept(make: Make) -> None:
+    gate, told = Gate(), asyncio.Event()
+
+    @agent
+    async def long(text: str) -> None:
+        for number in range(100):
+            await current_state().text(f"{number} ")
+        told.set()
+        await gate.opened.wait()
+
+    app = make(long, options={"max_events": 10})
+    await app.executions.start(long, {"text": "Hi"}, thread="c1")
+    await told.wait()
+    async with Client(app).connect("GET", STREAM) as c:
+        await c.until(b"99 ")
+        gate.opened.set()
+        await c.end()
+
+    made = read(c.body)
+    assert made[2]["type"] == "data-reset"
+    first_kept = made[2]["data"]["first"]
+    assert made[2]["data"]["reason"] == "trimmed"
+    assert first_kept > 1
+    assert said(c.body).endswith("98 99 ")
+    assert made[-1] == DONE
+
+
 async def test_sends_comments_while_nothing_happens(make: Make) -> None:
     gate = Gate()
     app = make(gate.actor, options={"heartbeat_interval": 10.0})
