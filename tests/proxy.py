@@ -123,6 +123,10 @@ class Proxy:
         """Where each cut was: "mid-frame" or "between" two frames."""
         return ["mid-frame" if inside else "between" for inside in self._made]
 
+    def cut_next(self, *cuts: Cut) -> None:
+        """Add cuts, for the next event streams that have none."""
+        self._cuts.extend(cuts)
+
     @property
     def passed(self) -> int:
         """How many bytes of responses have passed, without those that were cut."""

@@ -5,22 +5,31 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from asgi_events import Executions, agent, begin, call, current_state
+from asgi_events.http.problems import send_bytes
+from asgi_events.types import Receive, Scope, Send
 from asgi_events.ui import ChatRequest, VercelAIApp
 
 RETRY = 20  # milliseconds
 LEASE = 1.0  # seconds
 
 
+_held: dict[str, asyncio.Event] = {}  # what each chat waits for
+
+
 @agent
 async def chat(request: ChatRequest) -> dict[str, Any]:
-    """Do what ``mode`` in the body says: answer, fail, or go on for ever."""
+    """Do what ``mode`` in the body says: answer, wait in between, fail, never end."""
     mode, pace = request.body.get("mode", "answer"), request.body.get("pace", 0.0)
+    held = _held.setdefault(request.id, asyncio.Event())
+    if mode != "held":
+        held.set()
     if mode == "endless":
         await _talk()
-    await _answer(request.text, pace)
+    await _answer(request.text, pace, held)
     if mode == "fail":
         raise ValueError("broken")
     return {"said": request.text}
@@ -36,7 +45,7 @@ async def _talk() -> None:
         print(f"stopped at {time.time()}", flush=True)
 
 
-async def _answer(text: str, pace: float) -> None:
+async def _answer(text: str, pace: float, held: asyncio.Event) -> None:
     """Publish one run with parallel tools, a nested agent and text, in one order."""
     root = current_state()
     async with call("llm", "gpt") as model:
@@ -52,6 +61,7 @@ async def _answer(text: str, pace: float) -> None:
         await expert.text("I know. ")
         await expert.progress(1, 2)
         await asyncio.sleep(pace)
+        await held.wait()
         second.fail("not found")
         await expert.progress(2, 2)
         await expert.custom("chart", {"bars": [1, 2, 3]})
@@ -80,3 +90,25 @@ def _options() -> dict[str, Any]:
 
 
 app = VercelAIApp(Executions(chat, **_options()), chat)
+
+_PAGE = """<!doctype html>
+<title>chat</title>
+<div id="root"></div>
+<script src="/{}.js"></script>
+"""
+
+
+async def site(scope: Scope, receive: Receive, send: Send) -> None:
+    """The chat, pages at ``/ai5``, ``/ai6`` and ``/ai7``, and ``/go/<chat>``."""
+    if scope["type"] != "http" or scope["path"].startswith("/api/"):
+        await app(scope, receive, send)
+        return
+    name = scope["path"][1:]
+    if name.startswith("go/"):
+        _held[name[3:]].set()
+    if name.endswith(".js"):
+        kind, body = "text/javascript", (Path(os.environ["PAGES"]) / name).read_bytes()
+    else:
+        kind, body = "text/html", _PAGE.format(name).encode()
+    headers = {"content-type": f"{kind}; charset=utf-8"}
+    await send_bytes(send, 200, body, headers)
