@@ -28,9 +28,9 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-APP = "tests.ui.vercel_apps:app"
+APP = "tests.ui.vercel_apps:site"
 ENDLESS = {"mode": "endless"}
-PACED = {"pace": 0.03}
+HELD = {"mode": "held"}
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
 
@@ -138,28 +138,37 @@ async def test_shows_the_same_after_a_cut_at_any_byte(
         assert [r.method for r in proxy.requests] == ["POST", "GET"]
 
 
+async def go(server: Server, id: str, http: httpx.AsyncClient) -> None:
+    """Let a chat go on that is held."""
+    await http.get(f"{server.url}/go/{id}")
+
+
 @every_version
 async def test_shows_all_after_a_reload_and_in_a_second_tab(
-    version: str, id: str, node: Tabs, server: Server, uncut: Shown
+    version: str,
+    id: str,
+    node: Tabs,
+    server: Server,
+    http: httpx.AsyncClient,
+    uncut: Shown,
 ) -> None:
     first = await node.open(version, server, id)
-    begun = await first.do("begin", text="Bonn", body=PACED)
-    await first.do("until", text="Let me")
+    begun = await first.do("begin", text="Bonn", body=HELD)
+    await first.do("until", text="I know.")
     reloaded = await node.open(version, server, id, messages=asked(begun))
-    await reloaded.do("begin-resume")
-    await reloaded.do("until", text="I know.")
     fresh = await node.open(version, server, id)
+    for tab in (reloaded, fresh):
+        await tab.do("begin-resume")
+        streaming = await tab.do("until", text="I know.")
+        assert streaming.status == "streaming"
 
-    shown = [
-        await fresh.do("resume"),
-        await reloaded.do("wait"),
-        await first.do("wait"),
-    ]
+    await go(server, id, http)
+    shown = [await tab.do("wait") for tab in (first, reloaded, fresh)]
 
     assert [each.answers for each in shown] == [uncut.answers] * 3
     assert [each.status for each in shown] == ["ready"] * 3
     assert len({each.messages[-1]["id"] for each in shown}) == 1
-    assert [len(each.messages) for each in shown] == [1, 2, 2]
+    assert [len(each.messages) for each in shown] == [2, 2, 1]
 
 
 @every_version
@@ -205,14 +214,21 @@ async def test_stops_the_actor_and_shows_that_in_every_tab(
 
 @every_version
 async def test_goes_on_when_only_the_page_stops(
-    version: str, id: str, node: Tabs, server: Server, uncut: Shown
+    version: str,
+    id: str,
+    node: Tabs,
+    server: Server,
+    http: httpx.AsyncClient,
+    uncut: Shown,
 ) -> None:
     chat = await node.open(version, server, id)
-    await chat.do("begin", text="Bonn", body=PACED)
-    await chat.do("until", text="Let me")
+    await chat.do("begin", text="Bonn", body=HELD)
+    await chat.do("until", text="I know.")
     left = await chat.do("stop")
 
-    shown = await chat.do("resume")
+    await chat.do("begin-resume")
+    await go(server, id, http)
+    shown = await chat.do("wait")
 
     assert left.status == "ready"
     assert (shown.status, shown.answers) == ("ready", uncut.answers)
@@ -286,15 +302,15 @@ def three(
 
 
 async def test_goes_on_in_another_process_when_one_is_drained_or_dies(
-    three: list[Server], id: str, node: Tabs, uncut: Shown
+    three: list[Server], id: str, node: Tabs, http: httpx.AsyncClient, uncut: Shown
 ) -> None:
     drained, killed, kept = three
 
     # Those that run where it is drained end there, and are seen elsewhere.
     chats = [await node.open(v, drained, f"{id}-drained-{v}") for v in VERSIONS]
     for chat in chats:
-        await chat.do("begin", text="Bonn", body=PACED)
-        await chat.do("until", text="Let")
+        await chat.do("begin", text="Bonn", body={"mode": "drained", "pace": 0.03})
+        await chat.do("until", text="I know.")
     drained.signal(signal.SIGTERM)
     broken = [await chat.do("wait") for chat in chats]
     resumed = [await chat.do("resume", api=api(killed)) for chat in chats]
@@ -304,19 +320,20 @@ async def test_goes_on_in_another_process_when_one_is_drained_or_dies(
 
     # Those that run where it is killed are lost. The others are only watched there.
     lost = [await node.open(v, killed, f"{id}-lost-{v}") for v in VERSIONS]
-    for chat in lost:
-        await chat.do("begin", text="Bonn", body=ENDLESS)
     chats = [await node.open(v, kept, f"{id}-kept-{v}") for v in VERSIONS]
     tabs = [await node.open(v, killed, f"{id}-kept-{v}") for v in VERSIONS]
-    for chat, tab in zip(chats, tabs, strict=True):
-        await chat.do("begin", text="Bonn", body={"pace": 0.2})
-        await chat.do("until", text="Let")
-        await tab.do("begin-resume")
-        await tab.do("until", text="Let")
     for chat in lost:
+        await chat.do("begin", text="Bonn", body=ENDLESS)
         await chat.do("until", text="1 ")
+    for chat, tab in zip(chats, tabs, strict=True):
+        await chat.do("begin", text="Bonn", body=HELD)
+        await chat.do("until", text="I know.")
+        await tab.do("begin-resume")
+        await tab.do("until", text="I know.")
     killed.signal(signal.SIGKILL)
     broken = [await chat.do("wait") for chat in [*lost, *tabs]]
+    for version in VERSIONS:
+        await go(kept, f"{id}-kept-{version}", http)
     resumed = [await tab.do("resume", api=api(kept)) for tab in tabs]
     told = [await chat.do("resume", api=api(kept)) for chat in lost]
     after = [await chat.do("send", text="Bonn") for chat in lost]

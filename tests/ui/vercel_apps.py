@@ -5,31 +5,46 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from asgi_events import Executions, agent, begin, call, current_state
 from asgi_events.http.problems import send_bytes
 from asgi_events.types import Receive, Scope, Send
 from asgi_events.ui import ChatRequest, VercelAIApp
 
+Pause: TypeAlias = Callable[[], Awaitable[None]]
+
 RETRY = 20  # milliseconds
 LEASE = 1.0  # seconds
 
 
-_held: dict[str, asyncio.Event] = {}  # what each chat waits for
+_released: set[str] = set()  # the chats that need not wait any more
 
 
 @agent
 async def chat(request: ChatRequest) -> dict[str, Any]:
-    """Do what ``mode`` in the body says: answer, wait in between, fail, never end."""
-    mode, pace = request.body.get("mode", "answer"), request.body.get("pace", 0.0)
-    held = _held.setdefault(request.id, asyncio.Event())
-    if mode != "held":
-        held.set()
+    """Do what ``mode`` in the body says.
+
+    answer: Answer. fail: Answer, and fail then. endless: Talk until cancelled.
+    held: Wait in the middle of the answer for ``/go/<chat>``. drained: Wait in the same
+    place until the process is told to stop.
+    """
+    mode = request.body.get("mode", "answer")
     if mode == "endless":
         await _talk()
-    await _answer(request.text, pace, held)
+
+    async def pause() -> None:
+        await asyncio.sleep(request.body.get("pace", 0.0))
+
+    async def hold() -> None:
+        while (mode == "held" and request.id not in _released) or (  # noqa: ASYNC110
+            mode == "drained" and not app.executions.draining
+        ):
+            await asyncio.sleep(0.01)
+
+    await _answer(request.text, pause, hold)
     if mode == "fail":
         raise ValueError("broken")
     return {"said": request.text}
@@ -45,7 +60,7 @@ async def _talk() -> None:
         print(f"stopped at {time.time()}", flush=True)
 
 
-async def _answer(text: str, pace: float, held: asyncio.Event) -> None:
+async def _answer(text: str, pause: Pause, hold: Pause) -> None:
     """Publish one run with parallel tools, a nested agent and text, in one order."""
     root = current_state()
     async with call("llm", "gpt") as model:
@@ -53,15 +68,15 @@ async def _answer(text: str, pace: float, held: asyncio.Event) -> None:
         await model.reasoning(f"{text}.")
         for word in ("Let ", "me ", "look."):
             await model.text(word)
-            await asyncio.sleep(pace)
+            await pause()
         model.usage(input_tokens=3, output_tokens=5)
     first = begin("tool", "look", input={"place": "Bonn"}, detail="Bonn")
     second = begin("tool", "look", input={"place": "K\u00f6ln"})
     async with call("agent", "expert", input={"about": text}) as expert:
         await expert.text("I know. ")
         await expert.progress(1, 2)
-        await asyncio.sleep(pace)
-        await held.wait()
+        await pause()
+        await hold()
         second.fail("not found")
         await expert.progress(2, 2)
         await expert.custom("chart", {"bars": [1, 2, 3]})
@@ -69,10 +84,10 @@ async def _answer(text: str, pace: float, held: asyncio.Event) -> None:
     await root.log("half of it is done")
     await root.snapshot({"looked": ["Bonn"]})
     first.end(output={"warm": True})
-    await asyncio.sleep(pace)
+    await pause()
     for word in ("It ", "is ", "warm \u2028 in ", f"{text}."):
         await root.text(word)
-        await asyncio.sleep(pace)
+        await pause()
 
 
 def _options() -> dict[str, Any]:
@@ -105,7 +120,7 @@ async def site(scope: Scope, receive: Receive, send: Send) -> None:
         return
     name = scope["path"][1:]
     if name.startswith("go/"):
-        _held[name[3:]].set()
+        _released.add(name[3:])
     if name.endswith(".js"):
         kind, body = "text/javascript", (Path(os.environ["PAGES"]) / name).read_bytes()
     else:
