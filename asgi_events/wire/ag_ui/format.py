@@ -42,6 +42,7 @@ class AGUIFormat:
     def __init__(self, run_id: str, thread_id: str) -> None:
         self._run = AGUIRun(run_id, thread_id, knows_cancelled=self.knows_cancelled)
         self._has_begun = False
+        self._execution = ""
 
     def retry(self, milliseconds: int) -> bytes:
         """Return nothing: no client of AG-UI reads it."""
@@ -50,14 +51,16 @@ class AGUIFormat:
     def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
         """Return one event, as no block, one or several."""
         self._has_begun = True
-        execution = event_id.partition(b":")[0].decode()
-        said = self._run.take(from_json(payload), execution)
+        if not self._execution:
+            self._execution = event_id.partition(b":")[0].decode()
+        said = self._run.take(from_json(payload), self._execution)
         if not said:
             return b""
-        ids = block_ids(event_id, len(said))
         if said[-1]["type"] in _ENDS:
-            ids[-1] = b""
-        return b"".join(map(_block, ids, said))
+            return _blocks([*block_ids(event_id, len(said))[:-1], b""], said)
+        if len(said) == 1:  # as the pieces of a text are
+            return _block(event_id, said[0])
+        return _blocks(block_ids(event_id, len(said)), said)
 
     def reset(self, reason: str, first: int) -> bytes | None:
         """Return: the run begins in the middle; None later, where it cannot go back."""
@@ -103,8 +106,13 @@ class AGUIRewindFormat(AGUIFormat):
 
 
 def _block(id: bytes, said: Members) -> bytes:
-    block = json_block(encode_json(said))
-    return b"id: %b\n%b" % (id, block) if id else block
+    if not id:
+        return json_block(encode_json(said))
+    return b"id: %b\ndata: %b\n\n" % (id, encode_json(said))
+
+
+def _blocks(ids: list[bytes], said: list[Members]) -> bytes:
+    return b"".join(map(_block, ids, said))
 
 
 def _without_ids(said: list[Members]) -> bytes:

@@ -216,8 +216,10 @@ def _kind_of(event: Any) -> str | None:
     needed = _NEEDED.get(kind) if isinstance(kind, str) else None
     if needed is None:
         return None
-    is_ours = all(isinstance(event.get(name), type) for name, type in needed.items())
-    return kind if is_ours else None
+    for name, type in needed.items():
+        if not isinstance(event.get(name), type):
+            return None
+    return kind
 
 
 def _clean(messages: list[Any]) -> list[Any]:
