@@ -15,9 +15,9 @@ future that four things wake: frames, the client's disconnect, the timer, a fare
    ``max_backlog`` bytes; a client that does read comes back at once. hypercorn waits
    until the client has read everything, but only in the very last send. So that send
    has no timeout where ``Unread`` counts the streams that wait in it.
-4. Every other exit ends the body with ``more_body=False``. After the server has
-   cancelled us this is the first thing that we await: uvicorn leaves one turn of the
-   loop.
+4. Every other exit ends the body with ``more_body=False``, or breaks the connection off
+   where a format has no word for it. After the server has cancelled us this is the
+   first thing that we await: uvicorn leaves one turn of the loop.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
@@ -35,10 +36,10 @@ from asgi_events.checks import check_callables, check_counts, check_seconds
 from asgi_events.error_messages import ErrorMessage
 from asgi_events.events import SHUTTING_DOWN, CancelledEvent
 from asgi_events.executions.viewers import Unread
+from asgi_events.http import servers
 from asgi_events.http.deadlines import Deadlines
 from asgi_events.http.headers import stream_headers
 from asgi_events.http.iterator import source_of
-from asgi_events.http.servers import holds_back, waits_for_what_it_cancels
 from asgi_events.log.source import BrokenOff, FrameSource
 from asgi_events.types import Headers, Receive, Scope, Send
 from asgi_events.wire.encoding import encode_json
@@ -46,7 +47,6 @@ from asgi_events.wire.formats import NATIVE, Format
 from asgi_events.wire.frames import json_block
 
 logger = logging.getLogger(__name__)
-
 
 _NOT_ITERABLE = (
     "An EventSourceResponse is an ASGI application. Where the framework wants a "
@@ -202,12 +202,12 @@ class _Stream:
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._gone = False
         self._stopping = False
-        self._patient = waits_for_what_it_cancels(scope)
+        self._patient = servers.waits_for_what_it_cancels(scope)
         self._dropped = False
         self._broken = False
         self._backlog: int | None = None
         self._unread: Unread | None = None
-        if response.max_backlog is not None and not holds_back(scope):
+        if response.max_backlog is not None and not servers.holds_back(scope):
             self._backlog = response.max_backlog
             self._unread = response.unread
 
@@ -229,7 +229,7 @@ class _Stream:
             await self._send_frames()
             await self._end()
         except BrokenOff:
-            return  # the server closes a connection whose body has not ended
+            await servers.break_off(self._asgi_send)
         except asyncio.CancelledError:
             if not self._dropped:
                 await self._end_cancelled()
@@ -238,7 +238,7 @@ class _Stream:
                 raise  # the server's own cancel came as well
         except Exception:
             if not self._broken:
-                await self._send_end()
+                await self._send_end(b"")
             raise
         finally:
             self._deadlines.stop()
@@ -270,13 +270,13 @@ class _Stream:
 
     async def _end_cancelled(self) -> None:
         """The server has cancelled the response: send the end, if there is time."""
-        response = self._response
         if self._stopping and self._patient:
-            await self._send_frames()
-            await self._send(_body(b"", more_body=False))
-            return
-        speaks = self._stopping or response.max_backlog is not None
-        await self._send_end((response.last_word() or b"") if speaks else b"")
+            with suppress(BrokenOff):
+                await self._send_frames()
+                await self._send(_body(b"", more_body=False))
+            return  # what is broken off ends with its server
+        speaks = self._stopping or self._response.max_backlog is not None
+        await self._send_end((self._response.last_word() or b"") if speaks else b"")
 
     def _stop(self, longest: float) -> asyncio.Future[None]:
         """End because the process stops, and wait less for a stuck client."""
@@ -353,11 +353,14 @@ class _Stream:
         except Exception as error:
             await self._failed(error)
 
-    async def _send_end(self, farewell: bytes = b"") -> None:
+    async def _send_end(self, farewell: bytes) -> None:
         """Send the end of a stream that was cancelled or has failed, if possible."""
         try:
             async with asyncio.timeout(_FAREWELL_TIMEOUT):
-                await self._send(_body(farewell, more_body=False))
+                if self._response.last_word() is None:
+                    await servers.break_off(self._asgi_send)
+                else:
+                    await self._send(_body(farewell, more_body=False))
         except TimeoutError:
             logger.info("A cancelled stream could not be ended: its client is stuck.")
         except Exception:

@@ -109,8 +109,9 @@ class ExecutionResponse:
         response.source_hears = True
 
         def last_word() -> bytes | None:
+            goodbye = format.goodbye("draining")
             # No goodbye where no other process can continue: the execution may end.
-            return format.goodbye("draining") if viewing.returns else b""
+            return goodbye if goodbye is None or viewing.returns else b""
 
         response.last_word = last_word
         return response

@@ -1,5 +1,6 @@
 """A viewer in another format than the native one."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -114,6 +115,56 @@ async def test_knows_what_came_before_when_its_viewer_resumes() -> None:
 async def test_breaks_the_connection_off_where_it_has_no_word() -> None:
     connection, body = await body_of(Speechless)
     assert body == b"hello\n1/2 line 0\n2/4 line 1\n3/6 line 2\n"
+    assert not connection.ended
+
+
+class NoGoodbye(Lines):
+    """Its clients take a clean end for success."""
+
+    def goodbye(self, reason: Reason) -> None:
+        return None
+
+
+class Faulty(NoGoodbye):
+    """It fails with the first event."""
+
+    def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
+        raise RuntimeError("broken")
+
+
+@agent
+async def wait() -> None:
+    await current_state().log("waiting")
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["for itself", "told to stop"])
+@pytest.mark.parametrize("version", ["2.4", None], ids=["uvicorn", "daphne"])
+async def test_breaks_the_connection_off_when_the_server_cancels_it(
+    told: bool, version: str | None
+) -> None:
+    asgi = {"version": "3.0", **({"spec_version": version} if version else {})}
+    async with Executions(wait) as executions:
+        execution = await executions.start(wait)
+        response = ExecutionResponse(execution, format=NoGoodbye)
+        with pytest.raises(asyncio.CancelledError):
+            async with Connection(response, asgi=asgi) as connection:
+                await connection.until(b"1/2 waiting")
+                if told:
+                    execution.watchers.dismiss()
+                connection.task.cancel()
+                await connection.end()
+    assert connection.body == b"hello\n1/2 waiting\n"
+    assert not connection.ended
+
+
+async def test_breaks_the_connection_off_when_it_fails() -> None:
+    async with Executions(wait) as executions:
+        response = ExecutionResponse(await executions.start(wait), format=Faulty)
+        with pytest.raises(RuntimeError, match="broken"):
+            async with Connection(response) as connection:
+                await connection.end()
+    assert connection.body == b"hello\n"
     assert not connection.ended
 
 
