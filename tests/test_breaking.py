@@ -77,7 +77,6 @@ async def test_breaks_when_the_server_stops_and_others_can_go_on_on(
         async with watching(server) as stream:
             server.signal(signal.SIGTERM)
             assert await broken(stream)
-            server.wait()
 
 
 @pytest.mark.parametrize("kind", ["hypercorn-h2", "granian-h2"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from asgi_events import ExecutionResponse, Executions, agent, current_state
+from asgi_events.aio import signals
 from asgi_events.testing import Connection
 from asgi_events.wire.formats import NATIVE, Format, Reason
 from tests.house import ROOT
@@ -151,6 +152,7 @@ async def test_breaks_the_connection_off_when_the_server_cancels_it(
             async with Connection(response, asgi=asgi) as connection:
                 await connection.until(b"1/2 waiting")
                 if told:
+                    signals.tell()
                     execution.watchers.dismiss()
                 connection.task.cancel()
                 await connection.end()
