@@ -65,6 +65,8 @@ class VercelAIFormat:
             event = from_json(payload)
         except ValueError:  # nested deeper than the parser goes
             return self._begin() + _block(b'{"type":"data-event","data":%b}' % payload)
+        if isinstance(event, dict) and (more := self._texts.continues(event)):
+            return _block(encode_json(more))  # most events are that, so it comes first
         match event:
             case {"event_type": "conversation", "thread": str(), "messages": list()}:
                 return b""

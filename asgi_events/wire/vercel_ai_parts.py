@@ -45,6 +45,19 @@ class TextParts:
         """Whether there is text that is not of a failed attempt."""
         return bool(self._shown)
 
+    def continues(self, event: Chunk) -> Chunk | None:
+        """Return the chunk of a piece of a text that is open; None for all else."""
+        address, delta = event.get("address"), event.get("delta")
+        if (
+            event.get("event_type") == "text_delta"
+            and isinstance(address, str)
+            and isinstance(delta, str)
+            and delta
+            and self._open.get(address) == "text"
+        ):
+            return {"type": "text-delta", "id": self._id(address), "delta": delta}
+        return None
+
     def add(
         self, kind: Literal["text", "reasoning"], address: str, delta: str
     ) -> Iterator[Chunk]:
