@@ -27,7 +27,7 @@ async def chat(text: str) -> dict[str, Any]:
     """Answer, or fail, or go on for ever, as the user says."""
     if "endless" in text:
         await _talk()
-    await _answer(PACE if "slow" in text else 0.0)
+    await _answer(text, PACE if "slow" in text else 0.0)
     if "fail" in text:
         raise ValueError("It broke")
     return {"said": text}
@@ -46,7 +46,13 @@ async def _talk() -> None:
         print(f"stopped at {time.time()}", flush=True)
 
 
-async def _answer(pace: float) -> None:
+async def _until_let_go(text: str) -> None:
+    """Wait until the test makes a file of that name in ``GATES``."""
+    while not (Path(os.environ["GATES"]) / text).exists():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def _answer(text: str, pace: float) -> None:
     """Publish one run with parallel tools, a nested agent and text, in one order."""
     root = current_state()
     async with call("llm", "gpt") as model:
@@ -61,6 +67,8 @@ async def _answer(pace: float) -> None:
     second = begin("tool", "look", input={"place": "K\u00f6ln"})
     async with call("agent", "expert", input={"about": "both"}) as expert:
         await expert.text("I know. ")
+        if "held" in text:
+            await _until_let_go(text)
         await asyncio.sleep(pace)
         second.fail("not found")
         await expert.custom("chart", {"bars": [1, 2, 3]})

@@ -77,9 +77,15 @@ def built() -> Path:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Server]:
+def gates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a file lets the actor go on that has its name as a text."""
+    return tmp_path_factory.mktemp("gates")
+
+
+@pytest.fixture(scope="module")
+def site(gates: Path) -> Iterator[Server]:
     """A server with a page of CopilotKit from npm."""
-    env = {"PAGE": str(built())}
+    env = {"PAGE": str(built()), "GATES": str(gates)}
     with Server("tests.ui.ag_ui_apps:app", "uvicorn", env=env) as server:
         yield server
 
@@ -167,17 +173,19 @@ async def test_shows_a_run_and_shows_it_again_after_a_reload(
 
 
 async def test_goes_on_after_a_reload_and_in_a_second_tab(
-    browser: Browser, server: Server, thread: str
+    browser: Browser, server: Server, gates: Path, thread: str
 ) -> None:
     async with (
         tab_of(browser, server, thread) as first,
         tab_of(browser, server, f"{thread}-other") as other,
     ):
-        await first.say("slow")
-        await first.until_seen("Let me")
+        await first.say(f"held-{thread}")
+        await first.until_seen("I know.")
         await first.page.reload()
-        await first.page.wait_for_selector("textarea")
+        await first.until_seen("I know.")
         async with tab_of(browser, server, thread) as second:
+            await second.until_seen("I know.")
+            (gates / f"held-{thread}").touch()
             await asyncio.gather(first.until_ended(), second.until_ended())
             shown = [await first.messages(), await second.messages()]
             texts = await second.texts()
