@@ -236,6 +236,27 @@ async def test_a_chat_survives_a_broken_connection(
         assert proxy.made == ["mid-frame"]
 
 
+async def test_a_question_that_did_not_arrive_is_asked_again(
+    chrome: Browser, server: Server
+) -> None:
+    async with browsing(chrome, server.url) as browser:
+        page = await browser.new_page()
+        await page.goto("/")
+        await page.route("**/api/**", lambda route: route.abort())
+        await ask(page, "Is it warm?")
+        await expect(page.get_by_text("The connection is lost")).to_be_visible()
+        await browser.request.post("/go-on")
+        await page.unroute("**/api/**")
+        if server.env["EXAMPLE"] == "with_ai_sdk":
+            await page.get_by_role("button", name="Try again").click()
+        await says(page, f"{ANSWER}1.")
+        await is_idle(page)
+        assert await page.evaluate(TURNS) == [
+            ["Is it warm?"],
+            [*CALLS, f"{ANSWER}1."],
+        ]
+
+
 async def test_an_answer_that_failed_can_be_tried_again(
     chrome: Browser, site: Server
 ) -> None:

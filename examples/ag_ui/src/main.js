@@ -45,21 +45,24 @@ const load = () => follow(() => agent.connectAgent());
 
 function ask(text) {
   const last = agent.messages.findLastIndex(({ role }) => role === "user");
-  if (text) agent.addMessage({ id: `user-${Date.now()}`, role: "user", content: text });
+  const id = `${agent.threadId}-${Date.now()}`;
+  if (text) agent.addMessage({ id, role: "user", content: text });
   else agent.setMessages(agent.messages.slice(0, last + 1)); // without what has failed
+  note.textContent = "";
   isNew = true;
-  follow(() => agent.runAgent());
+  follow(() => agent.runAgent({ runId: id }));
 }
 
+// fetch throws a TypeError where the network fails. The same request again starts no
+// second run: it attaches to the one that goes on at the server.
 async function follow(run) {
   showBusy(true);
   try {
     await run();
   } catch (error) {
-    // fetch throws a TypeError where the network fails: the run goes on at the server.
     if (error instanceof TypeError) {
       note.textContent = "The connection is lost. Connecting again…";
-      setTimeout(load, 1000);
+      setTimeout(follow, 1000, run);
     } else {
       fail(error.status ? `The server answers ${error.status}.` : error.message);
     }
