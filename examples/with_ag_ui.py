@@ -10,6 +10,8 @@ page, and trip.py the agent.
 """
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -29,9 +31,18 @@ if not PAGE.exists():
     raise SystemExit(f"The page is not built. Run this in examples/: {build}")
 
 executions = Executions(chat, store=STORE, retention=KEPT)
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async with executions:  # at the end, what runs has a few seconds to end too
+        yield
+
+
 app = Starlette(
+    lifespan=lifespan,
     routes=[
         Mount("/api", AGUIApp(executions, chat, prefix="/ag-ui")),
         Mount("/", StaticFiles(directory=PAGE, html=True)),
-    ]
+    ],
 )

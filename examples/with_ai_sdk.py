@@ -10,6 +10,8 @@ page, and trip.py the agent.
 """
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -30,9 +32,18 @@ if not PAGE.exists():
 
 executions = Executions(chat, store=STORE, retention=KEPT)
 chats = VercelAIApp(executions, chat, prefix="/chat", linger=KEPT)
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async with executions:  # at the end, what runs has a few seconds to end too
+        yield
+
+
 app = Starlette(
+    lifespan=lifespan,
     routes=[
         Mount("/api", chats),  # POST /api/chat
         Mount("/", StaticFiles(directory=PAGE, html=True)),
-    ]
+    ],
 )
