@@ -10,12 +10,15 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from signal import SIGTERM
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from asgi_events import Executions
 from tests.browsers import chromium
 from tests.clients.node import HERE as CLIENTS
 from tests.clients.node import node
@@ -88,11 +91,15 @@ def site(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """A server that may print tracebacks."""
-    env = {"EXAMPLE": f"with_{request.param}", "AGENT": "trip", "MODEL": ""}
-    env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(built)])}
-    env |= {"STORE": f"sqlite:///{tmp_path_factory.mktemp('store')}/events.db"}
-    with Server("tests.bridges.gated_app:app", env=env) as server:
+    store = f"sqlite:///{tmp_path_factory.mktemp('store')}/events.db"
+    with serve(request.param, built, store) as server:
         yield server
+
+
+def serve(page: str, built: Path, store: str) -> Server:
+    env = {"EXAMPLE": f"with_{page}", "AGENT": "trip", "MODEL": "", "STORE": store}
+    env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(built)])}
+    return Server("tests.bridges.gated_app:app", env=env)
 
 
 @pytest.fixture
@@ -276,6 +283,36 @@ async def test_an_answer_that_failed_can_be_tried_again(
             ["Plan a day in Rome"],
             [*CALLS, f"{ANSWER}1."],
         ]
+
+
+@pytest.mark.parametrize(
+    ("page", "path", "body"),
+    [
+        ("ai_sdk", "/api/chat", {"id": "c1"}),
+        ("ag_ui", "/api/ag-ui", {"threadId": "c1", "runId": "r1"}),
+    ],
+)
+async def test_a_server_that_stops_lets_an_answer_end(
+    page: str, path: str, body: dict[str, Any], built: Path, tmp_path: Path
+) -> None:
+    store = f"sqlite:///{tmp_path}/events.db"
+    asked = {"id": "m1", "role": "user", "content": "Is it warm?"}
+    asked["parts"] = [{"type": "text", "text": asked["content"]}]
+    with serve(page, built, store) as server, watched(server):
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+            await http.post("/go-on")
+            with pytest.raises(httpx.RemoteProtocolError):
+                json = body | {"messages": [asked]}
+                async with http.stream("POST", path, json=json) as response:
+                    async for line in response.aiter_lines():
+                        if "weather" in line:
+                            server.signal(SIGTERM)
+        server.wait()
+
+    async with Executions(store=store) as executions:
+        execution = await executions.newest("c1")
+        assert execution is not None
+        assert await execution.result() == f"{ANSWER}1. "
 
 
 @pytest.mark.parametrize("page", PAGES)
