@@ -12,9 +12,9 @@ from asgi_events import EventsApp, Executions, agent, current_state, tool
 from asgi_events.events import ConversationEvent
 from asgi_events.exceptions import Forbidden, UnknownActor
 from asgi_events.testing import Client, Connection
-from asgi_events.ui import AGUIApp, RunAgentInput
+from asgi_events.ui import AGUIApp, RunAgentInput, VercelAIApp
 from tests import TIMEOUT
-from tests.ui.chats import Gate, echo
+from tests.ui.chats import Gate, chat, echo
 from tests.wire.ag_ui_events import parsed
 from tests.wire.ag_ui_rules import Rules
 
@@ -259,6 +259,25 @@ async def test_is_watched_natively_too(make: Make) -> None:
     assert (kinds[0], kinds[-2]) == ("conversation", "complete")
 
 
+async def test_shows_a_chat_of_the_ai_sdk_and_lets_it_show_a_run(make: Make) -> None:
+    app = make()
+    ai_sdk = Client(VercelAIApp(app.executions, echo))
+    await ai_sdk.post("/api/chat", json=chat("Hi", id="t1"))
+    (execution,) = app.executions
+
+    joined = await Client(app).get(f"/ag-ui?runId={execution.id}")
+    connected = await Client(app).post("/ag-ui/connect", json=asked("r9"))
+    await Client(app).post("/ag-ui", json=asked("r2", thread="t2"))
+    resumed = await ai_sdk.get("/api/chat/t2/stream")
+
+    assert joined.body == connected.body
+    begin, snapshot = read(joined)[:2]
+    assert (begin["threadId"], begin["runId"]) == ("t1", execution.id)
+    assert snapshot["messages"] == [USER | {"id": "m1"}]
+    assert said(joined) == "You said Hi"
+    assert b'"delta":"You said Hi"' in resumed.body
+
+
 async def test_joins_a_run_and_knows_no_other(make: Make) -> None:
     app = make()
     posted = await Client(app).post("/ag-ui", json=asked("run 1/2"))
@@ -344,7 +363,7 @@ async def test_tells_tanstack_ai_what_a_thread_has(make: Make) -> None:
     done = asyncio.Event()
 
     @agent
-    async def chat(text: str) -> None:
+    async def guide(text: str) -> None:
         state = current_state()
         await state.reasoning("Let me see")
         await state.text("I look.")
@@ -355,7 +374,7 @@ async def test_tells_tanstack_ai_what_a_thread_has(make: Make) -> None:
         await state.text("Seen.")
         await done.wait()
 
-    app = make(chat, options={"error_message": str})
+    app = make(guide, options={"error_message": str})
     client = Client(app)
     images = [{"type": "image", "source": {"type": "url", "value": "/a.png"}}]
     history = [
@@ -376,7 +395,7 @@ async def test_tells_tanstack_ai_what_a_thread_has(make: Make) -> None:
     assert ended == running | {"activeRun": None}
     (execution,) = app.executions
     call = {"type": "tool-call", "name": "look", "arguments": "{}"}
-    first, second = f"{execution.id}/chat/look", f"{execution.id}/chat/look#2"
+    first, second = f"{execution.id}/guide/look", f"{execution.id}/guide/look#2"
     shown = {"type": "tool-result", "state": "complete", "content": ""}
     broken = {"type": "tool-result", "state": "error", "content": "no light"}
     assert ended == {
@@ -395,13 +414,13 @@ async def test_tells_tanstack_ai_what_a_thread_has(make: Make) -> None:
                 "parts": [{"type": "text", "content": "Hi"}, *images],
             },
             {
-                "id": f"{execution.id}/chat",
+                "id": f"{execution.id}/guide",
                 "role": "assistant",
                 "parts": [
                     {
                         "type": "thinking",
                         "content": "Let me see",
-                        "stepId": f"{execution.id}/chat@reasoning",
+                        "stepId": f"{execution.id}/guide@reasoning",
                     },
                     {"type": "text", "content": "I look."},
                 ],
@@ -428,7 +447,7 @@ async def test_tells_tanstack_ai_what_a_thread_has(make: Make) -> None:
                 ],
             },
             {
-                "id": f"{execution.id}/chat@2",
+                "id": f"{execution.id}/guide@2",
                 "role": "assistant",
                 "parts": [{"type": "text", "content": "Seen."}],
             },
@@ -621,3 +640,48 @@ async def test_takes_no_place_for_a_run_that_it_does_not_start(make: Make) -> No
 
     assert (busy.status, again.status) == (429, 409)
     assert said(second) == "One, two"
+
+
+async def test_says_which_events_are_not_kept(make: Make) -> None:
+    gate, told = Gate(), asyncio.Event()
+
+    @agent
+    async def long(text: str) -> None:
+        for number in range(100):
+            await current_state().text(f"{number} ")
+        told.set()
+        await gate.opened.wait()
+
+    app = make(long, options={"max_events": 10})
+    client = Client(app)
+    async with client.connect("POST", "/ag-ui", json=asked()) as first:
+        await told.wait()
+        (execution,) = app.executions
+        old = {"last-event-id": f"{execution.id}:2.1"}
+        async with (
+            client.connect("POST", "/ag-ui", json=asked()) as second,
+            client.connect("POST", "/ag-ui", json=asked(), headers=old) as third,
+        ):
+            for c in (second, third):
+                await c.until(b"99 ")
+            gate.opened.set()
+            for c in (first, second, third):
+                await c.end()
+
+    for c in (second, third):
+        begin, reset, start = read(c)[:3]
+        assert (begin["runId"], begin["threadId"]) == (execution.id, "t1")
+        assert reset["value"].pop("first") > 1
+        assert (reset["name"], reset["value"]) == ("reset", {"reason": "trimmed"})
+        assert start["type"] == "TEXT_MESSAGE_START"
+        assert said(c).endswith("98 99 ")
+
+
+async def test_breaks_the_connection_that_lasts_too_long(make: Make) -> None:
+    app = make(Gate().actor, options={"max_stream_duration": 0.05})
+
+    async with Client(app).connect("POST", "/ag-ui", json=asked()) as c:
+        await asyncio.wait([c.task])
+
+    assert not c.ended
+    assert parsed(c.body)[-1][1]["delta"] == "One"
