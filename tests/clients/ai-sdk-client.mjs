@@ -4,6 +4,7 @@
 // open    make a chat: version, api, id; messages that it begins with
 // send    post text, with body, and wait until that is over
 // begin   likewise, but do not wait
+// regenerate  ask for another answer in place of the newest, and wait until that is over
 // until   wait until status is that, or until the newest message has that text in its JSON
 // resume  resume the stream, and wait until that is over
 // stop    close the connection, as a button of the page would
@@ -37,6 +38,7 @@ const deeds = {
     open.running = open.chat.sendMessage({ text }, { body });
   },
   send: async ({ chat }, { text, body }) => chat.sendMessage({ text }, { body }),
+  regenerate: async ({ chat }) => chat.regenerate(),
   until,
   wait: async (open) => open.running,
   resume: async ({ chat }) => chat.resumeStream(),

@@ -1,5 +1,8 @@
 // Lets the AI SDK read streams. Each line of the standard input is the JSON of one stream,
 // a string. For each it prints what every version makes of it: a line of JSON.
+//
+// requests: how many it has sent, since tools that it takes for its own make it send more;
+// tools: the tools that it wants to run; isValid: whether it takes its messages back.
 import { createInterface } from "node:readline";
 import { makeChat, VERSIONS } from "./ai-sdk-chat.mjs";
 
@@ -7,15 +10,26 @@ const HEADERS = { "content-type": "text/event-stream" };
 
 async function read(version, stream) {
   const data = [];
+  const tools = [];
+  let requests = 0;
+  const { lastAssistantMessageIsCompleteWithToolCalls, safeValidateUIMessages } = await import(version);
   const chat = await makeChat(version, {
     id: "c1",
     api: "http://none.invalid/",
-    fetch: async () => new Response(stream, { headers: HEADERS }),
+    fetch: async () => {
+      requests += 1;
+      return new Response(stream, { headers: HEADERS });
+    },
     onData: (part) => data.push(part.type),
+    onToolCall: ({ toolCall }) => tools.push(toolCall.toolName),
+    sendAutomaticallyWhen: (all) => requests < 3 && lastAssistantMessageIsCompleteWithToolCalls(all),
   });
   await chat.sendMessage({ text: "?" });
   const { id, metadata = null, parts } = chat.lastMessage;
-  return { id, metadata, parts, data, status: chat.status, error: chat.error?.message ?? null };
+  const stored = JSON.parse(JSON.stringify(chat.messages));
+  const { success: isValid } = await safeValidateUIMessages({ messages: stored });
+  const error = chat.error?.message ?? null;
+  return { id, metadata, parts, data, tools, requests, isValid, status: chat.status, error };
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

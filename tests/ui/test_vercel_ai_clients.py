@@ -253,6 +253,20 @@ async def test_shows_a_failure_and_can_go_on(
 
 
 @every_version
+async def test_puts_another_answer_in_place_of_the_newest(
+    version: str, id: str, node: Tabs, server: Server, uncut: Shown
+) -> None:
+    chat = await node.open(version, server, id)
+    failed = await chat.do("send", text="Bonn", body={"mode": "fail"})
+
+    again = await chat.do("regenerate")
+
+    assert failed.status == "error"
+    assert (again.status, again.answers) == ("ready", uncut.answers)
+    assert [len(each.messages) for each in (failed, again)] == [2, 2]
+
+
+@every_version
 async def test_says_that_the_chat_is_busy(
     version: str, id: str, node: Tabs, server: Server, http: httpx.AsyncClient
 ) -> None:

@@ -146,6 +146,8 @@ async def test_reads_one_message_of_the_same_parts_in_every_version() -> None:
             "result": {"n": 1},
         }
         assert message["data"].count("data-log") == 1
+        assert (message["requests"], message["tools"]) == (1, [])
+        assert message["isValid"]
 
 
 @pytest.mark.parametrize(
@@ -191,5 +193,6 @@ async def test_reads_any_run_without_an_error_of_its_own() -> None:
     for run, versions in zip(many, read, strict=True):
         end: Any = run[-1]
         fails = isinstance(end, ErrorEvent | LostEvent)
-        expected = [end.message if fails else None] * 3
-        assert [each["error"] for each in versions.values()] == expected
+        expected = (end.message if fails else None, 1, [])
+        for each in versions.values():
+            assert (each["error"], each["requests"], each["tools"]) == expected
