@@ -9,11 +9,14 @@ from urllib.parse import unquote
 
 import pytest
 from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from asgi_events import Executions, Message, agent, current_state
 from asgi_events.events import ConversationEvent
 from asgi_events.exceptions import Forbidden, UnknownActor
 from asgi_events.testing import Client, Connection, virtual_time
+from asgi_events.types import ASGIApp
 from asgi_events.ui import ChatRequest, UIMessage, VercelAIApp
 from tests.ui.chats import Gate, chat, echo, message
 from tests.wire.ui_message_stream import DONE, accept, chunks
@@ -38,7 +41,7 @@ async def make() -> AsyncIterator[Make]:
         await executions.drain(0)
 
 
-async def get(app: VercelAIApp, path: str) -> Connection:
+async def get(app: ASGIApp, path: str) -> Connection:
     """The answer to a request to a path with ``%``."""
     async with Client(app).connect("GET", "/") as c:
         c.scope.update(path=unquote(path), raw_path=path.encode())
@@ -213,6 +216,27 @@ async def test_finds_a_chat_without_raw_path(make: Make) -> None:
     c = await Client(app, raw_path=None).get("/api/chat/a/b/stream")
 
     assert c.status == 200
+
+
+@pytest.mark.parametrize(
+    ("at", "prefix", "path"),
+    [
+        ("/", "/api/chat", "/api/chat"),
+        ("/api", "/chat", "/api/chat"),
+        ("/api/chat", "/api/chat", "/api/chat/"),  # Starlette redirects to it
+        ("/api/chat", "", "/api/chat/"),
+    ],
+)
+async def test_can_be_mounted(make: Make, at: str, prefix: str, path: str) -> None:
+    app = make(prefix=prefix)
+    site = Starlette(routes=[Mount(at, app=app)])
+
+    first = await Client(site).post(path, json=chat(id="a/b"))
+    second = await get(site, "/api/chat/a%2Fb/stream")
+    stopped = await Client(site).post("/api/chat/c2/stop")
+
+    assert (first.status, second.status, stopped.status) == (200, 200, 204)
+    assert read(first.body) == read(second.body)
 
 
 async def test_refuses_a_second_post_while_one_runs(make: Make) -> None:
