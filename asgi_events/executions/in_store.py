@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
@@ -10,7 +11,13 @@ from datetime import UTC, datetime
 from functools import partial
 from weakref import WeakValueDictionary
 
-from asgi_events.exceptions import StoreError, UnknownExecution
+from asgi_events.exceptions import (
+    Ended,
+    Fenced,
+    Missing,
+    StoreError,
+    UnknownExecution,
+)
 from asgi_events.executions.execution import Execution, Facts, Run
 from asgi_events.executions.follower import Follower, Reaper, SharedWatch
 from asgi_events.executions.held import Begin, Claim, Make, Opened, OpenLog
@@ -23,7 +30,7 @@ from asgi_events.executions.run import RemoteRun
 from asgi_events.executions.turns import Turns
 from asgi_events.log.log import Bounds
 from asgi_events.log.stored import StoredLog
-from asgi_events.stores.contract import EventStore, Page
+from asgi_events.stores.contract import EventStore, Grant, Page
 
 logger = logging.getLogger(__name__)
 
@@ -91,11 +98,12 @@ class HeldInStore:
         return self.here.get(id) or await self._starts.by_id(id, begin)
 
     async def newest(self, owner: str | None, thread: str) -> Execution | None:
-        id = await self._turns.newest(owner, thread)
-        try:
-            return await self._find_anywhere(id) if id else None
-        except UnknownExecution:
-            return None
+        for id in await self._turns.newest(owner, thread):
+            try:
+                return await self._find_anywhere(id)
+            except UnknownExecution:  # not kept any more; or its start failed late
+                pass
+        return None
 
     async def find(self, id: str) -> Execution:
         page = await self._look(id)
@@ -130,8 +138,11 @@ class HeldInStore:
         open_log: OpenLog = opening.open
         if facts.thread is not None:
             open_log = partial(self._turns.take, facts, opening.open)
+        began = asyncio.get_running_loop().time()
         try:
             grant = await (open_log() if claim is None else claim(open_log))
+            if facts.thread is not None:
+                await self._check_lease(facts.id, grant, began)
         except BaseException:
             self._keeper.discard_mark(facts.id)  # of a turn that it does not use
             raise
@@ -143,6 +154,18 @@ class HeldInStore:
             on_stored=partial(self._keeper.keep, opening, log),
         )
         return Opened(log, recording, partial(self._store.read, facts.id))
+
+    async def _check_lease(self, id: str, grant: Grant, began: float) -> None:
+        """Raise ``Ended`` if a start took so long that its thread may have gone on."""
+        # No process is taken for dead before half of its lease is over.
+        if asyncio.get_running_loop().time() < began + self._options["lease"] / 2:
+            return
+        try:
+            await self._store.renew(id, grant)
+        except Missing:  # lost by the store: the recorder writes it again
+            pass
+        except Fenced as error:
+            raise Ended(str(error)) from error
 
     async def discard(self, id: str) -> None:
         try:

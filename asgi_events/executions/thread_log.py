@@ -81,10 +81,10 @@ class ThreadLog:
         self._grant = await self._opening.open()
         return await self._read(self._grant.last)
 
-    async def read(self) -> Recent:
-        """The newest turns; none if there is no log."""
+    async def read(self, count: int = _RECENT) -> Recent:
+        """The newest ``count`` turns; none if there is no log."""
         page = await self._store.read(self._opening.key, 0, 0)
-        return Recent() if page is None else await self._read(page.last)
+        return Recent() if page is None else await self._read(page.last, count)
 
     async def append(self, id: str, recent: Recent) -> None:
         """Append a turn to ``recent``, unless another one has been appended."""
@@ -98,10 +98,10 @@ class ThreadLog:
         before = recent.ids[-2] if len(recent.ids) > 1 else ""
         return Turn(self._opening, recent.last, recent.newest, before)
 
-    async def _read(self, last: int) -> Recent:
+    async def _read(self, last: int, count: int = _RECENT) -> Recent:
         if last == 0:
             return Recent()
-        after = max(last - _RECENT, 0)
+        after = max(last - count, 0)
         page = await self._store.read(self._opening.key, after, _RECENT_BYTES)
         return Recent() if page is None else Recent(page.last, _ids(page))
 

@@ -19,7 +19,7 @@ So one that runs in a thread has started only if it is among the thread's turns.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from asgi_events.aio.backoff import Backoff
@@ -29,6 +29,8 @@ from asgi_events.executions.held import OpenLog
 from asgi_events.executions.idempotency import retry
 from asgi_events.executions.thread_log import Recent, ThreadLog, Turn
 from asgi_events.stores.contract import EventStore, Grant, Page
+
+_FAILED = 3  # how many newest turns may be of starts that failed after they took it
 
 
 class Turns:
@@ -64,9 +66,10 @@ class Turns:
         self._thread = partial(ThreadLog, store, lease=lease, ttl=ttl)
         self._on_taken = on_taken
 
-    async def newest(self, owner: str | None, thread: str) -> str:
-        """The id of the execution that has the newest turn; empty if there is none."""
-        return (await self._thread(owner, thread).read()).newest
+    async def newest(self, owner: str | None, thread: str) -> Sequence[str]:
+        """The ids of the executions that have the newest turns, the newest first."""
+        recent = await self._thread(owner, thread).read(_FAILED + 1)
+        return recent.ids[::-1]
 
     async def has_started(self, id: str, log: Page) -> bool:
         """Whether the execution of a log has had its turn, if it needs one."""
@@ -91,17 +94,13 @@ class Turns:
         """
         assert facts.thread is not None
         thread = self._thread(facts.owner, facts.thread)
-        loop = asyncio.get_running_loop()
-        # No process can take this one for dead before half of its lease is over.
-        until = loop.time() + self._lease / 2
+        until = asyncio.get_running_loop().time() + self._lease / 2
         grant, recent = await self._open(thread, facts, open_log, until)
         try:
             turn = await retry(partial(self._append, thread, facts, recent), until)
         except ThreadBusy:
             await self._discard(facts.id)
             raise
-        if loop.time() >= until:
-            await self._store.renew(facts.id, grant)  # raises if somebody did
         self._on_taken(turn)
         return grant
 

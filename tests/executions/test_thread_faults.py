@@ -262,6 +262,35 @@ async def test_frees_the_thread_when_a_starter_dies(
     first.cancel()
 
 
+@ways
+@calls
+@pytest.mark.parametrize("fault", ["held", "late"])
+async def test_does_not_run_what_was_taken_for_dead_before_it_began(
+    processes: Processes, how: dict[str, str], call: int, fault: str
+) -> None:
+    (here, link), (there, _) = processes.process(), processes.process()
+    await processes.end(await processes.start(there))
+    link.broken, link.fault, link.counting = call, fault, True
+
+    first = asyncio.create_task(processes.start(here, **how))
+    reached = asyncio.create_task(link.reached.wait())
+    await asyncio.wait([first, reached], return_when="FIRST_COMPLETED")
+    reached.cancel()
+    if first.done():  # it has fewer calls
+        return
+    second = await processes.started(there)  # once the first one is lost, if it must be
+    link.free.set()
+    (result,) = await asyncio.gather(first, return_exceptions=True)
+    link.counting = False
+    newest = await processes.find_newest()
+    await processes.end(second)
+
+    assert isinstance(result, Execution | ThreadBusy | Unavailable)
+    assert not isinstance(result, Execution) or str(result.status) == "lost"
+    assert newest == second.id
+    assert processes.runs == 2
+
+
 async def test_is_busy_until_the_execution_of_a_dead_process_is_lost(
     processes: Processes,
 ) -> None:
