@@ -42,6 +42,10 @@ class MemoryLog(FrameWindow):
     def forgotten_at(self) -> float:
         return self.sign + self.lease + self.ttl
 
+    def is_silent(self, now: float) -> bool:
+        """Whether the lease of its writer is over."""
+        return now >= self.sign + self.lease
+
     def touch(self, now: float) -> None:
         self.sign = now
         self.suspicion = None
@@ -150,6 +154,15 @@ class MemoryLogs:
             if now >= self._logs[key].forgotten_at:
                 self.delete(key)
 
+    def _silent(self, now: float) -> list[str]:
+        """Those whose writers do not renew their leases, silent the longest first.
+
+        They are those of threads, and of dead writers.
+        """
+        logs = self._logs.items()
+        silent = [key for key, log in logs if log.end is None and log.is_silent(now)]
+        return sorted(silent, key=lambda key: self._logs[key].sign)
+
     def _grow(self, size: int, now: float) -> None:
         self.held_bytes += size
         if self.held_bytes > self._limit:
@@ -164,6 +177,10 @@ class MemoryLogs:
             return
         # Somewhat more than has to go, so that the next search comes later.
         enough = self._limit * _ENOUGH
+        for key in self._silent(now):
+            self.delete(key)
+            if self.held_bytes <= enough:
+                return
         for freed in trim_largest(self._logs.values()):
             self.held_bytes -= freed
             if self.held_bytes <= enough:

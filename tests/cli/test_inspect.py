@@ -91,16 +91,16 @@ async def test_lists_executions_the_newest_first(executions: Executions) -> None
 
 
 async def test_lists_no_markers(executions: Executions) -> None:
-    execution = await executions.start(quiet, idempotency_key="k")
+    execution = await executions.start(quiet, idempotency_key="k", thread="t")
     keys = [key async for key in executions.store.keys()]
 
     listed = await held(executions.store)
 
-    assert len(keys) == 2
+    assert len(keys) == 3
     assert [each.id for each in listed] == [execution.id]
-    [marker] = set(keys) - {execution.id}
-    with pytest.raises(UnknownExecution):
-        await find(executions.store, marker)
+    for marker in set(keys) - {execution.id}:
+        with pytest.raises(UnknownExecution):
+            await find(executions.store, marker)
 
 
 async def test_takes_for_lost_what_nobody_writes_and_does_not_end_it() -> None:

@@ -227,6 +227,37 @@ async def test_takes_any_other_name(process: Process, chat: Chat) -> None:
         assert await executions.newest(thread) is execution
 
 
+async def test_finds_the_newest_when_an_older_one_is_forgotten(
+    process: Process, chat: Chat
+) -> None:
+    executions = process(retention=0.05, lease=0.1)
+    first = await executions.start(chat.actor, thread="t")
+    await ended(chat, first)
+    second = await executions.start(chat.actor, thread="t")
+    await until_forgotten(executions, first.id)
+
+    assert await executions.newest("t") is second
+    assert await refused(executions.start(chat.actor, thread="t")) == ("t", second.id)
+
+
+@shared
+async def test_finds_the_newest_that_has_a_log(
+    process: Process, chat: Chat, share: Callable[[], EventStore]
+) -> None:
+    executions, store = process(), share()
+    first = await executions.start(chat.actor, thread="t")
+    await ended(chat, first)
+    second = await executions.start(chat.actor, thread="t")
+    await ended(chat, second)
+    await store.delete(second.id)  # as if its start had failed after it took its turn
+
+    found = await process().newest("t")
+
+    assert found is not None
+    assert found.id == first.id
+    await store.aclose()
+
+
 # Busy
 
 

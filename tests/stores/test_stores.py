@@ -245,6 +245,23 @@ async def test_memory_deletes_what_ended_first_then_cuts_the_largest() -> None:
     assert len(large.frames) == 41 - large.first
 
 
+async def test_memory_deletes_logs_whose_writers_are_silent_before_it_cuts_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind, store = Memory(monkeypatch), MemoryStore(max_retained_bytes=20_000)
+    for key in ("a", "b"):
+        await opened(store, key)
+        await kind.pass_time(1.0)
+    await kind.pass_time(LEASE)
+    grant = await opened(store, "c")
+    for number in range(9):
+        await store.append("c", grant, number, [b"x" * 1000])
+
+    assert [key async for key in store.keys()] == ["b", "c"]
+    assert (await whole(store, "c")).first == 1
+    assert store.held_bytes <= 20_000
+
+
 async def test_memory_deletes_what_is_past_its_time_when_another_log_is_opened(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

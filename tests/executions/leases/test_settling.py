@@ -120,6 +120,20 @@ async def test_remembers_a_turn_when_the_store_lost_it_under_a_living_writer(
         assert found.id == execution.id
 
 
+async def test_is_busy_here_though_the_store_has_lost_the_log(
+    process: Process, dictation: Dictation, settling: Lossy
+) -> None:
+    here, _ = process(settling, lease=30.0)
+    execution = await here.start(dictation.actor, thread="t")
+    await until_stored(settling, {execution.id: 1})
+    await settling.delete(execution.id)
+
+    with pytest.raises(ThreadBusy) as busy:
+        await here.start(dictation.actor, thread="t")
+
+    assert busy.value.execution_id == execution.id
+
+
 async def test_says_that_a_thread_may_have_run_two_executions_at_the_same_time(
     process: Process,
     dictation: Dictation,
