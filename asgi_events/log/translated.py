@@ -108,11 +108,13 @@ class TranslatedCursor(Cursor):
     def _go_on(self, words: Translation) -> bool:
         """Translate what follows, if it is there; False if ``words`` cannot go on."""
         log, after = self.log, words.last
-        if after >= log.first - 1:
+        low = after + 1 - log.first
+        frames: Sequence[bytes]
+        if after + 1 == log.committed and low >= 0:
+            frames = (log.frames[low],)
+        elif low >= 0:
             stop = min(log.page(after, MAX_CHUNK), log.committed)
-            frames: Sequence[bytes] = log.frames[
-                after + 1 - log.first : stop + 1 - log.first
-            ]
+            frames = log.frames[low : stop + 1 - log.first]
         elif self._read_page is None:
             return self._begin_at(log.first)
         elif self._page is None:

@@ -56,17 +56,17 @@ class Translation(FrameWindow):
         if not self.shared:
             self.restart(self.last + 1)
         words: list[bytes] = []
+        translate = self.format.frame
         try:
             for number, frame in enumerate(frames, self.last + 1):
                 payload, event_id = split(frame)
-                words.append(self.format.frame(number, event_id, payload))
+                words.append(translate(number, event_id, payload))
         finally:
             self.hold(words)
-        if self.held_bytes > _LEAST:
-            self._given = given
-            while self.held_bytes > max(_LEAST, self._log.held_bytes):
-                if not self.trim():
-                    break
+        self._given = given
+        while self.held_bytes > _LEAST and self.held_bytes > self._log.held_bytes:
+            if not self.trim():
+                break
 
     def join(self, after: int, limit: int) -> tuple[bytes, int]:
         """The words from ``after`` + 1, and the number of the last one.

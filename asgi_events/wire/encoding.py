@@ -20,7 +20,9 @@ logger = logging.getLogger(__name__)
 
 _warned: set[type] = set()
 
-_writers: dict[type, Callable[[Any], bytes]] = {}
+_write_any = partial(to_json, inf_nan_mode="null")
+
+_writers: dict[type, Callable[[Any], bytes]] = {dict: _write_any}
 _MAX_WRITERS = 1000  # types may be made at run time, and this keeps them alive
 
 _MAX_DEPTH = 200  # of a value that is repaired; pydantic itself stops at 255
@@ -46,7 +48,7 @@ def encode_json(value: Any) -> bytes:
 def _writer(kind: type) -> Callable[[Any], bytes]:
     """Find the function that writes values of a type, once for each type."""
     if not issubclass(kind, BaseModel):
-        return partial(to_json, inf_nan_mode="null")
+        return _write_any
     write: Callable[[Any], bytes] = kind.__pydantic_serializer__.to_json
     if kind.model_config.get("ser_json_inf_nan") == "constants":
         write = _rewritten

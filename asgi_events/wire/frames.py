@@ -93,8 +93,8 @@ def join(payload: bytes, event_id: bytes) -> bytes:
 
 def split(made: bytes) -> tuple[bytes, bytes]:
     """Return the payload of a frame, one line of JSON, and its id or b""."""
-    data, _, rest = made.partition(b"\n")
-    return data.removeprefix(b"data: "), rest.removeprefix(b"id: ").rstrip(b"\n")
+    end = made.index(b"\n")
+    return made[6:end], made[end + 5 : -2]
 
 
 def lost_frame(name: str, number: int) -> bytes:

@@ -53,13 +53,14 @@ class AGUIFormat:
         self._has_begun = True
         if not self._execution:
             self._execution = event_id.partition(b":")[0].decode()
-        said = self._run.take(from_json(payload), self._execution)
+        event = from_json(payload)
+        if isinstance(event, dict) and (more := self._run.continues(event)):
+            return _block(event_id, more)  # most events are that, so it comes first
+        said = self._run.take(event, self._execution)
         if not said:
             return b""
         if said[-1]["type"] in _ENDS:
             return _blocks([*block_ids(event_id, len(said))[:-1], b""], said)
-        if len(said) == 1:  # as the pieces of a text are
-            return _block(event_id, said[0])
         return _blocks(block_ids(event_id, len(said)), said)
 
     def reset(self, reason: str, first: int) -> bytes | None:

@@ -53,6 +53,11 @@ class Messages:
         name = "REASONING_MESSAGE_CONTENT" if is_reasoning else "TEXT_MESSAGE_CONTENT"
         self._words.say(name, messageId=message.id, delta=delta)
 
+    def open_at(self, address: str) -> str | None:
+        """Return the id of the text that is being written at an address, if any is."""
+        message = self._open.get(address)
+        return None if message is None or message.is_reasoning else message.id
+
     def close(self, address: str, **members: Any) -> None:
         """End the messages of a call and of the calls in it."""
         for each in [each for each in self._open if _is_in(each, address)]:

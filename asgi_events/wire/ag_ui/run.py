@@ -13,7 +13,7 @@ from typing import Any
 from asgi_events.wire.ag_ui.calls import ENDS, Calls, is_root
 from asgi_events.wire.ag_ui.messages import Messages
 from asgi_events.wire.ag_ui.patches import patch
-from asgi_events.wire.ag_ui.words import Members, Words, given
+from asgi_events.wire.ag_ui.words import Members, Words, given, milliseconds
 
 PROTOCOL_VERSION = "1.0"
 
@@ -105,6 +105,21 @@ class AGUIRun:
         handle: Callable[[Any], None] = self._handlers.get(kind, self._other)
         handle(event)
         return self._words.said
+
+    def continues(self, event: Members) -> Members | None:
+        """Return what a piece of a text that is open becomes; None for all else."""
+        address, delta = event.get("address"), event.get("delta")
+        if (
+            event.get("event_type") == "text_delta"
+            and isinstance(address, str)
+            and isinstance(delta, str)
+            and delta
+            and (id := self._messages.open_at(address)) is not None
+        ):
+            said = {"type": "TEXT_MESSAGE_CONTENT", "messageId": id, "delta": delta}
+            at = milliseconds(event)
+            return said if at is None else {**said, "timestamp": at}
+        return None
 
     def begin_at(self, first: int) -> list[Members]:
         """Return the begin of a run whose events before number ``first`` are gone."""

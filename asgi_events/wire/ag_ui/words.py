@@ -27,7 +27,7 @@ class Words:
     def begin(self, event: Any) -> None:
         """Begin with a new event of ours, whose time all that is said has."""
         self.said = []
-        self._at = _milliseconds(event)
+        self._at = milliseconds(event)
 
     def say(self, type: str, agent: str | None = None, **members: Any) -> None:
         """Add an event of AG-UI, for the agent at an address; None is the root."""
@@ -50,7 +50,7 @@ def given(**members: Any) -> Members:
     }
 
 
-def _milliseconds(event: Any) -> int | None:
+def milliseconds(event: Any) -> int | None:
     """Return the time of an event in milliseconds; None if it has none."""
     try:
         return (datetime.fromisoformat(event["timestamp"]) - _EPOCH) // _MILLISECOND
