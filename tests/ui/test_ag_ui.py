@@ -126,7 +126,13 @@ async def test_attaches_the_same_run_with_whatever_messages(make: Make) -> None:
 
 
 async def test_starts_a_run_once_for_two_posts_at_once(make: Make) -> None:
-    app = make()
+    both = asyncio.Barrier(2)
+
+    async def when_both_are_there(request: RunAgentInput) -> Members:
+        await both.wait()
+        return {"text": request.text}
+
+    app = make(input=when_both_are_there)
     bodies = [asked(), asked(messages=[USER | {"content": "Ho"}])]
 
     posts = [Client(app).post("/ag-ui", json=body) for body in bodies]
@@ -173,16 +179,15 @@ async def test_tells_of_a_run_that_is_gone_in_an_event(make: Make) -> None:
 
 
 async def test_starts_no_run_again_that_is_gone(make: Make) -> None:
-    app = make(options={"retention": 0.001})
+    app = make(options={"retention": 0.001, "max_viewers": 1})
     await Client(app).post("/ag-ui", json=asked())
-    (execution,) = app.executions
     async with asyncio.timeout(TIMEOUT):
         while list(app.executions):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
-    c = await Client(app).post("/ag-ui", json=asked())
-
-    assert [each["code"] for _, each in parsed(c.body)] == ["gone"]
+    for _ in range(2):
+        c = await Client(app).post("/ag-ui", json=asked())
+        assert [each["code"] for _, each in parsed(c.body)] == ["gone"]
 
 
 async def test_refuses_an_id_that_is_none_of_ours(make: Make) -> None:
@@ -569,6 +574,18 @@ async def test_keeps_owners_apart(make: Make) -> None:
     assert (await Client(app).post("/ag-ui", json=asked())).status == 401
     reader = Client(app, headers={"x-user": "reader"})
     assert (await reader.post("/ag-ui", json=asked())).status == 403
+
+
+async def test_shows_no_thread_that_the_caller_may_not_read(make: Make) -> None:
+    def authorize(scope: Any, action: str, execution: Any) -> str:
+        return "ann" if execution is None else "somebody else"
+
+    app = make(authorize=authorize)
+    await app.executions.start("echo", {"text": "Hi"}, owner="ann", thread="t1")
+
+    about = await (await Client(app).get("/ag-ui?threadId=t1")).json()
+
+    assert about["messages"] == []
 
 
 async def test_shows_no_execution_of_another_actor(make: Make) -> None:
