@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -458,6 +459,33 @@ async def test_tells_tanstack_ai_what_a_thread_has(make: Make) -> None:
             },
         ],
     }
+
+
+async def test_shows_and_stops_what_another_process_runs(
+    make: Make, tmp_path: Path
+) -> None:
+    gate = Gate()
+    store = f"sqlite:///{tmp_path}/events.db"
+    here = make(gate.actor, options={"store": store})
+    there = Client(make(gate.actor, options={"store": store}))
+
+    async with Client(here).connect("POST", "/ag-ui", json=asked()) as first:
+        await first.until(b"One")
+        about = await (await there.get("/ag-ui?threadId=t1")).json()
+        busy = await there.post("/ag-ui", json=asked("r2"))
+        async with there.connect("POST", "/ag-ui", json=asked()) as second:
+            await second.until(b"One")
+            stopped = await there.post("/ag-ui/r1/stop")
+            for c in (first, second):
+                await c.end()
+    after = await (await there.get("/ag-ui?threadId=t1")).json()
+
+    assert about["activeRun"] == {"runId": "r1"}
+    assert about["messages"][-1]["parts"] == [{"type": "text", "content": "One"}]
+    assert after == about | {"activeRun": None}
+    assert (stopped.status, (await stopped.json())["status"]) == (200, "cancelled")
+    assert busy.status == 409
+    assert read(first) == read(second)
 
 
 # What it refuses
