@@ -103,26 +103,25 @@ async def test_reads_the_same_messages_and_state_as_we_do() -> None:
     ]
 
 
-@pytest.mark.parametrize(("end", "error", "outcome"), ENDS)
-async def test_reads_how_a_run_has_ended(
-    end: Members, error: str | None, outcome: str | None
-) -> None:
-    unfinished = [*RUN[:9], text("chat", "S"), end]
-    bodies = [[body(unfinished)], [body(unfinished, AGUIDraftFormat)]]
+async def test_reads_how_a_run_has_ended() -> None:
+    runs = [[*RUN[:9], text("chat", "S"), end] for end, _, _ in ENDS]
+    formats = (AGUIFormat, AGUIDraftFormat)
+    bodies = [[body(run, format)] for run in runs for format in formats]
 
-    read, older = await answers("ag-ui-read.mjs", bodies)
+    read = await answers("ag-ui-read.mjs", bodies)
 
-    agent, tanstack = read["ag-ui"], read["tanstack"]
-    assert (agent["error"], agent["outcome"]) == (error, outcome)
-    assert agent["messages"] == transcript(unfinished).messages
-    assert tanstack["error"] == error
-    assert tanstack["status"] == ("error" if error else "ready")
-    if "ag-ui-0" in older:
-        stopped = "Enough" if outcome == "cancelled" else error
-        assert older["ag-ui-0"]["error"] == stopped
-        assert older["ag-ui-0"]["messages"] == agent["messages"]
-    for each in (agent, tanstack):
-        assert each["complaints"] == []
+    for n, (_, error, outcome) in enumerate(ENDS):
+        told, older = read[2 * n : 2 * n + 2]
+        agent, tanstack = told["ag-ui"], told["tanstack"]
+        assert (agent["error"], agent["outcome"]) == (error, outcome)
+        assert agent["messages"] == transcript(runs[n]).messages
+        assert tanstack["error"] == error
+        assert tanstack["status"] == ("error" if error else "ready")
+        assert (agent["complaints"], tanstack["complaints"]) == ([], [])
+        if "ag-ui-0" in older:
+            stopped = "Enough" if outcome == "cancelled" else error
+            assert older["ag-ui-0"]["error"] == stopped
+            assert older["ag-ui-0"]["messages"] == agent["messages"]
 
 
 async def test_reads_a_run_again_into_the_messages_that_it_has_of_it() -> None:
