@@ -40,10 +40,23 @@ from asgi_events.ui.ag_ui_thread import about_thread
 from asgi_events.ui.inputs import ChatInput, input_of
 from asgi_events.ui.requests import MAX_BODY, id_in_path, parsed, stop
 from asgi_events.ui.run_agent_input import ReasoningMessage, RunAgentInput
-from asgi_events.wire.ag_ui import AGUIDraftFormat, AGUIFormat, AGUIRewindFormat
+from asgi_events.wire.ag_ui import (
+    AGUIDraftFormat,
+    AGUIDraftRewindFormat,
+    AGUIFormat,
+    AGUIRewindFormat,
+)
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.frames import json_block, parse_event_id
 from asgi_events.wire.sse import MEDIA_TYPE
+
+_FORMATS = {
+    (False, False): AGUIFormat,
+    (False, True): AGUIDraftFormat,
+    (True, False): AGUIRewindFormat,
+    (True, True): AGUIDraftRewindFormat,
+}
+"""By whether the client runs again what it has of the run, and is from before 1.0."""
 
 
 class AGUIApp:
@@ -242,11 +255,11 @@ async def _stream(
     resumes: bool = False,
     **options: Any,
 ) -> ASGIApp:
-    format = AGUIFormat
-    if asked is not None and not resumes and _has_thoughts(asked, execution):
-        format = AGUIRewindFormat
-    elif asked is not None and _is_before_1_0(exchange, asked):
-        format = AGUIDraftFormat
+    rewinds = is_draft = False
+    if asked is not None:
+        rewinds = not resumes and _has_thoughts(asked, execution)
+        is_draft = _is_before_1_0(exchange, asked)
+    format = _FORMATS[rewinds, is_draft]
     make = partial(format, execution.id, execution.thread or execution.id)
     return await exchange.stream(execution, format=make, resumes=resumes, **options)
 

@@ -210,6 +210,7 @@ async def test_rewinds_a_client_that_has_reasoning_of_the_run(make: Make) -> Non
 
     again = asked(messages=[USER, seen | {"content": "h"}])
     rewound = await Client(app).post("/ag-ui", json=again)
+    older = await Client(app).post("/ag-ui", json=again | {"protocolVersion": None})
     plain = await Client(app).post("/ag-ui", json=asked(messages=[USER, other]))
 
     assert types(rewound)[:5] == [
@@ -219,6 +220,7 @@ async def test_rewinds_a_client_that_has_reasoning_of_the_run(make: Make) -> Non
         "MESSAGES_SNAPSHOT",
         "REASONING_START",
     ]
+    assert types(older) == types(rewound)
     assert types(plain)[1:3] == ["MESSAGES_SNAPSHOT", "REASONING_START"]
 
 

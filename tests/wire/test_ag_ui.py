@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from asgi_events.wire.ag_ui import (
     AGUIDraftFormat,
+    AGUIDraftRewindFormat,
     AGUIFormat,
     AGUIRewindFormat,
     patches,
@@ -562,8 +563,11 @@ def test_closes_what_is_open_when_it_is_cancelled() -> None:
     check([*OPEN, event("cancelled", message="Enough")])
 
 
-def test_ends_for_older_clients_as_if_their_user_had_stopped_it() -> None:
-    made = frames([ROOT, event("cancelled", message="Enough")], AGUIDraftFormat)[-1]
+@pytest.mark.parametrize("format", [AGUIDraftFormat, AGUIDraftRewindFormat])
+def test_ends_for_older_clients_as_if_their_user_had_stopped_it(
+    format: type[AGUIFormat],
+) -> None:
+    made = frames([ROOT, event("cancelled", message="Enough")], format)[-1]
     assert parsed(made) == [
         (
             None,

@@ -2,6 +2,7 @@
 
 from asgi_events.wire.ag_ui.format import (
     AGUIDraftFormat,
+    AGUIDraftRewindFormat,
     AGUIFormat,
     AGUIRewindFormat,
 )
@@ -10,6 +11,7 @@ from asgi_events.wire.ag_ui.transcript import Transcript
 
 __all__ = [
     "AGUIDraftFormat",
+    "AGUIDraftRewindFormat",
     "AGUIFormat",
     "AGUIRewindFormat",
     "AGUIRun",

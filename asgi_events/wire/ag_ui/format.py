@@ -106,6 +106,12 @@ class AGUIRewindFormat(AGUIFormat):
         return started + end + _REWIND + rest if rest else made
 
 
+class AGUIDraftRewindFormat(AGUIRewindFormat):
+    """Both: those clients are left with an empty reasoning."""
+
+    knows_cancelled = False
+
+
 def _block(id: bytes, said: Members) -> bytes:
     if not id:
         return json_block(encode_json(said))
