@@ -26,6 +26,8 @@ from time import perf_counter
 from types import MethodType
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
 
+from pydantic import BaseModel
+
 from asgi_events.actors.attempts import AsyncRetrying, check_retry, retried
 from asgi_events.actors.cache import ActorCache, CacheBackend
 from asgi_events.actors.call import Call
@@ -33,6 +35,7 @@ from asgi_events.actors.runners import is_generator, runner
 from asgi_events.actors.shown import Part, checked_show, shown
 from asgi_events.actors.state import ExecutionState, running_state
 from asgi_events.error_messages import describe
+from asgi_events.event_types import check_publishes
 from asgi_events.events import (
     EventType,
     ExecutionResult,
@@ -69,10 +72,13 @@ class Actor(Generic[P, R]):
         cacheable: Keep results by the arguments, in ``cache_backend``, or else in the
             execution's cache, or else in a ``MemoryCache`` of this actor.
         cache_backend: The actor's own cache; implies ``cacheable``.
+        publishes: The models, each with an ``event_type``, that it and what it calls
+            publish; the OpenAPI document describes them.
 
     Raises:
-        TypeError: ``function`` is not a function.
-        ValueError: The name cannot be part of an address or a URL.
+        TypeError: ``function`` is not a function, or a model has no ``event_type``.
+        ValueError: The name cannot be part of an address or a URL, or an ``event_type``
+            is taken.
 
     Attributes:
         name: The name in addresses and URLs.
@@ -80,6 +86,7 @@ class Actor(Generic[P, R]):
         description: The first paragraph of the function's docstring.
         function: The function itself; of a method's actor, the bound method.
         signature: The signature of ``function``.
+        publishes: As given.
     """
 
     def __init__(
@@ -93,9 +100,11 @@ class Actor(Generic[P, R]):
         retry: AsyncRetrying | None = None,
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,
+        publishes: Sequence[type[BaseModel]] = (),
     ) -> None:
         _check_function(function, event_type)
         check_retry(retry)
+        self.publishes = check_publishes(publishes)
         self.function = function
         self.event_type = event_type
         self.name: str = name or str(getattr(function, "__name__", ""))
@@ -325,10 +334,13 @@ class _Decorator:
         cacheable: Keep results by the arguments, in ``cache_backend``, or else in the
             execution's cache, or else in a ``MemoryCache`` of this actor.
         cache_backend: The actor's own cache; implies ``cacheable``.
+        publishes: The models, each with an ``event_type``, that it and what it calls
+            publish; the OpenAPI document describes them.
 
     Raises:
-        TypeError: It does not decorate a function.
-        ValueError: The name cannot be part of an address or a URL.
+        TypeError: It does not decorate a function, or a model has no ``event_type``.
+        ValueError: The name cannot be part of an address or a URL, or an ``event_type``
+            is taken.
     """
 
     def __init__(self, event_type: EventType, **options: Any) -> None:
@@ -361,6 +373,7 @@ class _Decorator:
         retry: AsyncRetrying | None = None,
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,
+        publishes: Sequence[type[BaseModel]] = (),
     ) -> _Decorator: ...
 
     def __call__(

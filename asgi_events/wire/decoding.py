@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
+from asgi_events.event_types import event_type_of
 from asgi_events.events import (
     CancelledEvent,
     CompleteEvent,
@@ -78,7 +79,7 @@ class EventDecoder:
     """
 
     def __init__(self, types: Iterable[type[BaseModel]] = ()) -> None:
-        self._types = OURS | {_name(type): type for type in types}
+        self._types = OURS | {event_type_of(type): type for type in types}
 
     def from_json(self, payload: bytes | str) -> AnyEvent:
         """Return the event of one line of JSON.
@@ -103,17 +104,3 @@ class EventDecoder:
         if event.event == "reset":
             return ResetEvent.model_validate_json(event.data or "{}")
         return None
-
-
-def _name(model: type[BaseModel]) -> str:
-    field = model.model_fields.get("event_type")
-    if field is not None:
-        if isinstance(field.default, str):
-            return str(field.default)
-        values = get_args(field.annotation)
-        if len(values) == 1 and isinstance(values[0], str):
-            return values[0]
-    raise TypeError(
-        f"{model.__name__} has no event_type to be known by: give it a field "
-        f'event_type: Literal["my_event"] = "my_event".'
-    )
