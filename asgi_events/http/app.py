@@ -3,6 +3,7 @@
 | request | answer |
 |---|---|
 | ``GET /`` | the actors, their input as JSON Schema, links |
+| ``GET /openapi.json`` | the OpenAPI document; ``?version=3.1`` for OpenAPI 3.1 |
 | ``POST /{actor}`` | start: 202 and links, or the stream if ``Accept`` names it |
 | ``GET /executions/{id}`` | its status, or the stream if ``Accept`` names it |
 | ``GET /executions/{id}/events`` | the stream, from ``Last-Event-ID`` or the start |
@@ -11,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from asgi_events.actors.actor import ActorFunction
@@ -19,6 +20,7 @@ from asgi_events.executions.executions import Executions
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.http.authorize import Authorize
 from asgi_events.http.endpoint import Endpoint
+from asgi_events.http.openapi import openapi
 from asgi_events.http.routes import answer
 from asgi_events.types import Receive, Scope, Send
 
@@ -65,6 +67,7 @@ class EventsApp:
         if executions is None:
             executions = Executions(*actors, **options)
         self.executions = executions
+        self._prefix = prefix
         self._endpoint = Endpoint(
             executions,
             answer,
@@ -77,3 +80,24 @@ class EventsApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._endpoint(scope, receive, send)
+
+    def openapi(
+        self,
+        prefix: str | None = None,
+        version: str = "3.2.0",
+        *,
+        into: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return the OpenAPI document of the routes, also as part of another one.
+
+        Args:
+            prefix: The path where the client finds the routes; the application's own
+                ``prefix`` by default.
+            version, into: See ``openapi`` in ``asgi_events.http.openapi``.
+
+        Raises:
+            ValueError: There is no such version.
+        """
+        if prefix is None:
+            prefix = self._prefix
+        return openapi(self.executions, prefix, version, into=into)

@@ -114,14 +114,19 @@ class Request:
         """The id of the last event that the client has; see ``last_event_id``."""
         return last_event_id(self.scope)
 
+    def query(self, name: str) -> str | None:
+        """Return the last value of a query parameter; None if there is none."""
+        query = self.scope.get("query_string", b"").decode("latin-1")
+        values = parse_qs(query).get(name)
+        return values[-1] if values else None
+
     def seconds(self, name: str, longest: float) -> float:
         """Return a number of seconds from the query, at most ``longest``, or 0.
 
         Raises:
             Problem: 400, it is not a number of seconds.
         """
-        query = self.scope.get("query_string", b"").decode("latin-1")
-        given = parse_qs(query).get(name, ["0"])[-1]
+        given = self.query(name) or "0"
         try:
             seconds = float(given)
         except ValueError:

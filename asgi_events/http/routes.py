@@ -9,6 +9,7 @@ from asgi_events.exceptions import UnknownActor, UnknownExecution
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.viewers import Place
 from asgi_events.http.exchange import Exchange
+from asgi_events.http.openapi import VERSIONS, openapi
 from asgi_events.http.problems import Problem
 from asgi_events.types import ASGIApp
 from asgi_events.wire.frames import parse_event_id
@@ -26,6 +27,9 @@ async def answer(exchange: Exchange) -> ASGIApp:
         case []:
             exchange.allow("GET", "HEAD")
             return await _list(exchange)
+        case ["openapi.json"] if request.method != "POST":  # an actor may be called so
+            exchange.allow("GET", "HEAD")
+            return await _describe(exchange)
         case ["executions", id]:
             exchange.allow("GET", "HEAD", "DELETE")
             if request.method == "DELETE":
@@ -60,6 +64,15 @@ async def _list(exchange: Exchange) -> ASGIApp:
         for name, actor in executions.actors.items()
     ]
     return exchange.json(200, {"actors": actors})
+
+
+async def _describe(exchange: Exchange) -> ASGIApp:
+    await exchange.owner_of("list")
+    version = exchange.request.query("version") or "3.2.0"
+    if version not in VERSIONS:
+        raise Problem(400, f"version is 3.1 or 3.2 of OpenAPI, got {version!r}.")
+    base = exchange.request.base
+    return exchange.json(200, openapi(exchange.executions, base, version))
 
 
 async def _start(exchange: Exchange, name: str) -> ASGIApp:
