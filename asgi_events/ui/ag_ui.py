@@ -19,14 +19,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
-from asgi_events.actors.actor import ActorFunction, actor_of
+from asgi_events.actors.actor import ActorFunction
 from asgi_events.aio.waiter import resolved
-from asgi_events.checks import check_callables
 from asgi_events.events import ConversationEvent
 from asgi_events.exceptions import (
     Gone,
     IdempotencyConflict,
-    UnknownActor,
     UnknownExecution,
 )
 from asgi_events.executions.execution import Execution
@@ -37,7 +35,7 @@ from asgi_events.http.exchange import Exchange
 from asgi_events.http.problems import Problem, send_bytes
 from asgi_events.types import ASGIApp, Receive, Scope, Send
 from asgi_events.ui.ag_ui_thread import about_thread
-from asgi_events.ui.inputs import ChatInput, input_of
+from asgi_events.ui.inputs import answering
 from asgi_events.ui.requests import MAX_BODY, id_in_path, parsed, stop
 from asgi_events.ui.run_agent_input import ReasoningMessage, RunAgentInput
 from asgi_events.wire.ag_ui import (
@@ -109,16 +107,8 @@ class AGUIApp:
             body_timeout=body_timeout,
             prefix=prefix,
         )
-        check_callables(input=input)
         self.executions = executions
-        self._actor = actor if isinstance(actor, str) else actor_of(actor).name
-        if self._actor not in executions.actors:
-            raise UnknownActor(self._actor, list(executions.actors))
-        self._input: ChatInput = (
-            input_of(executions.inputs[self._actor], RunAgentInput)
-            if input is None
-            else input
-        )
+        self._actor, self._input = answering(executions, actor, input, RunAgentInput)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._endpoint(scope, receive, send)

@@ -7,8 +7,12 @@ from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
+from asgi_events.actors.actor import ActorFunction, actor_of
 from asgi_events.actors.inputs import ActorInput
+from asgi_events.checks import check_callables
 from asgi_events.events import Message
+from asgi_events.exceptions import UnknownActor
+from asgi_events.executions.executions import Executions
 
 
 class Chat(Protocol):
@@ -27,6 +31,31 @@ class Chat(Protocol):
 
 ChatInput: TypeAlias = Callable[[Any], Any]
 """Makes the input of an actor of a request: a model, a dict, or None for nothing."""
+
+
+def answering(
+    executions: Executions,
+    actor: str | ActorFunction[..., Any],
+    input: ChatInput | None,
+    request: type[BaseModel],
+) -> tuple[str, ChatInput]:
+    """Return the name of the actor that answers, and what makes its input.
+
+    Args:
+        executions: Runs the actor.
+        actor: The actor, or its name.
+        input: What makes its input of a request; None for ``input_of``.
+        request: The model of the requests, a ``Chat``.
+
+    Raises:
+        TypeError: A value is of a wrong type, or it is not clear what the actor gets.
+        UnknownActor: ``executions`` has no such actor.
+    """
+    check_callables(input=input)
+    name = actor if isinstance(actor, str) else actor_of(actor).name
+    if name not in executions.actors:
+        raise UnknownActor(name, list(executions.actors))
+    return name, input or input_of(executions.inputs[name], request)
 
 
 def input_of(takes: ActorInput, request: type[BaseModel]) -> ChatInput:

@@ -18,11 +18,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from asgi_events.actors.actor import ActorFunction, actor_of
+from asgi_events.actors.actor import ActorFunction
 from asgi_events.aio.waiter import resolved
-from asgi_events.checks import check_callables, check_seconds
+from asgi_events.checks import check_seconds
 from asgi_events.events import ConversationEvent, ExecutionStatus
-from asgi_events.exceptions import UnknownActor
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.executions import Executions
 from asgi_events.http.authorize import Action, Authorize
@@ -31,7 +30,7 @@ from asgi_events.http.exchange import Exchange
 from asgi_events.http.problems import Problem, send_nothing
 from asgi_events.types import ASGIApp, Receive, Scope, Send
 from asgi_events.ui.chat_request import ChatRequest
-from asgi_events.ui.inputs import ChatInput, input_of
+from asgi_events.ui.inputs import answering
 from asgi_events.ui.requests import MAX_BODY, id_in_path, parsed, stop
 from asgi_events.wire.vercel_ai import VercelAIFormat
 
@@ -95,17 +94,9 @@ class VercelAIApp:
             body_timeout=body_timeout,
             prefix=prefix,
         )
-        check_callables(input=input)
         check_seconds(required=True, zero=True, linger=linger)
         self.executions = executions
-        self._actor = actor if isinstance(actor, str) else actor_of(actor).name
-        if self._actor not in executions.actors:
-            raise UnknownActor(self._actor, list(executions.actors))
-        self._input: ChatInput = (
-            input_of(executions.inputs[self._actor], ChatRequest)
-            if input is None
-            else input
-        )
+        self._actor, self._input = answering(executions, actor, input, ChatRequest)
         self._linger = timedelta(seconds=linger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from asgi_events.testing import Client, Connection
 from asgi_events.ui import AGUIApp, RunAgentInput, VercelAIApp
 from tests import TIMEOUT
 from tests.ui.chats import Gate, chat, echo
+from tests.ui.conftest import Run
 from tests.wire.ag_ui_events import parsed
 from tests.wire.ag_ui_rules import Rules
 
@@ -62,17 +63,13 @@ def said(made: Connection) -> str:
 
 
 @pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    """Makes an app of one actor, and drains its executions when the test is over."""
-    made: list[Executions] = []
+def make(run: Run) -> Make:
+    """Makes an app of one actor."""
 
     def make(actor: Any = echo, *, options: Any = None, **more: Any) -> AGUIApp:
-        made.append(Executions(actor, **(options or {})))
-        return AGUIApp(made[-1], actor, **more)
+        return AGUIApp(run(actor, **(options or {})), actor, **more)
 
-    yield make
-    for executions in made:
-        await executions.drain(0)
+    return make
 
 
 async def test_starts_a_run_and_streams_it(make: Make) -> None:

@@ -68,23 +68,6 @@ def serve(gates: Path) -> Iterator[Serve]:
         yield start
 
 
-@pytest.fixture
-def server(serve: Serve) -> Iterator[Server]:
-    with watched(serve()) as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-def id() -> str:
-    return secrets.token_hex(8)
-
-
 Uncut: TypeAlias = dict[str, Shown]
 
 

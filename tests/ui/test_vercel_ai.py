@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,6 +19,7 @@ from asgi_events.testing import Client, Connection, virtual_time
 from asgi_events.types import ASGIApp
 from asgi_events.ui import ChatRequest, UIMessage, VercelAIApp
 from tests.ui.chats import Gate, chat, echo, message
+from tests.ui.conftest import Run
 from tests.wire.ui_message_stream import DONE, accept, chunks
 
 STREAM = "/api/chat/c1/stream"
@@ -28,17 +29,13 @@ Make = Callable[..., VercelAIApp]
 
 
 @pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    """Makes an app of one actor, and drains its executions when the test is over."""
-    made: list[Executions] = []
+def make(run: Run) -> Make:
+    """Makes an app of one actor."""
 
     def make(actor: Any = echo, *, options: Any = None, **more: Any) -> VercelAIApp:
-        made.append(Executions(actor, **(options or {})))
-        return VercelAIApp(made[-1], actor, **more)
+        return VercelAIApp(run(actor, **(options or {})), actor, **more)
 
-    yield make
-    for executions in made:
-        await executions.drain(0)
+    return make
 
 
 async def get(app: ASGIApp, path: str) -> Connection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.proxy import Cut, Proxy
-from tests.servers import TIMEOUT, Server, watched
+from tests.servers import Server, watched
 from tests.ui.ai_sdk import VERSIONS, Shown, Tabs, api, asked, tabs
 from tests.valkey import Valkey
 
@@ -57,23 +56,6 @@ def serve() -> Iterator[Serve]:
             return started[kind, longest]
 
         yield start
-
-
-@pytest.fixture
-def server(serve: Serve) -> Iterator[Server]:
-    with watched(serve()) as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-def id() -> str:
-    return secrets.token_hex(8)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
