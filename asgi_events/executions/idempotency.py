@@ -144,7 +144,7 @@ class IdempotentStarts:
 
     async def _by_id(self, id: str, begin: Begin) -> Execution:
         try:
-            return await begin(id, _open)
+            return await begin(id, open_only)
         except (Busy, Ended):
             return await self._find(id)
         except Refused as refusal:
@@ -261,7 +261,8 @@ def _next_marker(first: str, superseded: Page) -> str:
     return f"{first}:{superseded.meta['id']}"
 
 
-async def _open(open_log: OpenLog) -> Grant:
+async def open_only(open_log: OpenLog) -> Grant:
+    """A ``Claim`` that writes nothing but the log itself."""
     return await open_log()
 
 

@@ -21,7 +21,11 @@ from asgi_events.exceptions import (
 from asgi_events.executions.execution import Execution, Facts, Run
 from asgi_events.executions.follower import Follower, Reaper, SharedWatch
 from asgi_events.executions.held import Begin, Claim, Make, Opened, OpenLog
-from asgi_events.executions.idempotency import IdempotentStarts, marker_of
+from asgi_events.executions.idempotency import (
+    IdempotentStarts,
+    marker_of,
+    open_only,
+)
 from asgi_events.executions.keeper import Keeper
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.recorder import Opening, Recorder
@@ -138,6 +142,8 @@ class HeldInStore:
         open_log: OpenLog = opening.open
         if facts.thread is not None:
             open_log = partial(self._turns.take, facts, opening.open)
+            if claim is not open_only:  # a start that is refused writes nothing
+                await self._turns.check(facts)
         began = asyncio.get_running_loop().time()
         try:
             grant = await (open_log() if claim is None else claim(open_log))

@@ -78,6 +78,13 @@ class Turns:
             return True
         return id in (await self._thread(facts.owner, facts.thread).read()).ids
 
+    async def check(self, facts: Facts) -> None:
+        """Raise ``ThreadBusy`` if it is the turn of another execution, which runs."""
+        assert facts.thread is not None
+        recent = await self._thread(facts.owner, facts.thread).read()
+        if facts.id not in recent.ids:
+            await self._check(facts, recent)
+
     async def take(self, facts: Facts, open_log: OpenLog) -> Grant:
         """Open the log of an execution and take its turn, so that it may run.
 

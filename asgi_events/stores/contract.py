@@ -135,7 +135,8 @@ class EventStore(Protocol):
 
         Args:
             key: The execution's id.
-            writer: Who writes; the same writer opens again without harm.
+            writer: Who writes; the same writer opens again without harm, from any
+                process, and what it was granted before stays valid.
             lease: Seconds until the writer is taken for dead, unless it is heard of.
             ttl: Seconds the log is kept after the last lease is over.
             meta: What readers in other processes have to know of the execution.
@@ -159,8 +160,9 @@ class EventStore(Protocol):
     ) -> Ack:
         """Store ``frames`` as number ``after`` + 1 and following, and renew the lease.
 
-        Frames that are stored already are not stored again. ``end`` makes the last one
-        the terminal one. A log that has no frames may end without one.
+        Frames whose numbers are stored already are not stored again, even if they are
+        others: of several appends at one number the first one counts. ``end`` makes the
+        last one the terminal one. A log that has no frames may end without one.
 
         Raises:
             Gap: The log ends before ``after``.

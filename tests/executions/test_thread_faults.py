@@ -21,7 +21,7 @@ from asgi_events.testing import virtual_time
 from tests import TIMEOUT
 
 LEASE = 0.2  # seconds
-CALLS = range(10)  # of a start to the store; those without a key are 7
+CALLS = range(13)  # of a start to the store; those without a key are 7
 
 HOW = {"by itself": {}, "by id": {"id": "one"}, "by key": {"idempotency_key": "k"}}
 

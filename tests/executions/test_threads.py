@@ -284,8 +284,9 @@ async def test_leaves_nothing_in_the_store_where_it_refuses(
     await executions.start(chat.actor, thread="t")
     before = {key async for key in store.keys()}
 
-    await refused(executions.start(chat.actor, thread="t"))
-    await refused(there.start(chat.actor, thread="t"))
+    for each in (executions, there):
+        for how in ({}, {"id": "one"}, {"idempotency_key": "k"}):
+            await refused(each.start(chat.actor, thread="t", **how))
 
     assert {key async for key in store.keys()} == before
     await store.aclose()

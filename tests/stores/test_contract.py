@@ -57,6 +57,13 @@ class RepeatsAnAppend(MemoryStore):
         return await super().append(key, grant, max(after, last), frames, end=end)
 
 
+class FencesAWriterThatOpensAgain(MemoryStore):
+    async def open(self, key, *, writer, **rest):
+        grant = await super().open(key, writer=writer, **rest)
+        self._logs[key].epoch += 1
+        return grant.__class__(self._logs[key].epoch, grant.last)
+
+
 class GivesNoHints(MemoryStore):
     async def watch(self):
         watch = await super().watch()
@@ -94,6 +101,7 @@ TestLosesAFrame = contract(LosesAFrame)
 TestLetsTwoWritersIn = contract(LetsTwoWritersIn)
 TestReapsOnTheFirstCall = contract(ReapsOnTheFirstCall)
 TestRepeatsAnAppend = contract(RepeatsAnAppend)
+TestFencesAWriterThatOpensAgain = contract(FencesAWriterThatOpensAgain)
 TestGivesNoHints = contract(GivesNoHints)
 TestForgetsToCancel = contract(ForgetsToCancel)
 
@@ -107,6 +115,9 @@ EXPECTED = {
     "LetsTwoWritersIn": "test_refuses_a_second_writer",
     "ReapsOnTheFirstCall": "test_reaps_by_no_single_call",
     "RepeatsAnAppend": "test_stores_only_what_it_has_not",
+    "FencesAWriterThatOpensAgain": (
+        "test_keeps_the_first_of_several_appends_at_one_number"
+    ),
     "GivesNoHints": "test_hints_to_everybody_who_watches",
     "ForgetsToCancel": "test_tells_the_writer_to_cancel_with_every_answer",
 }

@@ -1,5 +1,7 @@
 """Numbers without holes, and appends that compare and set (promises 1 and 2)."""
 
+import asyncio
+
 import pytest
 
 from asgi_events.exceptions import Ended, Gap
@@ -187,3 +189,19 @@ class Appends(StoreCase):
 
         assert again.last == 2
         assert await store.append("k", again, 2, frames(3, 3)) == Ack(last=3)
+        assert await store.append("k", first, 3, frames(4, 4)) == Ack(last=4)
+
+    async def test_keeps_the_first_of_several_appends_at_one_number(
+        self, store: EventStore
+    ) -> None:
+        grants = [await opened(store) for _ in range(10)]
+
+        acks = await asyncio.gather(
+            *(store.append("k", each, 0, [b"%d" % n]) for n, each in enumerate(grants))
+        )
+
+        page = await whole(store)
+        assert acks == [Ack(last=1)] * 10
+        assert (page.last, len(page.frames)) == (1, 1)
+        await store.append("k", grants[0], 0, [b"other"])
+        assert (await whole(store)).frames == page.frames
