@@ -31,7 +31,8 @@ async def endless(pace: float = 0.01, text: str = "") -> None:
         await asyncio.sleep(pace)
 
 
-options: dict[str, Any] = json.loads(os.environ.get("BREAKING_OPTIONS", "{}"))
+options: dict[str, Any] = {"drain_grace": 0.0}
+options |= json.loads(os.environ.get("BREAKING_OPTIONS", "{}"))
 if store := os.environ.get("BREAKING_STORE"):
     options["store"] = store
 executions = Executions(endless, **options)

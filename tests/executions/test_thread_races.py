@@ -220,7 +220,7 @@ async def check(race: Race) -> None:
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_runs_one_at_a_time_in_any_order_of_calls(seed: int) -> None:
     with virtual_time():
-        race = Race(seed, slow=0.3)
+        race = Race(seed, slow=LEASE / 25)  # so that no start takes half a lease
         await race.run()
         turns = await race.turns()
         logs = {key async for key in race.store.keys() if ":" not in key}
@@ -230,7 +230,7 @@ async def test_runs_one_at_a_time_in_any_order_of_calls(seed: int) -> None:
     await check(race)
     assert race.answers["Unavailable"] == 0
     assert race.answers["Gone"] == 0
-    assert len(turns) == len(set(turns)) == len(race.runs) > 5
+    assert len(turns) == len(set(turns)) == len(race.runs) > 3
     assert logs == set(turns)
     assert all(page is not None for page in ended)
 

@@ -82,13 +82,12 @@ async def test_runs_one_at_a_time_while_processes_are_killed(
         return worker
 
     all = [await begin() for _ in range(3)]
-    for number in range(2):
-        await all[number].turns(3)
-        await all[number].kill()
-        all.append(await begin())
-    for worker in all[2:]:
+    await all[0].turns(3)
+    await all[0].kill()
+    all.append(await begin())
+    for worker in all[1:]:
         await worker.turns(5)
-    for worker in all[2:]:
+    for worker in all[1:]:
         await worker.kill()
     here = Executions(turn, store=url, lease=LEASE)
     newest = await here.newest("t")
@@ -100,7 +99,7 @@ async def test_runs_one_at_a_time_while_processes_are_killed(
 
     began = [id for worker in all for id in worker.began]
     assert sum(worker.overlaps for worker in all) == 0
-    assert len(began) == len(set(began)) >= 21
+    assert len(began) == len(set(began)) >= 18
     assert (status in ("lost", "completed"), ended) == (True, "completed")
 
 

@@ -145,7 +145,7 @@ async def test_breaks_the_connection_off_when_the_server_cancels_it(
     told: bool, version: str | None
 ) -> None:
     asgi = {"version": "3.0", **({"spec_version": version} if version else {})}
-    async with Executions(wait) as executions:
+    async with Executions(wait, drain_grace=0.0) as executions:
         execution = await executions.start(wait)
         response = ExecutionResponse(execution, format=NoGoodbye)
         with pytest.raises(asyncio.CancelledError):
@@ -161,7 +161,7 @@ async def test_breaks_the_connection_off_when_the_server_cancels_it(
 
 
 async def test_breaks_the_connection_off_when_it_fails() -> None:
-    async with Executions(wait) as executions:
+    async with Executions(wait, drain_grace=0.0) as executions:
         response = ExecutionResponse(await executions.start(wait), format=Faulty)
         with pytest.raises(RuntimeError, match="broken"):
             async with Connection(response) as connection:
