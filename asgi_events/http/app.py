@@ -22,10 +22,9 @@ from asgi_events.http.authorize import Authorize
 from asgi_events.http.endpoint import Endpoint
 from asgi_events.http.openapi import openapi
 from asgi_events.http.routes import answer
-from asgi_events.types import Receive, Scope, Send
 
 
-class EventsApp:
+class EventsApp(Endpoint):
     """Starts, streams and cancels executions over HTTP.
 
     Args:
@@ -66,9 +65,7 @@ class EventsApp:
             )
         if executions is None:
             executions = Executions(*actors, **options)
-        self.executions = executions
-        self._prefix = prefix
-        self._endpoint = Endpoint(
+        super().__init__(
             executions,
             answer,
             authorize=authorize,
@@ -77,9 +74,6 @@ class EventsApp:
             body_timeout=body_timeout,
             prefix=prefix,
         )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._endpoint(scope, receive, send)
 
     def openapi(
         self,

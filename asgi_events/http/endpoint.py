@@ -30,6 +30,9 @@ class Endpoint:
         body_timeout: Seconds in which the whole body must arrive; None for any time.
         prefix: The path below which the routes are.
 
+    Attributes:
+        executions: The executions that are served.
+
     Raises:
         TypeError: A value is of a wrong type.
         ValueError: A value is out of range.
@@ -54,8 +57,8 @@ class Endpoint:
         check_texts(prefix=prefix)
         if prefix and not prefix.startswith("/"):
             raise ValueError(f'prefix must start with "/", got {prefix!r}')
-        self._executions = executions
-        self._answer = answer
+        self.executions = executions
+        self._respond = answer
         self._origins = Origins(allowed_origins)
         self._terms = Terms(
             executions=executions,
@@ -84,22 +87,22 @@ class Endpoint:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._executions.open()
+                self.executions.open()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                await self._executions.drain()
+                await self.executions.drain()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
     async def _response(self, scope: Scope, receive: Receive) -> ASGIApp:
-        self._executions.hear_signals()
+        self.executions.hear_signals()
         body = Body(receive)
         try:
             request = Request(scope, prefix=self._prefix)
             if not request.is_below:
                 raise Problem(404, f"There is nothing at {scope['path']!r}.")
             self._origins.check(request)
-            return await self._answer(Exchange(self._terms, request, body.receive))
+            return await self._respond(Exchange(self._terms, request, body.receive))
         except ClientGone:
             return _no_answer
         except Exception as error:

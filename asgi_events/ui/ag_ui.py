@@ -57,7 +57,7 @@ _FORMATS = {
 """By whether the client runs again what it has of the run, and is from before 1.0."""
 
 
-class AGUIApp:
+class AGUIApp(Endpoint):
     """Starts, streams and stops runs for ``HttpAgent``, TanStack AI and CopilotKit.
 
     The ``threadId`` is the thread of the executions, so one of them runs at a time. A
@@ -98,7 +98,7 @@ class AGUIApp:
         max_body: int = MAX_BODY,
         body_timeout: float | None = 30.0,
     ) -> None:
-        self._endpoint = Endpoint(
+        super().__init__(
             executions,
             self._answer,
             authorize=authorize,
@@ -107,11 +107,7 @@ class AGUIApp:
             body_timeout=body_timeout,
             prefix=prefix,
         )
-        self.executions = executions
         self._actor, self._input = answering(executions, actor, input, RunAgentInput)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._endpoint(scope, receive, send)
 
     async def _answer(self, exchange: Exchange) -> ASGIApp:
         match exchange.request.segments:

@@ -28,7 +28,7 @@ from asgi_events.http.authorize import Action, Authorize
 from asgi_events.http.endpoint import Endpoint
 from asgi_events.http.exchange import Exchange
 from asgi_events.http.problems import Problem, send_nothing
-from asgi_events.types import ASGIApp, Receive, Scope, Send
+from asgi_events.types import ASGIApp
 from asgi_events.ui.chat_request import ChatRequest
 from asgi_events.ui.inputs import answering
 from asgi_events.ui.requests import MAX_BODY, id_in_path, parsed, stop
@@ -43,7 +43,7 @@ class _StopRequest(BaseModel):
     execution_id: str | None = None
 
 
-class VercelAIApp:
+class VercelAIApp(Endpoint):
     """Answers ``useChat``: starts, streams and stops the executions of chats.
 
     The id of a chat is the thread of its executions, so one of them runs at a time. The
@@ -85,7 +85,7 @@ class VercelAIApp:
         body_timeout: float | None = 30.0,
         linger: float = 60.0,
     ) -> None:
-        self._endpoint = Endpoint(
+        super().__init__(
             executions,
             self._answer,
             authorize=authorize,
@@ -95,12 +95,8 @@ class VercelAIApp:
             prefix=prefix,
         )
         check_seconds(required=True, zero=True, linger=linger)
-        self.executions = executions
         self._actor, self._input = answering(executions, actor, input, ChatRequest)
         self._linger = timedelta(seconds=linger)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._endpoint(scope, receive, send)
 
     async def _answer(self, exchange: Exchange) -> ASGIApp:
         match exchange.request.segments:
