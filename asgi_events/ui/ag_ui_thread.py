@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import from_json
-
 from asgi_events.events import ExecutionStatus
 from asgi_events.executions.execution import Execution
 from asgi_events.wire.ag_ui import AGUIRun, Transcript
+from asgi_events.wire.decoding import read_json
 
 
 async def about_thread(execution: Execution | None) -> dict[str, Any]:
@@ -27,7 +26,7 @@ async def about_thread(execution: Execution | None) -> dict[str, Any]:
     transcript, run_id = Transcript(), execution.id
     run = AGUIRun(run_id, execution.thread or run_id, patches=False)
     for payload in await execution.so_far():
-        for event in run.take(from_json(payload), execution.id):
+        for event in run.take(read_json(payload), execution.id):
             run_id = event.get("runId", run_id)
             transcript.add(event)
     about["messages"] = transcript.ui_messages()

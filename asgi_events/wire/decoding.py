@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
@@ -67,6 +68,18 @@ OURS: dict[str, type[BaseModel]] = {
 """The models of our own events by their ``event_type``."""
 
 
+def read_json(payload: bytes | str) -> Any:
+    """Return the value of one line of JSON, however deeply it is nested.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    try:
+        return from_json(payload)
+    except ValueError:  # also if it is nested deeper than this parser goes
+        return json.loads(payload)
+
+
 class EventDecoder:
     """Turns the JSON and the named events of a stream into typed events.
 
@@ -86,7 +99,7 @@ class EventDecoder:
 
         If no model has its ``event_type``, or it does not validate, it stays a dict.
         """
-        data = from_json(payload)
+        data = read_json(payload)
         if not isinstance(data, dict):
             return {"value": data}
         model = self._types.get(str(data.get("event_type")))

@@ -428,6 +428,15 @@ def test_sends_the_whole_state_each_time_without_the_library(
     ]
 
 
+def test_passes_on_an_event_that_is_nested_too_deeply_for_pydantic() -> None:
+    deep = "[" * 230 + "1" + "]" * 230
+    event = b'{"event_type":"custom","address":"","name":"deep","data":%b}'
+
+    made = AGUIFormat("x", "x").frame(1, b"x:1", event % deep.encode())
+
+    assert made.endswith(b'"name":"deep","value":%b}\n\n' % deep.encode())
+
+
 def test_passes_on_as_custom_what_the_protocol_has_no_word_for() -> None:
     model = {"event_type": "found", "address": "chat/look", "url": "/", "n": None}
     told = said(

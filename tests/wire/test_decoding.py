@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
+from pydantic_core import from_json
 
 from asgi_events.events import (
     CustomEvent,
@@ -101,3 +102,16 @@ def test_says_what_a_model_lacks() -> None:
         EventDecoder([Unnamed])
     with pytest.raises(TypeError, match="BaseModel has no event_type to be known by"):
         EventDecoder([BaseModel])
+
+
+def test_reads_an_event_that_is_nested_too_deeply_for_pydantic() -> None:
+    data: Any = 1
+    for _ in range(230):
+        data = [data]
+    event = CustomEvent(name="deep", data=data)
+    with pytest.raises(ValueError, match="recursion limit"):
+        from_json(encode_json(event))
+
+    assert EventDecoder().from_json(encode_json(event)) == event
+    with pytest.raises(ValueError, match="Expecting value"):
+        EventDecoder().from_json(b'{"a":')

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic_core import from_json
-
 from asgi_events.wire.ag_ui.run import AGUIRun
 from asgi_events.wire.ag_ui.words import Members
+from asgi_events.wire.decoding import read_json
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.formats import Reason
 from asgi_events.wire.frames import block_ids, json_block
@@ -53,7 +52,7 @@ class AGUIFormat:
         self._has_begun = True
         if not self._execution:
             self._execution = event_id.partition(b":")[0].decode()
-        event = from_json(payload)
+        event = read_json(payload)
         if isinstance(event, dict) and (more := self._run.continues(event)):
             return _block(event_id, more)  # most events are that, so it comes first
         said = self._run.take(event, self._execution)
