@@ -6,8 +6,8 @@ hypercorn --workers 0 with_ai_sdk:app
 
 Open http://localhost:8000/ and ask. Meanwhile reload the page, open its address in a
 second tab, press Stop there, or stop the server and start it again. ai_sdk/ has the
-page, and trip.py the agent. Whoever knows the address of a chat may read it and stop
-it: chat/ has a login.
+page, and trip.py the agent. There is no login: everybody who knows the address of a
+chat can read and stop it. chat/ has a login.
 """
 
 import os

@@ -1,8 +1,8 @@
 """The log of a thread in the store: each frame is a turn, the id of an execution.
 
-To append a turn is a compare-and-set: of several appends at one number the store keeps
-the first, and takes each other one for its repetition. So whoever reads its own id back
-has the turn. Any process may append: all open the log under one writer's name.
+To append a turn is a compare-and-set: of several appends at one number, the store keeps
+the first and ignores the others. A process that then reads its own id there has the
+turn. Every process may append, because all open the log under one writer's name.
 """
 
 from __future__ import annotations

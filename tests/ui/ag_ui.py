@@ -20,7 +20,7 @@ class Shown:
     """What a client has.
 
     Attributes:
-        error: What its user is told of a failure; None without one.
+        error: The message that it shows for a failure; None if nothing failed.
         messages: The messages, without what differs from run to run: times, and the
             ids of executions and of the user's messages.
         state: The state of the run; None for a client that has none.

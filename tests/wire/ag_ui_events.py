@@ -55,7 +55,7 @@ def parsed(made: bytes) -> list[tuple[str | None, Members]]:
 
 
 def said(*events: Members) -> list[Members]:
-    """What a client is told of a whole run, without its begin and the timestamps."""
+    """The events of a whole run, without RUN_STARTED and the timestamps."""
     told = [each for _, each in parsed(b"".join(frames(events)))]
     assert [each.pop("timestamp") for each in told] == [MILLISECONDS] * len(told)
     assert told[0] == {
