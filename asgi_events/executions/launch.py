@@ -199,14 +199,12 @@ class Launcher:
             if shutdown.begun and claim is None:
                 await self._held.discard(id)  # nobody else knows the id
                 raise Draining
+            execution = self._run(facts, asked, opened, place)
         except BaseException:
             place.release()
             raise
-        execution = self._run(facts, asked, opened, place)
-        if shutdown.begun:  # since then; others may have found it already
-            if shutdown.is_grace_over:
-                await execution.cancel(SHUTTING_DOWN)
-            await execution.wait()
+        if shutdown.is_grace_over:  # since then; others may have found it already
+            await execution.cancel(SHUTTING_DOWN)
         return execution
 
     def _run(

@@ -56,7 +56,7 @@ class Shutdown:
         """Begin anew after a drain; False when there was none, or it goes on."""
         if self._drained is None or not self._drained.done():
             return False
-        self._drained = None
+        self._drained = self._grace = None
         self._viewing.draining = False
         self._viewing.unread.go_on()
         return True
@@ -97,8 +97,12 @@ class Shutdown:
         await self._release()
 
     async def _wait_for_all(self, grace: Grace) -> None:
-        running = [execution.wait() for execution in self._held.here.values()]
-        await grace.wait_for([self._held.started(), *running])
+        await grace.wait_for([self._end_of_all()])
+
+    async def _end_of_all(self) -> None:
+        await self._held.started()
+        for execution in list(self._held.here.values()):
+            await execution.wait()
 
     def _dismiss_all(self) -> None:
         for execution in self._held:

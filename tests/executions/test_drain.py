@@ -251,6 +251,26 @@ async def test_drains_what_is_being_started(make: Make) -> None:
         assert isinstance(outcome, Draining)
 
 
+async def test_tells_at_once_of_what_a_drain_lets_run_on(make: Make) -> None:
+    store = SpyStore()
+    store.openable.clear()
+    gate = Gate()
+    executions = make(gate.actor, store=store)
+    starting = asyncio.create_task(executions.start("work", idempotency_key="k"))
+    await soon(store.opening.wait())
+    draining = asyncio.create_task(executions.drain(TIMEOUT))
+    await asyncio.sleep(0)
+    store.openable.set()
+    execution = await soon(starting)
+    await soon(gate.begun.wait())
+    told = (execution.status, draining.done())
+    gate.open.set()
+    await soon(draining)
+
+    assert told == ("started", False)
+    assert execution.status == "completed"
+
+
 async def test_leaves_a_store_that_it_was_given_to_who_made_it(make: Make) -> None:
     store = SpyStore()
     executions = make(idle, store=store)
