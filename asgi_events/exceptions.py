@@ -29,6 +29,8 @@ AsgiEventsError
 
 from typing import Any, Self
 
+from pydantic import ValidationError
+
 from asgi_events.checks import check_value
 
 
@@ -78,6 +80,14 @@ class InvalidInput(AsgiEventsError):
         self.actor = actor
         self.errors = errors
         super().__init__(f"The input of {actor!r} is not valid: {errors}")
+
+    @classmethod
+    def of(cls, actor: str, error: ValidationError) -> Self:
+        """Make one of pydantic's error, without the input, which may be private."""
+        errors = error.errors(
+            include_url=False, include_input=False, include_context=False
+        )
+        return cls(actor, list(errors))
 
 
 class IdempotencyConflict(AsgiEventsError):

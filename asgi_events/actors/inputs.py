@@ -83,7 +83,7 @@ class ActorInput:
         try:
             return self._arguments(self.model.model_validate_json(body))
         except ValidationError as error:
-            raise self._invalid(error) from None
+            raise InvalidInput.of(self.actor.name, error) from None
 
     def from_python(self, value: Any) -> dict[str, Any]:
         """Return the arguments in a model, a dict, or None for no input.
@@ -98,19 +98,12 @@ class ActorInput:
                 self.model.model_validate({} if value is None else value)
             )
         except ValidationError as error:
-            raise self._invalid(error) from None
+            raise InvalidInput.of(self.actor.name, error) from None
 
     def _arguments(self, model: BaseModel) -> dict[str, Any]:
         if self.parameter is not None:
             return {self.parameter: model}
         return {name: getattr(model, name) for name in type(model).model_fields}
-
-    def _invalid(self, error: ValidationError) -> InvalidInput:
-        # Without the input, which may be private.
-        errors = error.errors(
-            include_url=False, include_input=False, include_context=False
-        )
-        return InvalidInput(self.actor.name, list(errors))
 
 
 def returned_by(actor: Actor[..., Any]) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +114,36 @@ class Exchange:
         if execution is None or execution.owner != owner:
             raise UnknownExecution(id)
         return execution
+
+    async def newest(
+        self, thread: str, action: Action, *, actor: str
+    ) -> Execution | None:
+        """Return the caller's newest execution of a thread, if it is of the actor.
+
+        Raises:
+            AccessDenied: The caller may not do that.
+            StoreError: The store does not answer.
+        """
+        owner = await self.owner_of(action)
+        execution = await self.executions.newest(thread, owner=owner)
+        if execution is None or execution.actor != actor:
+            return None
+        owner = await self.owner_of(action, execution)
+        return execution if owner == execution.owner else None
+
+    @contextmanager
+    def place_for(self, owner: str | None) -> Iterator[Place]:
+        """Take a viewer's place for what is about to start, or free it in an error.
+
+        Raises:
+            LimitReached: There is none, so nothing should be started.
+        """
+        place = self.executions.viewing.capacity.take(owner)
+        try:
+            yield place
+        except BaseException:
+            place.release()
+            raise
 
     async def stream(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from asgi_events.events import CompleteEvent, ProgressEvent, TerminalEvent
@@ -86,19 +87,11 @@ async def _start(exchange: Exchange, name: str) -> ASGIApp:
     if key is not None and not (0 < len(key) <= 255 and key.isprintable()):
         raise Problem(400, "An Idempotency-Key has 1 to 255 printable characters.")
     body = await exchange.read_json()
-    place = None
-    if request.wants_stream:
-        # Take the viewer's place first: without one, start nothing.
-        place = executions.viewing.capacity.take(owner)
-    try:
-        execution = await executions.start(name, body, owner=owner, idempotency_key=key)
-        if place is None:
-            return await _about(exchange, execution, 202)
-        return await _stream(exchange, execution, place=place)
-    except BaseException:
-        if place is not None:
-            place.release()
-        raise
+    start = partial(executions.start, name, body, owner=owner, idempotency_key=key)
+    if not request.wants_stream:
+        return await _about(exchange, await start(), 202)
+    with exchange.place_for(owner) as place:
+        return await _stream(exchange, await start(), place=place)
 
 
 async def _rejoin(exchange: Exchange, name: str, last_event_id: str) -> ASGIApp:

@@ -132,17 +132,12 @@ class AGUIApp(Endpoint):
         with suppress(UnknownExecution):
             execution = await self._find(exchange, asked.run_id, "read")
             return await _stream(exchange, execution, asked)
-        # Take the viewer's place first: without one, start nothing.
-        place = self.executions.viewing.capacity.take(owner)
         try:
-            execution = await self._start(exchange, owner, asked)
-            return await _stream(exchange, execution, asked, place=place)
+            with exchange.place_for(owner) as place:
+                execution = await self._start(exchange, owner, asked)
+                return await _stream(exchange, execution, asked, place=place)
         except Gone:
-            place.release()
             return _gone(asked.run_id)
-        except BaseException:
-            place.release()
-            raise
 
     async def _start(
         self, exchange: Exchange, owner: str | None, asked: RunAgentInput
@@ -181,7 +176,7 @@ class AGUIApp(Endpoint):
 
     async def _connect(self, exchange: Exchange) -> ASGIApp:
         asked = parsed(RunAgentInput, await exchange.read_json())
-        execution = await self._newest(exchange, asked.thread_id)
+        execution = await exchange.newest(asked.thread_id, "read", actor=self._actor)
         if execution is None:
             return _words()  # a thread that is new is no fault
         return await _stream(exchange, execution, asked)
@@ -195,7 +190,7 @@ class AGUIApp(Endpoint):
             execution = await self._find(exchange, run, "read")
             return await _stream(exchange, execution, resumes=True)
         if thread:
-            found = await self._newest(exchange, thread)
+            found = await exchange.newest(thread, "read", actor=self._actor)
             return exchange.json(200, await about_thread(found))
         raise Problem(400, "Say which run or thread: ?runId= or ?threadId=.")
 
@@ -223,14 +218,6 @@ class AGUIApp(Endpoint):
         if execution.actor != self._actor:
             raise UnknownExecution(id)
         return execution
-
-    async def _newest(self, exchange: Exchange, thread: str) -> Execution | None:
-        owner = await exchange.owner_of("read")
-        execution = await self.executions.newest(thread, owner=owner)
-        if execution is None or execution.actor != self._actor:
-            return None
-        is_theirs = await exchange.owner_of("read", execution) == execution.owner
-        return execution if is_theirs else None
 
 
 async def _stream(

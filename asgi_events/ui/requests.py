@@ -32,11 +32,7 @@ def parsed(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        # Without the input, which may be private.
-        errors = error.errors(
-            include_url=False, include_input=False, include_context=False
-        )
-        raise InvalidInput(model.__name__, list(errors)) from None
+        raise InvalidInput.of(model.__name__, error) from None
 
 
 def id_in_path(request: Request) -> str:

@@ -24,7 +24,7 @@ from asgi_events.checks import check_seconds
 from asgi_events.events import ConversationEvent, ExecutionStatus
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.executions import Executions
-from asgi_events.http.authorize import Action, Authorize
+from asgi_events.http.authorize import Authorize
 from asgi_events.http.endpoint import Endpoint
 from asgi_events.http.exchange import Exchange
 from asgi_events.http.problems import Problem, send_nothing
@@ -118,9 +118,7 @@ class VercelAIApp(Endpoint):
         conversation = ConversationEvent(
             thread=chat.id, run=id, messages=chat.conversation()
         )
-        # Take the viewer's place first: without one, start nothing.
-        place = self.executions.viewing.capacity.take(owner)
-        try:
+        with exchange.place_for(owner) as place:
             execution = await self.executions.start(
                 self._actor,
                 await resolved(self._input(chat)),
@@ -130,18 +128,15 @@ class VercelAIApp(Endpoint):
                 preface=[conversation],
             )
             return await _stream(exchange, execution, place=place)
-        except BaseException:
-            place.release()
-            raise
 
     async def _resume(self, exchange: Exchange, chat: str) -> ASGIApp:
-        execution = await _newest(exchange, chat, "read")
+        execution = await exchange.newest(chat, "read", actor=self._actor)
         if execution is None or not self._may_be_missed(execution):
             return send_nothing
         return await _stream(exchange, execution)
 
     async def _stop(self, exchange: Exchange, chat: str) -> ASGIApp:
-        execution = await _newest(exchange, chat, "cancel")
+        execution = await exchange.newest(chat, "cancel", actor=self._actor)
         asked = parsed(_StopRequest, await exchange.read_json())
         if execution is None or asked.execution_id not in (None, execution.id):
             return send_nothing
@@ -154,16 +149,6 @@ class VercelAIApp(Endpoint):
         if execution.status is ExecutionStatus.STARTED or execution.ended is None:
             return True
         return datetime.now(UTC) - execution.ended < self._linger
-
-
-async def _newest(exchange: Exchange, chat: str, action: Action) -> Execution | None:
-    """The newest execution of a chat of the caller."""
-    owner = await exchange.owner_of(action)
-    execution = await exchange.executions.newest(chat, owner=owner)
-    if execution is None:
-        return None
-    is_theirs = await exchange.owner_of(action, execution) == execution.owner
-    return execution if is_theirs else None
 
 
 async def _stream(exchange: Exchange, execution: Execution, **options: Any) -> ASGIApp:
