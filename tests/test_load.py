@@ -11,7 +11,7 @@ from asgi_events.log.log import Log
 from asgi_events.testing import Client, Connection
 
 VIEWERS = 200
-EVENTS = 2_000
+EVENTS = 800
 
 
 @tool
@@ -20,7 +20,7 @@ async def count(to: int) -> None:
     for number in range(to):
         await state.progress(number, to)
         if number % 20 == 0:
-            await asyncio.sleep(0.002)  # a quarter of a second in all, to be joined in
+            await asyncio.sleep(0.002)  # a while in all, to be joined in
 
 
 async def watch(app: EventsApp, id: str, seed: int) -> tuple[list[int], int]:
@@ -34,7 +34,7 @@ async def watch(app: EventsApp, id: str, seed: int) -> tuple[list[int], int]:
         headers = {"last-event-id": last_event_id} if last_event_id else {}
         path = f"/executions/{id}/events"
         async with Connection(app, "GET", path, headers=headers) as connection:
-            patience = draw.randint(1, 150)
+            patience = draw.randint(1, 60)
             try:
                 while patience:
                     event = await connection.event()

@@ -87,7 +87,7 @@ def test_has_all_that_its_tests_need_in_its_source_distribution(unpacked: Path) 
 
 def test_runs_its_tests_from_its_source_distribution(unpacked: Path) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"]
         + ["tests/test_events.py", "tests/test_contract.py"],
         cwd=unpacked,
         capture_output=True,
