@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import pytest
 from fastapi import FastAPI
 from jsonschema import Draft202012Validator
+from litestar import Litestar, asgi, get
 from openapi_spec_validator import OpenAPIV31SpecValidator, OpenAPIV32SpecValidator
 from pydantic import BaseModel, ConfigDict, Field
 from referencing import Registry, Resource
@@ -128,6 +130,15 @@ def without_items(document: Any) -> Any:
         return {k: without_items(v) for k, v in document.items() if k != "itemSchema"}
     if isinstance(document, list):
         return [without_items(item) for item in document]
+    return document
+
+
+def without_nulls(document: Any) -> Any:
+    """The document without members that are null, which Litestar leaves out."""
+    if isinstance(document, dict):
+        return {k: without_nulls(v) for k, v in document.items() if v is not None}
+    if isinstance(document, list):
+        return [without_nulls(item) for item in document]
     return document
 
 
@@ -730,6 +741,52 @@ def test_becomes_part_of_the_document_of_fastapi(make: Make) -> None:
     assert document["paths"]["/events/"]["get"]["operationId"] == "list_actors2"
     assert {name: found[name] for name in known} == known
     assert found["DrawEvent"] == union("DrawCompleteEvent", chart="ChartOutput")
+    check(document)
+
+
+async def test_becomes_part_of_the_document_of_litestar(make: Make) -> None:
+    @get("/places", operation_id="list_actors")
+    async def get_places() -> Place: ...
+
+    events = make(returning(Place, "climb"), count)
+    mounted = asgi("/events", is_mount=True, copy_scope=True)(events)
+    api = Litestar([get_places, mounted])
+    theirs = api.openapi_schema.to_schema()
+    vars(api.openapi_schema).update(events.openapi("/events", into=theirs))
+
+    c = await Client(api).get("/schema/openapi.json")
+    document = await c.json()
+    found = document["components"]["schemas"]
+    assert c.headers["content-type"] == "application/vnd.oai.openapi+json"
+    assert document == without_nulls(events.openapi("/events", into=theirs))
+    assert document["paths"]["/places"] == theirs["paths"]["/places"]
+    assert document["paths"]["/events/"]["get"]["operationId"] == "list_actors2"
+    assert found["Place"] == theirs["components"]["schemas"]["Place"]
+    assert found["ClimbCompleteEvent"] == complete(reference("PlaceOutput"))
+    check(document)
+
+
+@pytest.mark.parametrize(
+    ("framework", "path"),
+    [("fastapi", "/openapi.json"), ("litestar", "/schema/openapi.json")],
+)
+async def test_becomes_part_of_a_document_by_the_line_in_the_docs(
+    framework: str, path: str
+) -> None:
+    page = (HERE.parents[2] / "docs" / "openapi.md").read_text()
+    codes = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (code,) = (code for code in codes if f"from {framework}" in code)
+    names: dict[str, Any] = {"__name__": "docs"}
+    exec(compile(code, "docs/openapi.md", "exec"), names)
+
+    document = await (await Client(names["api"]).get(path)).json()
+    assert [path for path in document["paths"] if path.startswith("/events")] == [
+        "/events/",
+        "/events/openapi.json",
+        "/events/research",
+        "/events/executions/{id}",
+        "/events/executions/{id}/events",
+    ]
     check(document)
 
 
