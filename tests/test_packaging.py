@@ -23,6 +23,7 @@ LEFT_BEHIND = [
     "examples/ai_sdk/node_modules/gone/index.js",
     "examples/ai_sdk/dist/gone.js",
     "tests/clients/copilotkit/node_modules/gone/index.js",
+    "tests/clients/openapi/node_modules/gone/index.js",
 ]
 
 
@@ -77,7 +78,17 @@ def files(root: Path, *suffixes: str) -> set[str]:
 
 def test_has_all_that_its_tests_need_in_its_source_distribution(unpacked: Path) -> None:
     for directory in ("tests", "examples", "asgi_events"):
-        suffixes = (".py", ".json", ".mjs", ".html", ".js", ".jsx", ".css", ".typed")
+        suffixes = (
+            ".py",
+            ".json",
+            ".mjs",
+            ".html",
+            ".js",
+            ".jsx",
+            ".ts",
+            ".css",
+            ".typed",
+        )
         assert files(unpacked / directory, *suffixes) == files(
             ROOT / directory, *suffixes
         )
