@@ -147,7 +147,9 @@ class EventComponents:
         """Return the schema of a block of an event stream, with its fields."""
         retry = {"retry": _NUMBER}
         plain = _block(event)
-        plain["properties"] |= {"id": _TEXT} | retry
+        # It has no name, which is the name "message" to a client.
+        unnamed = {"event": {"type": "string", "const": "message"}}
+        plain["properties"] |= unnamed | {"id": _TEXT} | retry
         return {
             "oneOf": [
                 plain,

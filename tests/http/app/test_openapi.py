@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
@@ -143,14 +144,28 @@ def without_nulls(document: Any) -> Any:
 
 
 def check(document: dict[str, Any]) -> None:
-    """The document is valid, and has no reference to nothing."""
+    """The document is valid, and has no reference to nothing.
+
+    The validator of 3.2 does not look into an ``itemSchema``.
+    """
     validators = {"3.1.0": OpenAPIV31SpecValidator, "3.2.0": OpenAPIV32SpecValidator}
     validator = validators[document["openapi"]]
     assert [str(error) for error in validator(document).iter_errors()] == []
+    for schema in item_schemas(document):
+        Draft202012Validator.check_schema(schema)
     for found in references(document):
         part: Any = document
         for name in found.removeprefix("#/").split("/"):
             part = part[name]
+
+
+def item_schemas(document: Any) -> list[Any]:
+    if isinstance(document, dict):
+        own = [document["itemSchema"]] if "itemSchema" in document else []
+        return own + [s for item in document.values() for s in item_schemas(item)]
+    if isinstance(document, list):
+        return [schema for item in document for schema in item_schemas(item)]
+    return []
 
 
 def references(document: Any) -> list[str]:
@@ -165,11 +180,26 @@ def references(document: Any) -> list[str]:
 
 def validator(app: EventsApp, name: str) -> Draft202012Validator:
     """Says whether JSON is what a component describes."""
+    return validator_at(app, f"{SCHEMAS}{name}")
+
+
+def validator_at(app: EventsApp, pointer: str) -> Draft202012Validator:
+    """Says whether JSON is what a part of the document describes."""
     resource = Resource(contents=app.openapi(), specification=DRAFT202012)
     return Draft202012Validator(
-        {"$ref": f"urn:document{SCHEMAS}{name}"},
+        {"$ref": f"urn:document{pointer}"},
         registry=Registry().with_resource("urn:document", resource),
     )
+
+
+def blocks(path: str) -> str:
+    """Where the schema of the blocks of a stream is."""
+    method = "get" if path.endswith("/events") else "post"
+    parts = [
+        *("paths", path, method, "responses", "200"),
+        *("content", "text/event-stream", "itemSchema"),
+    ]
+    return "#/" + "/".join(part.replace("/", "~1") for part in parts)
 
 
 @pytest.fixture
@@ -639,6 +669,23 @@ def test_says_which_events_are_not_right(make: Make) -> None:
     assert is_valid(ended | {"result": 3})
     assert not is_valid(ended | {"result": "three"})
     assert not is_valid(ended)
+
+
+async def test_says_which_blocks_are_not_right(make: Make) -> None:
+    app = make(count)
+    said = {
+        "progress": {"data": "{}", "id": "x:1", "retry": 1000},
+        "reset": {"event": "reset", "data": '{"reason":"future","first":1}'},
+        "goodbye": {"event": "goodbye", "data": "{}", "retry": 1},
+        "end": {"event": "end", "data": "{}"},
+    }
+
+    for path in ("/count", "/executions/{id}/events"):
+        is_valid = validator_at(app, quote(blocks(path), safe="#/~")).is_valid
+        assert [name for name in said if not is_valid(said[name])] == []
+        assert not is_valid({"event": "goodbye", "data": "{}"})
+        assert not is_valid({"id": "x:1"})
+        assert not is_valid({"data": "{}", "retry": "1000"})
 
 
 @pytest.mark.parametrize("path", ["/draw", "/fail", "/climb", "/idle"])
