@@ -18,6 +18,12 @@ AsgiEventsError
 ├── AccessDenied            raised by an ``authorize`` hook
 │   ├── Unauthorized        the caller is not known
 │   └── Forbidden           the caller may not do this
+├── ClientError             raised by ``asgi_events.client``
+│   ├── RequestFailed       the server has answered with another error
+│   ├── Unreachable         no connection, again and again
+│   ├── NotAnEventStream    the response is something else, a page say
+│   ├── MalformedEvent      an event of the stream is not JSON
+│   └── TooManyResets       the server resets the stream for ever
 └── StoreError              a store could not do what was asked
     ├── Busy                another worker holds the execution
     ├── Gap                 the append does not continue the log
@@ -154,7 +160,7 @@ class ExecutionFailed(AsgiEventsError):
         self.message = message
 
     def __str__(self) -> str:
-        how = _HOW[self.status]
+        how = _HOW.get(self.status, f"ended as {self.status!r}")
         return f"Execution {self.id} has no result, it {how}: {self.message}"
 
 
@@ -268,6 +274,100 @@ class Forbidden(AccessDenied):
 
     def __init__(self, message: str = "You may not do this.") -> None:
         super().__init__(message)
+
+
+class ClientError(AsgiEventsError):
+    """A client could not do what was asked, and the server's own words do not fit."""
+
+
+class RequestFailed(ClientError):
+    """The server has answered with an error that no other exception stands for.
+
+    Attributes:
+        status: The HTTP status.
+        detail: What the server says about it, or what the status means.
+        url: Who has answered.
+        problem: The members of the problem document (RFC 9457), ``errors`` say; empty
+            if the response was none.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        url: str = "",
+        problem: dict[str, Any] | None = None,
+    ) -> None:
+        self.status = status
+        self.detail = detail
+        self.url = url
+        self.problem = problem or {}
+        super().__init__(f"{url} has answered {status}: {detail}")
+
+
+class Unreachable(ClientError):
+    """There was no connection, for ``give_up_after`` seconds or for good.
+
+    Attributes:
+        url: What was asked for.
+        reason: What went wrong at last.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        self.reason = reason
+        super().__init__(f"{url} cannot be reached: {reason}")
+
+
+class NotAnEventStream(ClientError):
+    """A stream was asked for, and the response is something else.
+
+    Attributes:
+        url: Who has answered.
+        content_type: What the response is; empty if it does not say.
+    """
+
+    def __init__(self, url: str, content_type: str) -> None:
+        self.url = url
+        self.content_type = content_type
+        super().__init__(
+            f"{url} has answered with {content_type or 'no content type'}, not with an "
+            "event stream: is it the URL of an EventsApp?"
+        )
+
+
+class MalformedEvent(ClientError):
+    """The data of an event is not JSON.
+
+    Attributes:
+        id: The id of the event; None if it has none.
+        url: Who has sent it.
+    """
+
+    def __init__(self, id: str | None, url: str) -> None:
+        self.id = id
+        self.url = url
+        what = "An event without an id" if id is None else f"Event {id}"
+        super().__init__(f"{what} of {url} is not JSON.")
+
+
+class TooManyResets(ClientError):
+    """The server has reset the stream again and again, without a new event.
+
+    Attributes:
+        url: Who has done so.
+        count: How often.
+        reason: The reason of the last reset.
+    """
+
+    def __init__(self, url: str, count: int, reason: str) -> None:
+        self.url = url
+        self.count = count
+        self.reason = reason
+        super().__init__(
+            f"{url} has reset the stream {count} times ({reason}) without a new event."
+        )
 
 
 class StoreError(AsgiEventsError):

@@ -1,0 +1,129 @@
+"""The HTTP library: httpx2, or httpx where it is missing.
+
+The only module that imports it. Both have the same names, so a client of either one
+can be given.
+"""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+from asgi_events.client.actions import Answer, Broken, Send
+from asgi_events.client.terms import Terms
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
+    AsyncHTTP: TypeAlias = httpx2.AsyncClient | httpx.AsyncClient
+    SyncHTTP: TypeAlias = httpx2.Client | httpx.Client
+
+_library: Any
+try:
+    import httpx2 as _library
+except ImportError:
+    try:
+        import httpx as _library
+    except ImportError as error:
+        raise ImportError(
+            'The client needs httpx2, or httpx: pip install "asgi-events[client]"'
+        ) from error
+
+CONNECT_TIMEOUT = 10.0  # seconds
+
+INTERRUPTED = Broken("the response was left before its end")
+
+_LIBRARIES = ("httpx2", "httpx")
+_FINAL = {"UnsupportedProtocol", "TooManyRedirects"}
+
+
+def open_async(given: Any) -> tuple[Any, bool]:
+    """Return a client of the library for asyncio, and whether it is ours, to close.
+
+    Raises:
+        TypeError: What is given is none.
+    """
+    return _open(given, "AsyncClient", "asyncio")
+
+
+def open_sync(given: Any) -> tuple[Any, bool]:
+    """The same for threads."""
+    return _open(given, "Client", "threads")
+
+
+def request_of(http: Any, send: Send, terms: Terms) -> Any:
+    """Return the request to send, with our own time-outs."""
+    stall = terms.stall_timeout
+    connect = CONNECT_TIMEOUT if stall is None else min(stall, CONNECT_TIMEOUT)
+    timeout = {"connect": connect, "read": stall, "write": stall, "pool": stall}
+    return http.build_request(
+        send.method,
+        send.url,
+        headers=dict(send.headers),
+        content=send.content,
+        extensions={"timeout": timeout},
+    )
+
+
+def answer_of(response: Any) -> Answer:
+    """Return the head of a response."""
+    return Answer(
+        status=response.status_code,
+        headers={name.lower(): value for name, value in response.headers.items()},
+        url=without_password(str(response.url)),
+    )
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What is raised where there is no connection, or no more."""
+    # The user may have given a client of the library that we have not imported.
+    loaded = [sys.modules[name] for name in _LIBRARIES if name in sys.modules]
+    return (
+        OSError,  # what is not wrapped, of TLS say
+        *(library.RequestError for library in loaded),
+        *(library.StreamError for library in loaded),
+    )
+
+
+def broken_by(error: Exception, terms: Terms) -> Broken:
+    """Return what an exception of ``failures`` means."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = f"the certificate is wrong: {cause.verify_message}"
+            return Broken(reason, error, is_final=True)
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "ReadTimeout" in names and terms.stall_timeout is not None:
+        return Broken(f"no byte for {terms.stall_timeout:g} s", error)
+    words = next((str(cause) for cause in causes if str(cause)), type(error).__name__)
+    return Broken(words, error, is_final=bool(names & _FINAL))
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _open(given: Any, name: str, kind: str) -> tuple[Any, bool]:
+    if given is None:
+        # A stream takes a connection for as long as it lasts.
+        limits = _library.Limits(max_connections=None, max_keepalive_connections=20)
+        return getattr(_library, name)(follow_redirects=True, limits=limits), True
+    loaded = [sys.modules[each] for each in _LIBRARIES if each in sys.modules]
+    if not isinstance(given, tuple(getattr(library, name) for library in loaded)):
+        raise TypeError(
+            f"http must be an httpx2.{name}, or httpx.{name}, which is for {kind}; got "
+            f"{given!r}"
+        )
+    return given, False
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,182 @@
+"""The plans of requests that are not streams, and what they share with streams.
+
+Each request asks for its headers anew, and is sent again until it has an answer that
+counts, or until it is time to give up.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+
+from asgi_events.client.about import About
+from asgi_events.client.actions import (
+    Answer,
+    Authorize,
+    Broken,
+    Close,
+    Plan,
+    Read,
+    Send,
+)
+from asgi_events.client.patience import Patience, retry_after
+from asgi_events.client.refusals import (
+    MAX_BODY,
+    Explain,
+    Refusal,
+    general,
+    of_execution,
+    of_start,
+    read_refusal,
+)
+from asgi_events.client.terms import Terms
+from asgi_events.exceptions import RequestFailed, UnknownExecution, Unreachable
+
+REPEATED = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""The statuses after which a request is sent again that changes nothing twice."""
+
+REPEATED_START = frozenset({429, 502, 503, 504})
+"""Those after which a start is sent again, with the same ``Idempotency-Key``."""
+
+_JSON = {"accept": "application/json"}
+
+
+def start(terms: Terms, actor: str, input: Any, key: str | None) -> Plan[About]:
+    """Start an actor, once."""
+    key = secrets.token_hex(16) if key is None else key
+    send = Send(
+        method="POST",
+        url=terms.actor(actor),
+        headers={**_JSON, "content-type": "application/json", "idempotency-key": key},
+        content=_encoded(input),
+    )
+    explain = of_start(actor, key)
+    return (yield from _about(terms, send, explain, REPEATED_START))[1]
+
+
+def about(terms: Terms, id: str) -> Plan[About]:
+    """Ask how an execution stands."""
+    send = Send(method="GET", url=_execution(terms, id), headers=_JSON)
+    return (yield from _about(terms, send, of_execution(id)))[1]
+
+
+def cancel(terms: Terms, id: str) -> Plan[bool]:
+    """Cancel an execution; whether it was running."""
+    send = Send(method="DELETE", url=_execution(terms, id), headers=_JSON)
+    return (yield from _about(terms, send, of_execution(id)))[0] == 202
+
+
+def answered(
+    terms: Terms,
+    patience: Patience,
+    send: Send,
+    explain: Explain = general,
+    repeated: frozenset[int] = REPEATED,
+) -> Plan[Answer]:
+    """Send a request, again and again, until its answer is a success.
+
+    Args:
+        terms: What all requests have in common.
+        patience: When to try again, and when to give up.
+        send: The request, without the headers of ``auth``.
+        explain: Makes an exception of a refusal.
+        repeated: The statuses after which to try again.
+
+    Raises:
+        Unreachable, AsgiEventsError: There is none; see ``explain``.
+    """
+    was_refused = False
+    while True:
+        headers = yield Authorize()
+        outcome: Answer | Broken = yield replace(
+            send, headers=_merged(send.headers, headers)
+        )
+        if isinstance(outcome, Broken):
+            was_refused = False
+            yield from lost(patience, outcome, send.url)
+        elif outcome.status == 401 and not was_refused:
+            was_refused = True
+            yield Close()
+        elif 200 <= outcome.status < 300:
+            return outcome
+        else:
+            was_refused = False
+            refusal = yield from _read_refusal(terms, outcome)
+            yield Close()
+            if outcome.status not in repeated:
+                raise explain(refusal)
+            yield from patience.pause(
+                refusal.reason, error=explain(refusal), asked=refusal.retry_after
+            )
+
+
+def lost(patience: Patience, broken: Broken, url: str) -> Plan[None]:
+    """Wait after a connection that has broken.
+
+    Raises:
+        Unreachable: It makes no sense to try again, or has made none for too long.
+    """
+    if broken.is_final:
+        raise Unreachable(url, broken.reason) from broken.error
+    yield from patience.pause(broken.reason, error=broken.error)
+
+
+def _about(
+    terms: Terms, send: Send, explain: Explain, repeated: frozenset[int] = REPEATED
+) -> Plan[tuple[int, About]]:
+    patience = Patience(terms, send.url)
+    while True:
+        answer = yield from answered(terms, patience, send, explain, repeated)
+        body = bytearray()
+        while isinstance(chunk := (yield Read()), bytes):
+            body += chunk
+        yield Close()
+        if chunk is None:
+            return answer.status, _read_about(answer, bytes(body))
+        yield from lost(patience, chunk, send.url)
+
+
+def _read_about(answer: Answer, body: bytes) -> About:
+    try:
+        return About.model_validate_json(body)
+    except ValidationError:
+        what = answer.media_type or "no content type"
+        raise RequestFailed(
+            answer.status,
+            f"this is not how an execution stands ({what}): is it the URL of an "
+            "EventsApp?",
+            url=answer.url,
+        ) from None
+
+
+def _read_refusal(terms: Terms, answer: Answer) -> Plan[Refusal]:
+    body = bytearray()
+    while len(body) < MAX_BODY and isinstance(chunk := (yield Read()), bytes):
+        body += chunk
+    asked = retry_after(answer.headers, terms.now())
+    return read_refusal(answer, bytes(body), asked)
+
+
+def _execution(terms: Terms, id: str) -> str:
+    if id in ("", ".", ".."):  # which a URL cannot have as a segment
+        raise UnknownExecution(id)
+    return terms.execution(id)
+
+
+def _merged(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
+    return {**{name.lower(): value for name, value in theirs.items()}, **ours}
+
+
+def _encoded(input: Any) -> bytes:
+    if isinstance(input, bytes):
+        return input
+    if input is None:
+        return b"{}"
+    if isinstance(input, BaseModel):
+        return input.model_dump_json(by_alias=True).encode()
+    return to_json(input)

@@ -1,0 +1,164 @@
+"""What all requests of a client have in common."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from inspect import iscoroutinefunction
+from typing import Any, TypeAlias
+from urllib.parse import quote, urlsplit
+
+from asgi_events.checks import (
+    check_callables,
+    check_seconds,
+    check_texts,
+    check_value,
+)
+
+RequestHeaders: TypeAlias = Mapping[str, str]
+"""Headers of a request."""
+
+Auth: TypeAlias = RequestHeaders | Callable[[], RequestHeaders | None]
+"""Headers, or what returns them; it is asked anew before each request."""
+
+AsyncAuth: TypeAlias = (
+    RequestHeaders
+    | Callable[[], RequestHeaders | None]
+    | Callable[[], Awaitable[RequestHeaders | None]]
+)
+"""The same for ``Client``, where it may be a coroutine function."""
+
+OnReconnect: TypeAlias = Callable[[str, float], object]
+"""Is told why there is no connection, and how many seconds later the next try is."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The options of a client, and what it asks of the world.
+
+    Attributes:
+        base: The URL of the routes, without a slash at its end.
+        stall_timeout: Seconds without a byte after which a connection is broken; None
+            for any time.
+        give_up_after: Seconds without a connection after which to give up; None to try
+            for ever.
+        on_reconnect: Is told of each pause.
+        clock: Seconds that only grow.
+        now: The time of day, for a ``Retry-After`` that is a date.
+        dice: A random number from 0 to 1.
+    """
+
+    base: str
+    stall_timeout: float | None = 45.0
+    give_up_after: float | None = 120.0
+    on_reconnect: OnReconnect | None = None
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = _now
+    dice: Callable[[], float] = random.random
+
+    def __post_init__(self) -> None:
+        check_seconds(
+            stall_timeout=self.stall_timeout, give_up_after=self.give_up_after
+        )
+        check_callables(on_reconnect=self.on_reconnect)
+        if iscoroutinefunction(self.on_reconnect):
+            raise TypeError("on_reconnect is called, not awaited: give a function")
+
+    def execution(self, id: str) -> str:
+        """The URL of an execution."""
+        return f"{self.base}/executions/{quote(id, safe='')}"
+
+    def actor(self, name: str) -> str:
+        """The URL of an actor."""
+        return f"{self.base}/{quote(name, safe='')}"
+
+
+def base_of(url: str) -> str:
+    """Return the URL of the routes, without a slash at its end.
+
+    Raises:
+        TypeError: It is no str.
+        ValueError: It has no scheme, no host, or a query.
+    """
+    check_texts(url=url)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(
+            f"url must begin with http:// or https://, got {url!r}: write "
+            "https://example.com/events."
+        )
+    if not parts.hostname:
+        raise ValueError(f"url must have a host, got {url!r}")
+    if parts.query or parts.fragment:
+        raise ValueError(
+            f"url must have no query and no fragment, got {url!r}: it is the address "
+            "of the routes."
+        )
+    return url.rstrip("/")
+
+
+def check_start(actor: str, key: str | None) -> None:
+    """Raise for a name or a key that no request can have."""
+    check_texts(actor=actor)
+    if key is None:
+        return
+    check_texts(key=key)
+    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise ValueError(f"key must have 1 to 255 printable characters, got {key!r}")
+
+
+def check_after(after: int) -> None:
+    """Raise for what is no number of an event."""
+    if isinstance(after, bool) or not isinstance(after, int):
+        raise TypeError(f"after must be the number of an event, got {after!r}")
+    if after < 0:
+        raise ValueError(f"after must be at least 0, for all events, got {after}")
+
+
+def check_auth(auth: Any, *, awaits: bool) -> Any:
+    """Return ``auth`` if it is headers, or what may return them.
+
+    Raises:
+        TypeError: It is neither, or must be awaited where nothing is.
+        ValueError: A header cannot have such a value.
+    """
+    if not callable(auth):
+        return checked_headers(auth)
+    if not awaits and iscoroutinefunction(auth):
+        raise TypeError("auth must not be a coroutine function here: use Client")
+    return auth
+
+
+def checked_headers(headers: Any) -> RequestHeaders:
+    """Return the headers that ``auth`` has given; none for None.
+
+    Raises:
+        TypeError: It is no mapping of str to str.
+        ValueError: A header cannot have such a value.
+    """
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        # Without the value, which is a secret.
+        raise TypeError(
+            f"auth must give a mapping of headers, got a {type(headers).__name__}: "
+            'write {"Authorization": "Bearer …"}, or a function that returns it.'
+        )
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"auth: the header {name!r} and its value must be a str")
+        try:
+            check_value(name, value)
+        except ValueError:
+            raise ValueError(
+                f"auth: the value of the header {name!r} has characters that HTTP does "
+                "not allow"
+            ) from None
+    return headers
