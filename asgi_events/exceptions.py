@@ -292,17 +292,12 @@ class RequestFailed(ClientError):
     """
 
     def __init__(
-        self,
-        status: int,
-        detail: str,
-        *,
-        url: str = "",
-        problem: dict[str, Any] | None = None,
+        self, status: int, detail: str, *, url: str, problem: dict[str, Any]
     ) -> None:
         self.status = status
         self.detail = detail
         self.url = url
-        self.problem = problem or {}
+        self.problem = problem
         super().__init__(f"{url} has answered {status}: {detail}")
 
 

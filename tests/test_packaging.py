@@ -130,7 +130,7 @@ def test_is_tested_with_the_oldest_version_of_each_dependency() -> None:
     tox.read(ROOT / "tox.ini")
     extras = setup["options.extras_require"]
     needed = [setup["options"]["install_requires"]]
-    used = ("ag-ui", "cache", "server", "redis", "retry")
+    used = ("ag-ui", "cache", "client", "server", "redis", "retry")
     needed += [extras[name] for name in extras if name in used]
     found = re.findall(r"^([\w-]+)(?:\[\w+\])? >= ([\d.]+)", "\n".join(needed), re.M)
     pins = re.findall(r"^([\w-]+)==([\d.]+)", tox["testenv:lowest"]["deps"], re.M)

@@ -151,6 +151,7 @@ def _read_about(answer: Answer, body: bytes) -> About:
             f"this is not how an execution stands ({what}): is it the URL of an "
             "EventsApp?",
             url=answer.url,
+            problem={},
         ) from None
 
 

@@ -120,7 +120,7 @@ def problem_of(error: Exception) -> Problem:
         case EventTooLarge():
             return Problem(413, str(error))
         case Gone():
-            return Problem(410, str(error))
+            return Problem(410, str(error), execution=error.id)
         case Unauthorized():
             return Problem(
                 401, str(error), headers={"www-authenticate": error.challenge}

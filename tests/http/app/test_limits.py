@@ -283,6 +283,7 @@ async def test_answers_404_when_the_retention_is_over(make: Make) -> None:
         "Gone",
         f"Idempotency-Key 'k' has started execution '{execution.id}', which is over "
         "and no longer kept; nothing was started. A new request needs a new key.",
+        execution=execution.id,
     )
     assert (again.status, started(app)) == (410, [])
 
