@@ -326,10 +326,8 @@ class NotAnEventStream(ClientError):
     def __init__(self, url: str, content_type: str) -> None:
         self.url = url
         self.content_type = content_type
-        super().__init__(
-            f"{url} has answered with {content_type or 'no content type'}, not with an "
-            "event stream: is it the URL of an EventsApp?"
-        )
+        what = content_type or "no content type"
+        super().__init__(f"{url} has answered with {what}, not with an event stream.")
 
 
 class MalformedEvent(ClientError):
@@ -337,7 +335,6 @@ class MalformedEvent(ClientError):
 
     Attributes:
         id: The id of the event; None if it has none.
-        url: Who has sent it.
     """
 
     def __init__(self, id: str | None, url: str) -> None:
@@ -351,7 +348,6 @@ class TooManyResets(ClientError):
     """The server has reset the stream again and again, without a new event.
 
     Attributes:
-        url: Who has done so.
         count: How often.
         reason: The reason of the last reset.
     """

@@ -28,7 +28,7 @@ from asgi_events.client.terms import AsyncAuth, RequestHeaders, Terms, checked_h
 
 async def advance(steps: Steps[Any], connection: Connection) -> Emit | Done:
     """Perform actions until there is an event, or the end."""
-    action = steps.begin()
+    action = steps.abandon() if connection.is_closed else steps.begin()
     while not isinstance(action, Emit | Done):
         told = None if connection.is_closed else await connection.perform(action)
         action = steps.abandon() if connection.is_closed else steps.done(told)

@@ -87,10 +87,9 @@ def general(refusal: Refusal) -> AsgiEventsError:
             return Forbidden(detail)
         case 429 | 503 if refusal.is_problem:
             return _refused(refusal)
-    members = {k: v for k, v in refusal.members.items() if k not in ("type", "detail")}
-    errors = members.get("errors")
+    errors = refusal.members.get("errors")
     words = f"{detail} {errors}" if errors else detail
-    return RequestFailed(answer.status, words, url=answer.url, problem=members)
+    return RequestFailed(answer.status, words, url=answer.url, problem=refusal.members)
 
 
 def of_execution(id: str) -> Explain:

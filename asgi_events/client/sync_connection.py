@@ -26,7 +26,7 @@ from asgi_events.client.terms import Auth, RequestHeaders, Terms, checked_header
 
 def advance(steps: Steps[Any], connection: SyncConnection) -> Emit | Done:
     """Perform actions until there is an event, or the end."""
-    action = steps.begin()
+    action = steps.abandon() if connection.is_closed else steps.begin()
     while not isinstance(action, Emit | Done):
         told = None if connection.is_closed else connection.perform(action)
         action = steps.abandon() if connection.is_closed else steps.done(told)
