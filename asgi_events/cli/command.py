@@ -1,19 +1,24 @@
-"""The command line: ``asgi-events demo`` and ``asgi-events inspect``."""
+"""The command line: ``asgi-events demo``, ``inspect`` and ``tail``."""
 
 import argparse
 import asyncio
 import os
+import signal
 import stat
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import quote
 
 from asgi_events import __version__
 from asgi_events.cli.inspect import report
 from asgi_events.exceptions import AsgiEventsError
+from asgi_events.terminal import printable
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _DEMO_LEASE = 3.0  # seconds, so that the end of a killed demo shows soon
 
@@ -22,6 +27,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
     parser = argparse.ArgumentParser(prog="asgi-events", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_inspect(commands)
+    _add_tail(commands)
+    options = parser.parse_args(argv)
+    status: int = options.run(options)
+    return status
+
+
+def _add_demo(commands: _Commands) -> None:
     demo = commands.add_parser(
         "demo",
         help="survey a source tree, and watch it in the browser",
@@ -39,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "read, in the directory of temporary files",
     )
     demo.set_defaults(run=_demo)
+
+
+def _add_inspect(commands: _Commands) -> None:
     inspect = commands.add_parser(
         "inspect",
         help="list the executions that a store holds, or print the events of one",
@@ -49,9 +66,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     inspect.add_argument("id", nargs="?", metavar="ID")
     inspect.add_argument("--json", action="store_true", help="print JSON")
     inspect.set_defaults(run=_inspect)
-    options = parser.parse_args(argv)
-    status: int = options.run(options)
-    return status
+
+
+def _add_tail(commands: _Commands) -> None:
+    tail = commands.add_parser(
+        "tail",
+        help="print the events of an execution of a server until it ends",
+        description="Print the events of an execution as they come. It resumes where a "
+        "connection breaks. Ctrl-C leaves; the execution runs on.",
+        epilog="exit status: 0 completed, 1 failed, 2 wrong options, 3 cancelled, "
+        "4 lost, 5 the end is not known, 130 Ctrl-C",
+    )
+    tail.add_argument(
+        "url", metavar="URL", help="https://example.com/events/executions/ID"
+    )
+    tail.add_argument(
+        "--after",
+        type=_number,
+        default=0,
+        metavar="N",
+        help="print the events after number N",
+    )
+    tail.add_argument(
+        "--header",
+        action="append",
+        type=_header,
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a header of each request; may be repeated",
+    )
+    tail.add_argument("--json", action="store_true", help="print JSON")
+    tail.set_defaults(run=_tail)
 
 
 def _folder(text: str) -> Path:
@@ -65,6 +110,19 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
     return int(text)
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 20:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the number of an event")
+    return int(text)
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not 'NAME: VALUE'")
+    return name.strip(), value.strip()
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -141,12 +199,40 @@ def _inspect(options: argparse.Namespace) -> int:
 
     try:
         asyncio.run(run())
-    except (
-        BrokenPipeError
-    ):  # from ``head``, say; without this Python reports it again at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _forget_output()
         return 1
     except (AsgiEventsError, ImportError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _tail(options: argparse.Namespace) -> int:
+    try:
+        from asgi_events.cli.tail import TROUBLE, tail
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return 5
+    try:
+        return tail(
+            options.url,
+            after=options.after,
+            headers=dict(options.header),
+            as_json=options.json,
+        )
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        _forget_output()
+    except (AsgiEventsError, ValueError) as error:
+        print(printable(str(error)), file=sys.stderr)
+    return TROUBLE
+
+
+def _forget_output() -> None:
+    """Write nowhere from now on: nobody reads what is printed, as after ``head``.
+
+    Without this Python reports it again at its exit.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

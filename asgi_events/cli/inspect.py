@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from asgi_events.cli.lines import json_line
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import UnknownExecution
 from asgi_events.stores.contract import CreatedOnDemand, EventStore, Page
@@ -155,8 +156,7 @@ def table_json(listed: Sequence[Held]) -> str:
 
 def line_json(event: ServerSentEvent) -> str:
     """Return an event as a line of JSON, with its number and its data."""
-    data = from_json(event.data or "null")
-    return to_json({"number": _number(event), "data": data}).decode() + "\n"
+    return json_line(_number(event), event.data or "null")
 
 
 def _number(event: ServerSentEvent) -> int:

@@ -336,6 +336,7 @@ def test_asks_for_a_stream_that_nothing_compresses() -> None:
         (json_block(b'{"event_type":"lost","message":"m"}'), "lost"),
         (event(1, {"event_type": "complete", "later": 1}), "completed"),
     ],
+    ids=range(9),
 )
 def test_knows_the_end(last: bytes, status: str) -> None:
     seen, following = World(stream(last)).follow()

@@ -1,0 +1,108 @@
+"""Prints the events of an execution of any server, as they come, and how it ended."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from asgi_events.cli.lines import json_line
+from asgi_events.client import SyncClient, SyncEventStream, SyncRemoteExecution
+from asgi_events.events import ExecutionStatus
+from asgi_events.printer import EventPrinter
+from asgi_events.terminal import printable
+from asgi_events.wire.decoding import AnyEvent, ResetEvent
+from asgi_events.wire.encoding import encode_json
+
+TROUBLE = 5
+"""The exit status where the end is not known."""
+
+EXIT: dict[str | None, int] = {
+    ExecutionStatus.COMPLETED: 0,
+    ExecutionStatus.FAILED: 1,
+    # 2 is argparse's, for wrong options.
+    ExecutionStatus.CANCELLED: 3,
+    ExecutionStatus.LOST: 4,
+}
+
+_PATH = re.compile(r"(?P<base>.*)/executions/(?P<id>[^/]+)(/events)?/?")
+
+
+class Other(BaseModel):
+    """An event that no model of ours stands for."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+def tail(url: str, *, after: int, headers: Mapping[str, str], as_json: bool) -> int:
+    """Print the events of an execution until it ends.
+
+    Args:
+        url: The URL of the execution, or of its events.
+        after: The number of the last event not to print.
+        headers: Headers of each request.
+        as_json: Print JSON, a line for each event.
+
+    Returns:
+        The exit status; see ``EXIT``.
+
+    Raises:
+        ValueError: The URL is not that of an execution, or a header is not valid.
+        AsgiEventsError: The server does not let it be watched.
+    """
+    base, id = place_of(url)
+    with SyncClient(base, auth=headers, on_reconnect=_tell) as client:
+        execution = client.get(id)
+        with execution.events(after) as events:
+            if as_json:
+                _print_json(events)
+            else:
+                _print(execution, events)
+    return EXIT.get(events.status, TROUBLE)
+
+
+def place_of(url: str) -> tuple[str, str]:
+    """Return the URL of the routes and the id of the execution.
+
+    Raises:
+        ValueError: It is not the URL of an execution.
+    """
+    parts = urlsplit(url)
+    match = _PATH.fullmatch(parts.path)
+    if match is None or parts.query or parts.fragment:
+        raise ValueError(
+            f"URL must be that of an execution, got {url!r}: write "
+            "https://example.com/events/executions/ID."
+        )
+    return urlunsplit(parts._replace(path=match["base"])), unquote(match["id"])
+
+
+def model_of(event: AnyEvent) -> BaseModel:
+    """Return an event as the printer takes it."""
+    return Other.model_validate(event) if isinstance(event, dict) else event
+
+
+def _print(execution: SyncRemoteExecution, events: SyncEventStream) -> None:
+    every = EventPrinter()
+    printer = every.for_execution(execution.id, actor=execution.actor, owner=None)
+    for event in events:
+        _ = printer(model_of(event))  # nothing to await
+
+
+def _print_json(events: SyncEventStream) -> None:
+    for event in events:
+        number = 0 if isinstance(event, ResetEvent) else events.number
+        print(json_line(number, _payload(event)), end="", flush=True)
+
+
+def _payload(event: Any) -> str:
+    return encode_json(event).decode()
+
+
+def _tell(reason: str, seconds: float) -> None:
+    text = f"{printable(reason)}; the next try is in {seconds:.1f} s"
+    print(text, file=sys.stderr, flush=True)
