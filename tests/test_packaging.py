@@ -24,6 +24,8 @@ LEFT_BEHIND = [
     "examples/ai_sdk/dist/gone.js",
     "tests/clients/copilotkit/node_modules/gone/index.js",
     "tests/clients/openapi/node_modules/gone/index.js",
+    "clients/typescript/node_modules/gone/index.js",
+    "clients/typescript/dist/gone.js",
 ]
 
 
@@ -77,17 +79,10 @@ def files(root: Path, *suffixes: str) -> set[str]:
 
 
 def test_has_all_that_its_tests_need_in_its_source_distribution(unpacked: Path) -> None:
-    for directory in ("tests", "examples", "asgi_events"):
+    for directory in ("tests", "examples", "clients", "asgi_events"):
         suffixes = (
-            ".py",
-            ".json",
-            ".mjs",
-            ".html",
-            ".js",
-            ".jsx",
-            ".ts",
-            ".css",
-            ".typed",
+            *(".py", ".json", ".mjs", ".ts", ".tsx", ".html", ".js", ".jsx"),
+            *(".css", ".typed"),
         )
         assert files(unpacked / directory, *suffixes) == files(
             ROOT / directory, *suffixes

@@ -1,0 +1,283 @@
+// Made of /openapi.json by `python -m tests.typescript.events`: do not edit.
+export interface components {
+    schemas: {
+        /**
+         * ExecutionStatus
+         * @description The status of a call, or of a whole execution.
+         * @enum {string}
+         */
+        ExecutionStatus: "started" | "retrying" | "completed" | "failed" | "cancelled" | "recovered" | "lost";
+        /**
+         * Usage
+         * @description What the calls of models took; None for what is not known.
+         */
+        Usage: {
+            input_tokens?: number;
+            output_tokens?: number;
+        };
+        /** @description A call has begun, begins anew, or has ended. */
+        ExecutionEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "agent_call" | "tool_call" | "llm_call";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            actor: string;
+            execution_status: components["schemas"]["ExecutionStatus"];
+            execution_time?: number;
+            detail?: string;
+            message?: string;
+            from_cache: boolean;
+            input?: unknown;
+            output?: unknown;
+            usage?: components["schemas"]["Usage"];
+            attempt?: number;
+            delay?: number;
+        };
+        /** @description One line of an actor's log. */
+        LogEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "log";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            /** @enum {string} */
+            level: "debug" | "info" | "warning" | "error";
+            message: string;
+        };
+        /** @description A piece of text; the pieces of one address make up its text. */
+        TextDelta: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "text_delta";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            delta: string;
+        };
+        /** @description A piece of what a model says that it thinks; not part of its text. */
+        ReasoningDelta: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "reasoning_delta";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            delta: string;
+        };
+        /** @description Progress: ``current`` of ``total``, None if the total is not known. */
+        ProgressEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "progress";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            current: number;
+            total?: number;
+            message?: string;
+        };
+        /** @description The whole state that a call shares with its viewers, as it is now. */
+        StateEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "state";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            state?: unknown;
+        };
+        /** @description What an execution continues, so that every viewer can show all of it. */
+        ConversationEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "conversation";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            thread: string;
+            run: string;
+            messages: {
+                [key: string]: unknown;
+            }[];
+        };
+        /** @description An event with a name of its own and any JSON. */
+        CustomEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "custom";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            name: string;
+            data?: unknown;
+        };
+        /** @description The execution raised, or returned an ``ExecutionResult`` that is not ok. */
+        ErrorEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "error";
+            message: string;
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+        };
+        /** @description The execution was cancelled; ``message`` says why. */
+        CancelledEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "cancelled";
+            message: string;
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+        };
+        /** @description The process that ran the execution died. */
+        LostEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "lost";
+            message: string;
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+        };
+        Reset: {
+            /** @enum {string} */
+            reason: "trimmed" | "future" | "foreign" | "malformed";
+            first: number;
+        };
+        Goodbye: {
+            /** @enum {string} */
+            reason: "draining" | "max_duration" | "backlog";
+        };
+        End: {
+            /** @enum {string} */
+            status: "started" | "completed" | "failed" | "cancelled" | "lost";
+        };
+        /** @description The execution returned. */
+        CompleteEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "complete";
+            message: string;
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            cache_stats?: unknown;
+            result?: unknown;
+        };
+        Event: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["CompleteEvent"];
+        Execution: {
+            id: string;
+            actor: string;
+            /** @enum {string} */
+            status: "started" | "completed" | "failed" | "cancelled" | "lost";
+            /** Format: date-time */
+            created: string;
+            ended: string | null;
+            result: unknown;
+            error: string | null;
+            progress: {
+                address: string;
+                current: number;
+                total: number | null;
+                message: string | null;
+            } | null;
+            /** @description The number of its newest event. */
+            last: number;
+            viewers: number;
+            links: {
+                /** Format: uri-reference */
+                self: string;
+                /** Format: uri-reference */
+                events: string;
+                /** Format: uri-reference */
+                cancel: string;
+            };
+        };
+        ActorList: {
+            actors: {
+                name: string;
+                /** @enum {string} */
+                kind: "agent" | "tool" | "llm";
+                description: string;
+                /** @description Its input as JSON Schema. */
+                input: {
+                    [key: string]: unknown;
+                };
+                links: {
+                    /** Format: uri-reference */
+                    start: string;
+                };
+            }[];
+        };
+        /** @description A problem (RFC 9457). */
+        Problem: {
+            /** Format: uri-reference */
+            type: string;
+            title: string;
+            status: number;
+            detail: string;
+            /** @description What is not valid in the input. */
+            errors?: {
+                type: string;
+                loc: (string | number)[];
+                msg: string;
+            }[];
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+
+export type ExecutionStatus = components['schemas']['ExecutionStatus'];
+export type Usage = components['schemas']['Usage'];
+export type ExecutionEvent = components['schemas']['ExecutionEvent'];
+export type LogEvent = components['schemas']['LogEvent'];
+export type TextDelta = components['schemas']['TextDelta'];
+export type ReasoningDelta = components['schemas']['ReasoningDelta'];
+export type ProgressEvent = components['schemas']['ProgressEvent'];
+export type StateEvent = components['schemas']['StateEvent'];
+export type ConversationEvent = components['schemas']['ConversationEvent'];
+export type CustomEvent = components['schemas']['CustomEvent'];
+export type ErrorEvent = components['schemas']['ErrorEvent'];
+export type CancelledEvent = components['schemas']['CancelledEvent'];
+export type LostEvent = components['schemas']['LostEvent'];
+export type Reset = components['schemas']['Reset'];
+export type Goodbye = components['schemas']['Goodbye'];
+export type End = components['schemas']['End'];
+export type CompleteEvent = components['schemas']['CompleteEvent'];
+export type Event = components['schemas']['Event'];
+export type Execution = components['schemas']['Execution'];
+export type ActorList = components['schemas']['ActorList'];
+export type Problem = components['schemas']['Problem'];

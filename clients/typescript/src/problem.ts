@@ -1,0 +1,20 @@
+import { type Problem, RequestFailed } from "./errors.js";
+
+const LONGEST_WAIT = 60_000;
+
+/** Returns the error for a response that is not ok. */
+export async function refusal(response: Response, url: string): Promise<RequestFailed> {
+  const { status, headers } = response;
+  const problem: Problem = (await response.json().catch(() => null)) ?? {};
+  const { title = `The server answered ${status} to ${url}`, detail, errors } = problem;
+  const invalid = Array.isArray(errors) ? errors.map(({ loc, msg }) => `${[loc].flat().join(".")}: ${msg}`) : [];
+  const message = [title, detail, ...invalid].filter(Boolean).join("\n");
+  return new RequestFailed(message, { status, url, problem, retryAfter: milliseconds(headers.get("retry-after")) });
+}
+
+/** The value of `Retry-After`, seconds or a date, in milliseconds; at most a minute. */
+function milliseconds(value: string | null): number | undefined {
+  if (!value) return undefined;
+  const wait = isNaN(+value) ? Date.parse(value) - Date.now() : +value * 1000;
+  return isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), LONGEST_WAIT);
+}

@@ -1,0 +1,101 @@
+import { Attempt } from "./attempt.js";
+import { Backoff, isTemporary } from "./backoff.js";
+import { ClientError } from "./errors.js";
+import { refusal } from "./problem.js";
+
+/** What is sent with each request, or a function that is asked for it before each one. */
+export type Auth = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
+
+export interface Options {
+  /** Headers, or a function that returns them; a 401 asks it once more. */
+  auth?: Auth | undefined;
+  /** In place of the global `fetch`: for credentials, another HTTP client, or a test. */
+  fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
+  /** Milliseconds without a byte after which a connection is taken for dead; 45,000. */
+  stallTimeout?: number | undefined;
+  /** Milliseconds without a connection after which a stream gives up; it never does. */
+  giveUpAfter?: number | undefined;
+}
+
+interface Init {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string;
+}
+
+/** How often a request is repeated that does not succeed; a stream is for ever. */
+const MOST_REPEATS = 5;
+
+/** The requests to one server. */
+export class Requests {
+  readonly stallTimeout: number;
+  readonly giveUpAfter: number;
+  readonly #base: string;
+  readonly #options: Options;
+
+  constructor(base: string | URL, options: Options) {
+    this.#base = String(base).replace(/\/+$/, "");
+    this.#options = options;
+    const { stallTimeout = 45_000, giveUpAfter = Infinity } = options;
+    if (!(stallTimeout > 0)) throw new RangeError(`stallTimeout is in milliseconds, above 0, got ${stallTimeout}`);
+    this.stallTimeout = stallTimeout;
+    this.giveUpAfter = giveUpAfter;
+  }
+
+  /** Returns the JSON of a response, and repeats what fails for a moment. */
+  async json(path: string, init: Init, signal?: AbortSignal, temporary?: number[]): Promise<any> {
+    const backoff = new Backoff(this.giveUpAfter);
+    for (let delay = 0; ; ) {
+      const attempt = new Attempt(this.stallTimeout, signal);
+      try {
+        if (delay) await attempt.sleep(delay);
+        return await this.jsonOf(path, init, attempt);
+      } catch (error) {
+        if (signal?.aborted || !isTemporary(error, temporary) || backoff.failures === MOST_REPEATS) throw error;
+        delay = backoff.delayAfter(error);
+      } finally {
+        attempt.close();
+      }
+    }
+  }
+
+  /** Returns the JSON of a response. */
+  async jsonOf(path: string, init: Init, attempt: Attempt): Promise<any> {
+    const response = await this.send(path, { ...init, headers: { accept: "application/json", ...init.headers } }, attempt);
+    const text = await attempt.hear(response.text());
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new ClientError(`${path} did not answer JSON: is it the URL of the routes?`, { cause });
+    }
+  }
+
+  /**
+   * Returns a response that is ok.
+   *
+   * @throws {RequestFailed} It is not.
+   * @throws {Unreachable} There is none.
+   */
+  async send(path: string, init: Init, attempt: Attempt): Promise<Response> {
+    const url = resolve(this.#base + path);
+    const { auth, fetch = globalThis.fetch } = this.#options;
+    for (let asked = 1; ; asked += 1) {
+      const headers = new Headers(typeof auth === "function" ? await attempt.wait(Promise.resolve(auth())) : auth);
+      for (const name in init.headers) headers.set(name, init.headers[name]!);
+      const response = await attempt.hear(fetch(url, { cache: "no-store", ...init, headers, signal: attempt.signal }));
+      if (response.ok) return response;
+      const failure = await attempt.hear(refusal(response, url));
+      if (failure.status !== 401 || typeof auth !== "function" || asked === 2) throw failure;
+    }
+  }
+}
+
+/** Resolves a URL against that of the page. Only when it is used: a server may import the module too. */
+function resolve(url: string): string {
+  let resolved = url;
+  try {
+    resolved = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+  } catch {} // relative, and there is no page
+  if (!/^https?:/.test(resolved)) throw new ClientError(`${url} has no scheme: write https://…`);
+  return resolved;
+}
