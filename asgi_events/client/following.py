@@ -70,7 +70,7 @@ class Following:
         self._url = f"{terms.execution(id)}/events"
         self._decoder = decoder
         self._patience = Patience(terms, self._url)
-        self._last_id = f"{id}:{after}" if after else None
+        self._last_id = self._id_of(after)
         self._highest = after
         self._resets = 0
         self._is_over = False
@@ -164,6 +164,8 @@ class Following:
         if self._resets >= MAX_RESETS:
             raise TooManyResets(url, self._resets, event.reason)
         self.number = max(event.first - 1, 0)
+        # With the id before it, a connection that breaks now would bring another reset.
+        self._last_id = self._id_of(self.number)
         self.status = self.terminal = None
         yield Emit(event)
 
@@ -172,6 +174,9 @@ class Following:
         word = _member(block, "status")
         if word is not None:
             self.status = status_of(word)
+
+    def _id_of(self, number: int) -> str | None:
+        return f"{self._id}:{number}" if number else None
 
     def _decode(self, block: ServerSentEvent, url: str) -> AnyEvent | None:
         try:

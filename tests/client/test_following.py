@@ -406,6 +406,20 @@ def test_begins_again_after_a_reset_in_the_middle() -> None:
     assert following.status == "lost"
 
 
+@pytest.mark.parametrize(("first", "id"), [(1, None), (4, f"{ID}:3")])
+def test_begins_where_a_reset_has_said_after_a_cut(first: int, id: str | None) -> None:
+    world = World(
+        stream(events(1, 5) + reset("future", first), CUT),
+        stream(events(first, 6) + finish(7)),
+    )
+
+    seen, _ = world.follow()
+
+    again = [*range(first, 7), "complete"]
+    assert numbers(seen) == [1, 2, 3, 4, 5, "future", *again]
+    assert [id for _, _, id in world.requests] == [None, id]
+
+
 def test_takes_the_end_back_with_a_reset() -> None:
     world = World(
         stream(complete(1) + reset("future", 1), CUT),
