@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,18 +52,30 @@ class Script:
 
 
 @asynccontextmanager
-async def script(name: str, *arguments: str) -> AsyncIterator[Script]:
+async def script(
+    name: str,
+    *arguments: str,
+    program: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> AsyncIterator[Script]:
     """Run a script of this folder until the end of the block.
 
     It must print nothing but answers, and have no error that nobody handles.
+
+    Args:
+        name: The name of the script; a path is one of another folder.
+        arguments: Its arguments.
+        program: The Node.js that runs it; by default ``node()``.
+        env: Further variables of its environment.
     """
     process = await asyncio.create_subprocess_exec(
-        node(),
+        program or node(),
         str(HERE / name),
         *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **(env or {})},
         limit=2**24,
     )
     assert process.stdin is not None and process.stderr is not None

@@ -1,0 +1,389 @@
+"""A scripted server: raw bytes over TCP, one plan of answers for each place.
+
+A place is a prefix of the path, with its own executions, plan and memory of requests.
+So many questions are asked of one peer at the same time. What no plan says is answered
+as a real server does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from asgi_events.wire import frames
+from asgi_events.wire.frames import parse_event_id
+from tests.client_faults.log import Log
+from tests.servers import TIMEOUT
+
+SSE = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
+    "x-content-type-options": "nosniff",
+}
+
+_REASONS = {200: "OK", 202: "Accepted", 204: "No Content", 302: "Found", 503: "Busy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that has arrived.
+
+    Attributes:
+        kind: ``start``, ``about``, ``events``, ``cancel`` or ``other``.
+        method: The method.
+        path: The path below the place.
+        headers: The headers by their names in lower case.
+        body: The body.
+    """
+
+    kind: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def last_event_id(self) -> str | None:
+        return self.headers.get("last-event-id")
+
+    @property
+    def token(self) -> str | None:
+        return self.headers.get("authorization")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a request gets.
+
+    Attributes:
+        status: The status.
+        headers: The headers, without those of the framing.
+        body: The pieces of the body, each written by itself.
+        framing: ``chunked``, ``length``, or ``close``: the end of the connection is the
+            end of the body.
+        cut: How many bytes of the response pass, its head and its framing among them;
+            None for all.
+        then: What follows them: ``end``, the end of the body; ``fin`` and ``rst``, that
+            of the connection; ``hang``, nothing.
+        pause: Seconds between the pieces.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Iterable[bytes] = ()
+    framing: str = "chunked"
+    cut: int | None = None
+    then: str = "end"
+    pause: float = 0.0
+
+    @property
+    def head(self) -> bytes:
+        """The head of the response."""
+        lines = [f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Fault')}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        if self.status == 204 or self.framing == "close":
+            pass
+        elif self.framing == "chunked":
+            lines.append("transfer-encoding: chunked")
+        else:
+            lines.append(f"content-length: {sum(map(len, self.body))}")
+        return "\r\n".join([*lines, "connection: close", "", ""]).encode()
+
+    def pieces(self) -> Iterable[bytes]:
+        """The bytes of the response, as they are written."""
+        yield self.head
+        for piece in self.body:
+            yield b"".join(self._framed(piece))
+        if self.framing == "chunked" and self.status != 204 and self.then == "end":
+            yield b"0\r\n\r\n"
+
+    def _framed(self, piece: bytes) -> tuple[bytes, bytes, bytes]:
+        if self.framing != "chunked":
+            return b"", piece, b""
+        return b"%x\r\n" % len(piece), piece, b"\r\n"
+
+    def passed(self) -> bytes:
+        """The part of the body that passes before the cut."""
+        assert self.cut is not None
+        left = self.cut - len(self.head)
+        passed = b""
+        for piece in self.body:
+            before, piece, after = self._framed(piece)
+            left -= len(before)
+            passed += piece[: max(left, 0)]
+            left -= len(piece) + len(after)
+        return passed
+
+
+Answer: TypeAlias = Callable[[Log, Request], Reply]
+"""Makes the reply to a request for a log."""
+
+
+@dataclass(kw_only=True)
+class Place:
+    """A prefix of the path, with what is behind it.
+
+    Attributes:
+        log: The execution there.
+        plan: The answers to the next requests, by the kind of request.
+        requests: Those that have arrived.
+        open: The connections that are open.
+        started: The execution of each ``Idempotency-Key``.
+        cancelled: Whether a ``DELETE`` has arrived.
+    """
+
+    log: Log
+    plan: dict[str, deque[Answer]] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    open: int = 0
+    started: dict[str | None, str] = field(default_factory=dict)
+    cancelled: bool = False
+
+    def of(self, kind: str) -> list[Request]:
+        """The requests of a kind."""
+        return [request for request in self.requests if request.kind == kind]
+
+    def answer(self, request: Request) -> Reply:
+        """What a request gets next."""
+        self.requests.append(request)
+        if request.kind == "cancel":
+            self.cancelled = True
+        plan = self.plan.get(request.kind)
+        if plan:
+            return plan.popleft()(self.log, request)
+        return self.usual(request)
+
+    def usual(self, request: Request) -> Reply:
+        """What a real server answers."""
+        match request.kind:
+            case "start":
+                key = request.headers.get("idempotency-key")
+                self.started.setdefault(key, self.log.name)
+                return told(202, about(self.log))
+            case "about" | "cancel":
+                return told(200, about(self.log))
+            case "events":
+                return resumed(self.log, request)
+        return problem(404, f"There is nothing at {request.path!r}.")
+
+
+def about(log: Log, **more: Any) -> dict[str, Any]:
+    """What a server says of an execution that has ended."""
+    terminal = log.value(log.last)
+    failed = log.status != "completed"
+    return {
+        "id": log.name,
+        "actor": "research",
+        "status": log.status,
+        "created": "2026-01-02T03:04:05Z",
+        "ended": terminal["timestamp"],
+        "result": terminal.get("result"),
+        "error": terminal["message"] if failed else None,
+        "progress": None,
+        "last": log.last,
+        "viewers": 0,
+        "links": {},
+        **more,
+    }
+
+
+def told(
+    status: int,
+    value: Any,
+    headers: Mapping[str, str] | None = None,
+    media_type: str = "application/json",
+) -> Reply:
+    """A response of JSON."""
+    return Reply(
+        status=status,
+        headers={"content-type": media_type, **(headers or {})},
+        body=[json.dumps(value).encode()],
+        framing="length",
+    )
+
+
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+) -> Reply:
+    """A problem (RFC 9457)."""
+    body = {"type": "about:blank", "title": "A fault", "status": status}
+    body |= {"detail": detail, **more}
+    return told(status, body, headers, "application/problem+json")
+
+
+def resumed(log: Log, request: Request) -> Reply:
+    """The stream after ``Last-Event-ID``, as ``docs/wire.md`` describes it."""
+    position, reason = _position(log, request.last_event_id)
+    if position == log.last:
+        return Reply(status=204)
+    body = log.start
+    if reason is not None:
+        body += frames.reset(reason, 1)
+    body += log.frames(position) + log.end
+    return Reply(headers=SSE, body=[body])
+
+
+def _position(log: Log, last_event_id: str | None) -> tuple[int, str | None]:
+    if not last_event_id:
+        return 0, None
+    parsed = parse_event_id(last_event_id)
+    if parsed is None:
+        return 0, "malformed"
+    if parsed.execution != log.name:
+        return 0, "foreign"
+    if parsed.number > log.last or parsed.lost != (
+        log.lost and parsed.number == log.last
+    ):
+        return 0, "future"
+    return parsed.number, None
+
+
+class Peer:
+    """``async with Peer() as peer``: a server with many places.
+
+    Args:
+        tls: The certificate with which it speaks TLS; None for plain HTTP.
+
+    Attributes:
+        port: The port of 127.0.0.1 on which it listens, once it does.
+        places: The places by the first segment of their path.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.places: dict[str, Place] = {}
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+
+    def url(self, place: str) -> str:
+        """The URL of a place."""
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}/{place}"
+
+    async def listen(self) -> None:
+        """Accept connections; before that they are refused."""
+        self._server = await asyncio.start_server(
+            self._accept, sock=self._socket, ssl=self._tls
+        )
+
+    async def until_left(self, place: str, seconds: float = TIMEOUT) -> None:
+        """Wait until no connection to a place is open."""
+        async with asyncio.timeout(seconds):
+            while self.places[place].open:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def __aenter__(self) -> Self:
+        await self.listen()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._server is None:
+            self._socket.close()
+            return
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._server.wait_closed()
+
+    async def _accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        place: Place | None = None
+        try:
+            name, request = await _read(reader)
+            place = self.places[name]
+            place.open += 1
+            await _write(place.answer(request), reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+            self._tasks.discard(task)
+            if place is not None:
+                place.open -= 1
+            self._changed.set()
+
+
+async def _read(reader: asyncio.StreamReader) -> tuple[str, Request]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").strip().split("\r\n")
+    method, target, _ = first.split(" ")
+    pairs = (line.partition(":") for line in lines)
+    headers = {name.lower(): value.strip() for name, _, value in pairs}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    _, name, *rest = target.split("/")
+    path = "/" + "/".join(rest)
+    return name, Request(_kind(method, rest), method, path, headers, body)
+
+
+def _kind(method: str, segments: list[str]) -> str:
+    match method, segments:
+        case "POST", [_]:
+            return "start"
+        case "GET", ["executions", _]:
+            return "about"
+        case "DELETE", ["executions", _]:
+            return "cancel"
+        case "GET", ["executions", _, "events"]:
+            return "events"
+    return "other"
+
+
+async def _write(
+    reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    left = reply.cut
+    for piece in reply.pieces():
+        if left is not None:
+            piece = piece[:left]
+            left -= len(piece)
+        writer.write(piece)
+        await writer.drain()
+        if left == 0:
+            break
+        if reply.pause:
+            await asyncio.sleep(reply.pause)
+    if reply.then == "hang":
+        while await reader.read(65536):
+            pass
+    elif reply.then == "rst":
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        writer.transport.abort()
+
+
+def cut(reply: Reply, at: int, then: str) -> Reply:
+    """The same reply, of which only the first bytes pass."""
+    return replace(reply, cut=at, then=then)

@@ -1,0 +1,295 @@
+"""The rows of the other requests: a start, a question, a cancellation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from asgi_events.events import CancelledEvent, ErrorEvent, LostEvent
+from tests.client_faults.answers import (
+    empty,
+    nothing,
+    part,
+    plain,
+    redirect,
+    refuse,
+)
+from tests.client_faults.log import Log
+from tests.client_faults.peer import Answer, Place, Reply, Request, about, told
+from tests.client_faults.row import Check, Failure, Outcome, Question, Range, Row
+
+START = Question(verb="start")
+RESULT = Question(verb="result")
+CANCEL = Question(verb="cancel")
+ABOUT = Question(verb="about")
+
+
+def result(log: Log) -> Any:
+    """What the execution has returned."""
+    return log.value(log.last)["result"]
+
+
+def starts() -> Iterator[Row]:
+    """A start, and what is followed after it."""
+
+    def row(
+        name: str,
+        *plan: Answer,
+        requests: int = 2,
+        waits: list[Range] | None = None,
+    ) -> Row:
+        return Row(
+            name=f"a start: {name}",
+            ask=START,
+            others={"start": plan},
+            value=result,
+            waits=waits,
+            check=_starts_once(requests),
+        )
+
+    yield row("nothing is wrong", requests=1)
+    yield row("its answer is lost: FIN", _lost("fin"))
+    yield row("its answer is lost: RST", _lost("rst"))
+    yield row("its answer is cut in the head", _cut(30))
+    yield row("its answer is cut in the body", _cut(150))
+    for status in (429, 502, 503, 504):
+        yield row(str(status), refuse(status))
+    yield row(
+        "503 with Retry-After",
+        refuse(503, headers={"retry-after": "7"}),
+    )
+    yield row(
+        "lost, 502, lost, 503",
+        _lost("fin"),
+        refuse(502),
+        _lost("rst"),
+        refuse(503),
+        requests=5,
+    )
+    yield row("401, and a new token", refuse(401))
+    for status in (307, 308):
+        yield Row(
+            name=f"a start: a redirect: {status}",
+            ask=START,
+            others={"start": (_redirect(status),), "other": (_moved,)},
+            value=result,
+            check=_was_moved,
+        )
+    for kind, status, more in (
+        ("Unauthorized", 401, {}),
+        ("Forbidden", 403, {}),
+        ("UnknownActor", 404, {}),
+        ("ThreadBusy", 409, {"execution": "another"}),
+        ("Gone", 410, {}),
+        ("RequestFailed", 413, {}),
+        ("RequestFailed", 415, {}),
+        ("InvalidInput", 422, {"errors": _ERRORS}),
+        ("IdempotencyConflict", 422, {}),
+        ("RequestFailed", 500, {}),
+    ):
+        yield Row(
+            name=f"a start that is refused: {status} {kind}",
+            ask=START,
+            others={"start": (refuse(status, "Not this one.", **more),) * 3},
+            seen=lambda log: [],
+            failure=Failure(kind, _words(kind)),
+            check=_asks(2 if status == 401 else 1),
+            waits=[],
+        )
+    for name, answer in (
+        ("an HTML page", plain(200, "text/html", "<h1>Sign in</h1>")),
+        ("no body", empty(202)),
+        ("a list", _json(202, [])),
+        ("an object without an id", _json(202, {"ok": True})),
+    ):
+        yield Row(
+            name=f"a start that gets {name}",
+            ask=START,
+            others={"start": (answer,)},
+            seen=lambda log: [],
+            failure=Failure("ClientError"),
+            check=_asks(1),
+            waits=[],
+        )
+
+
+_ERRORS = [{"type": "missing", "loc": ["topic"], "msg": "Field required"}]
+
+
+def _words(kind: str) -> tuple[str, ...]:
+    """What the message must have of the problem; some clients have words of their own."""
+    if kind == "InvalidInput":
+        return ("Field required",)
+    if kind in ("UnknownActor", "ThreadBusy", "IdempotencyConflict", "Gone"):
+        return ()
+    return ("Not this one.",)
+
+
+def _lost(then: str) -> Answer:
+    """The execution is started, and the answer is lost."""
+
+    def answer(log: Log, request: Request) -> Reply:
+        return Reply(cut=0, then=then)
+
+    return answer
+
+
+def _cut(at: int) -> Answer:
+    def answer(log: Log, request: Request) -> Reply:
+        whole = told(202, about(log))
+        return Reply(
+            status=202,
+            headers=whole.headers,
+            body=whole.body,
+            framing="length",
+            cut=at,
+            then="fin",
+        )
+
+    return answer
+
+
+def _json(status: int, value: Any) -> Answer:
+    return lambda log, request: told(status, value)
+
+
+def _redirect(status: int) -> Answer:
+    return redirect(status, "moved/research")
+
+
+def _moved(log: Log, request: Request) -> Reply:
+    return told(202, about(log))
+
+
+def _was_moved(place: Place, outcome: Outcome) -> str | None:
+    (first,), (second,) = place.of("start"), place.of("other")
+    for name in ("idempotency-key", "authorization"):
+        if first.headers.get(name) != second.headers.get(name):
+            return f"{name} was {first.headers.get(name)}, {second.headers.get(name)}"
+    if (second.method, second.body) != ("POST", first.body):
+        return f"the second request was {second.method} {second.body!r}"
+    return None
+
+
+def _starts_once(requests: int) -> Check:
+    def check(place: Place, outcome: Outcome) -> str | None:
+        keys = [each.headers.get("idempotency-key") for each in place.of("start")]
+        if len(keys) != requests or len(set(keys)) != 1:
+            return f"the starts had the keys {keys}"
+        if len(keys[0] or "") < 22:
+            return f"the key {keys[0]} has fewer than 128 bits"
+        return None
+
+    return check
+
+
+def _asks(count: int) -> Check:
+    def check(place: Place, outcome: Outcome) -> str | None:
+        found = len(place.requests)
+        return None if found == count else f"{found} requests, not {count}"
+
+    return check
+
+
+def questions() -> Iterator[Row]:
+    """The result, the status, a cancellation."""
+    yield Row(name="the result", ask=RESULT, value=result)
+    yield Row(
+        name="the result, across cuts",
+        ask=RESULT,
+        plan=(part(4, then="fin"), part(7, then="rst"), refuse(502), nothing("fin")),
+        others={"about": (_running,)},
+        value=result,
+        check=_follows(5),
+    )
+    for kind, event, status in (
+        ("ExecutionFailed", ErrorEvent(message="No tea is left."), "failed"),
+        ("ExecutionCancelled", CancelledEvent(message="No tea is left."), "cancelled"),
+        ("ExecutionLost", LostEvent(message="No tea is left."), "lost"),
+    ):
+        yield Row(
+            name=f"the result of an execution that is {status}",
+            ask=RESULT,
+            log=lambda log, event=event, status=status: log.ended_by(event, status),
+            failure=Failure(kind, ("No tea is left.",)),
+        )
+        yield Row(
+            name=f"the result of an execution that will be {status}",
+            ask=RESULT,
+            log=lambda log, event=event, status=status: log.ended_by(event, status),
+            plan=(part(4, then="fin"),),
+            others={"about": (_running,)},
+            failure=Failure(kind, ("No tea is left.",)),
+            check=_follows(2),
+        )
+    yield Row(
+        name="a cancellation",
+        ask=CANCEL,
+        check=_is_cancelled,
+    )
+    yield Row(
+        name="a cancellation: 401, and a new token",
+        ask=CANCEL,
+        others={"cancel": (refuse(401),)},
+        check=_is_cancelled,
+    )
+    yield Row(
+        name="a cancellation: 403",
+        ask=CANCEL,
+        others={"cancel": (refuse(403, "You may only look."),)},
+        failure=Failure("Forbidden", ("You may only look.",)),
+    )
+    yield Row(
+        name="a question: 404",
+        ask=ABOUT,
+        others={"about": (refuse(404, "No execution."),)},
+        failure=Failure("UnknownExecution"),
+    )
+    yield Row(
+        name="a question: 401, and a new token",
+        ask=ABOUT,
+        others={"about": (refuse(401),)},
+        value=lambda log: "completed",
+    )
+    yield Row(
+        name="a question: 401 for ever",
+        ask=ABOUT,
+        others={"about": (refuse(401, "Who are you?"),) * 3},
+        failure=Failure("Unauthorized", ("Who are you?",)),
+        check=_asks(2),
+    )
+    yield Row(
+        name="a question: an HTML page",
+        ask=ABOUT,
+        others={"about": (plain(200, "text/html", "<h1>Sign in</h1>"),)},
+        failure=Failure("ClientError"),
+    )
+    yield Row(
+        name="a question: its answer is cut, and 503",
+        ask=ABOUT,
+        others={"about": (_cut(150), refuse(503))},
+        value=lambda log: "completed",
+    )
+
+
+def _running(log: Log, request: Request) -> Reply:
+    """What a server says of an execution that has not ended."""
+    more = {"status": "started", "ended": None, "result": None, "error": None}
+    return told(200, about(log, **more, last=0))
+
+
+def _follows(requests: int) -> Check:
+    def check(place: Place, outcome: Outcome) -> str | None:
+        found = len(place.of("events"))
+        return None if found == requests else f"{found} requests for events"
+
+    return check
+
+
+def _is_cancelled(place: Place, outcome: Outcome) -> str | None:
+    return None if place.cancelled else "nothing was cancelled"
+
+
+def rows() -> list[Row]:
+    """Every row of these requests."""
+    return [*starts(), *questions()]
