@@ -1,4 +1,4 @@
-"""Faults × clients: what a client must do where a server, a proxy or a connection fails.
+"""Faults × clients: what a client must do where a server or a connection fails.
 
 ``python -m tests.client_faults`` prints the table; with ``--full`` every byte is cut.
 """

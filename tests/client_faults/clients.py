@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
+from tests.client_faults.python import asynchronous, synchronous
 from tests.client_faults.row import Outcome, Question
 from tests.clients.node import HERE, Script, node, script
 from tests.servers import ROOT, require
-
-MOST = 16
-"""Questions at the same time."""
-
-LONGEST = 20.0
-"""Seconds that a question may take."""
 
 
 class Client(Protocol):
@@ -47,13 +41,13 @@ def _pair(failure: list[str] | None) -> tuple[str, str] | None:
 
 @asynccontextmanager
 async def typescript(
-    program: str | None = None, env: dict[str, str] | None = None
+    env: Mapping[str, str], program: str | None = None
 ) -> AsyncIterator[Client]:
     """The TypeScript client, as its sources are now.
 
     Args:
+        env: Further variables of the environment of Node.js.
         program: The Node.js; by default the one of the lock file.
-        env: Further variables of its environment.
     """
     node()
     with tempfile.TemporaryDirectory() as folder:
@@ -87,17 +81,11 @@ def other_node() -> str:
     return found
 
 
-Make: TypeAlias = Callable[[], Any]
-"""Makes a context manager whose value is a ``Client``."""
-
-CLIENTS: dict[str, Make] = {
+CLIENTS: dict[str, Callable[[Mapping[str, str]], AbstractAsyncContextManager[Client]]]
+CLIENTS = {
+    "python": lambda env: asynchronous(),
+    "python-sync": lambda env: synchronous(),
     "typescript": typescript,
-    "typescript-20": lambda: typescript(other_node()),
+    "typescript-20": lambda env: typescript(env, other_node()),
 }
-"""The clients under test."""
-
-
-def announce(port: int) -> None:
-    """Say that a client has waited twice."""
-    with socket.create_connection(("127.0.0.1", port)):
-        pass
+"""The clients under test. They are given variables of the environment of Node.js."""

@@ -136,7 +136,7 @@ def refusals() -> Iterator[Row]:
     for kind, status, word in (
         ("Forbidden", 403, "not yours"),
         ("UnknownExecution", 404, ""),
-        ("Gone", 410, ""),
+        ("Gone or RequestFailed", 410, ""),
         ("RequestFailed", 400, "malformed cursor"),
         ("RequestFailed", 418, "a teapot"),
     ):
@@ -182,8 +182,8 @@ def refusals() -> Iterator[Row]:
 
 
 def _asked_about(place: Place, outcome: Outcome) -> str | None:
-    later = place.requests[place.requests.index(place.of("events")[-1]) :]
-    asked = any(request.kind == "about" for request in later)
+    kinds = [request.kind for request in place.requests]
+    asked = "events" in kinds and "about" in kinds[kinds.index("events") :]
     return None if asked else "nobody has asked for the status"
 
 
@@ -553,11 +553,12 @@ def stalls() -> Iterator[Row]:
         check=_is_not_cancelled,
     )
     yield Row(
-        name="a user who leaves before anything has come",
-        ask=Question(leave=0),
-        plan=(part(0, then="hang"),),
-        seen=lambda log: [],
+        name="a user who leaves while nothing comes",
+        ask=Question(leave=5, waiting=True),
+        plan=(part(5, then="hang"),),
+        seen=lambda log: events(log, 1, 5),
         status=ANY,
+        ids=[None],
         waits=[],
         check=_is_not_cancelled,
     )
@@ -890,7 +891,22 @@ def connections() -> Iterator[Row]:
             waits=first_waits(1, 3),
         )
     yield Row(
-        name="heads that are no HTTP",
+        name="a server that is never there",
+        ask=Question(give_up=0.2),
+        log=Log.without_retry,
+        plan=(nothing("rst"),) * 100_000,
+        seen=lambda log: [],
+        failure=Failure("Unreachable"),
+    )
+    yield Row(
+        name="a server that is never there again",
+        ask=Question(give_up=0.2),
+        plan=(part(4, then="fin"), *(refuse(502),) * 100_000),
+        seen=lambda log: events(log, 1, 4),
+        failure=Failure("Unreachable"),
+    )
+    yield Row(
+        name="heads that are cut",
         log=Log.without_retry,
         plan=(cut_at(30, then="fin"), cut_at(9, then="fin")),
         ids=[None] * 3,

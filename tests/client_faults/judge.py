@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,10 +27,12 @@ class Posed:
     question: Question
 
 
-async def judge(client: Client, rows: Sequence[Row], log: Log) -> dict[str, list[str]]:
+async def judge(
+    client: Client, rows: Sequence[Row], log: Log, tls: ssl.SSLContext | None = None
+) -> dict[str, list[str]]:
     """Return the complaints about a client, by the names of the rows it has failed."""
     async with AsyncExitStack() as stack:
-        peer = await stack.enter_async_context(Peer())
+        peer = await stack.enter_async_context(Peer(tls))
         posed = [
             await _pose(stack, peer, f"r{index}", row, log)
             for index, row in enumerate(rows)

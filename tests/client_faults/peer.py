@@ -140,6 +140,7 @@ class Place:
         open: The connections that are open.
         started: The execution of each ``Idempotency-Key``.
         cancelled: Whether a ``DELETE`` has arrived.
+        running: Whether the execution runs: until its stream was sent as usual.
     """
 
     log: Log
@@ -148,6 +149,7 @@ class Place:
     open: int = 0
     started: dict[str | None, str] = field(default_factory=dict)
     cancelled: bool = False
+    running: bool = False
 
     def of(self, kind: str) -> list[Request]:
         """The requests of a kind."""
@@ -170,11 +172,23 @@ class Place:
                 key = request.headers.get("idempotency-key")
                 self.started.setdefault(key, self.log.name)
                 return told(202, about(self.log))
+            case "about" if self.running:
+                return told(200, about(self.log, **_RUNNING))
             case "about" | "cancel":
                 return told(200, about(self.log))
             case "events":
+                self.running = False
                 return resumed(self.log, request)
         return problem(404, f"There is nothing at {request.path!r}.")
+
+
+_RUNNING = {
+    "status": "started",
+    "ended": None,
+    "result": None,
+    "error": None,
+    "last": 0,
+}
 
 
 def about(log: Log, **more: Any) -> dict[str, Any]:

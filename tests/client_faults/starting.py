@@ -79,8 +79,8 @@ def starts() -> Iterator[Row]:
         ("Unauthorized", 401, {}),
         ("Forbidden", 403, {}),
         ("UnknownActor", 404, {}),
-        ("ThreadBusy", 409, {"execution": "another"}),
-        ("Gone", 410, {}),
+        ("ThreadBusy or RequestFailed", 409, {"execution": "another"}),
+        ("Gone or RequestFailed", 410, {}),
         ("RequestFailed", 413, {}),
         ("RequestFailed", 415, {}),
         ("InvalidInput", 422, {"errors": _ERRORS}),
@@ -107,7 +107,7 @@ def starts() -> Iterator[Row]:
             ask=START,
             others={"start": (answer,)},
             seen=lambda log: [],
-            failure=Failure("ClientError"),
+            failure=Failure("ClientError or RequestFailed"),
             check=_asks(1),
             waits=[],
         )
@@ -117,12 +117,11 @@ _ERRORS = [{"type": "missing", "loc": ["topic"], "msg": "Field required"}]
 
 
 def _words(kind: str) -> tuple[str, ...]:
-    """What the message must have of the problem; some clients have words of their own."""
+    """What the message must have of the problem; other words are the client's."""
     if kind == "InvalidInput":
         return ("Field required",)
-    if kind in ("UnknownActor", "ThreadBusy", "IdempotencyConflict", "Gone"):
-        return ()
-    return ("Not this one.",)
+    has_own = kind in ("UnknownActor", "IdempotencyConflict") or " or " in kind
+    return () if has_own else ("Not this one.",)
 
 
 def _lost(then: str) -> Answer:
@@ -162,7 +161,10 @@ def _moved(log: Log, request: Request) -> Reply:
 
 
 def _was_moved(place: Place, outcome: Outcome) -> str | None:
-    (first,), (second,) = place.of("start"), place.of("other")
+    starts, others = place.of("start"), place.of("other")
+    if (len(starts), len(others)) != (1, 1):
+        return f"{len(starts)} requests, and {len(others)} elsewhere"
+    first, second = starts[0], others[0]
     for name in ("idempotency-key", "authorization"):
         if first.headers.get(name) != second.headers.get(name):
             return f"{name} was {first.headers.get(name)}, {second.headers.get(name)}"
@@ -198,7 +200,7 @@ def questions() -> Iterator[Row]:
         name="the result, across cuts",
         ask=RESULT,
         plan=(part(4, then="fin"), part(7, then="rst"), refuse(502), nothing("fin")),
-        others={"about": (_running,)},
+        running=True,
         value=result,
         check=_follows(5),
     )
@@ -218,7 +220,7 @@ def questions() -> Iterator[Row]:
             ask=RESULT,
             log=lambda log, event=event, status=status: log.ended_by(event, status),
             plan=(part(4, then="fin"),),
-            others={"about": (_running,)},
+            running=True,
             failure=Failure(kind, ("No tea is left.",)),
             check=_follows(2),
         )
@@ -262,7 +264,7 @@ def questions() -> Iterator[Row]:
         name="a question: an HTML page",
         ask=ABOUT,
         others={"about": (plain(200, "text/html", "<h1>Sign in</h1>"),)},
-        failure=Failure("ClientError"),
+        failure=Failure("ClientError or RequestFailed"),
     )
     yield Row(
         name="a question: its answer is cut, and 503",
@@ -270,12 +272,6 @@ def questions() -> Iterator[Row]:
         others={"about": (_cut(150), refuse(503))},
         value=lambda log: "completed",
     )
-
-
-def _running(log: Log, request: Request) -> Reply:
-    """What a server says of an execution that has not ended."""
-    more = {"status": "started", "ended": None, "result": None, "error": None}
-    return told(200, about(log, **more, last=0))
 
 
 def _follows(requests: int) -> Check:

@@ -3,8 +3,13 @@
 // each line it prints the list of the outcomes.
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 const { Client } = await import(process.argv[2]);
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc");
 
 const LONGEST = 20_000; // milliseconds that a question may take
 const MOST = 16; // questions at the same time
@@ -28,7 +33,24 @@ function kindOf(error, verb) {
   return (verb === "start" ? STARTS : KINDS)[error.status] ?? error.name;
 }
 
-async function ask({ verb, base, execution, after, leave, stall, give_up, auth, announce }) {
+/** What the heap has in use. */
+function inUse() {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
+
+/** The number of events, and how much the heap has grown from a quarter of them to the last. */
+async function measure(run, total) {
+  let [events, first, last] = [0, 0, 0];
+  for await (const _ of run.events()) {
+    events += 1;
+    if (events === Math.floor(total / 4)) first = inUse();
+    else if (events === total) last = inUse();
+  }
+  return { events, bytes: last - first };
+}
+
+async function ask({ verb, base, execution, after, count, leave, waiting, stall, give_up, auth, announce }) {
   const outcome = { seen: [], status: null, failure: null, waits: [], value: null };
   const options = {};
   if (stall) stalls.add((options.stallTimeout = Math.round(stall * 1000)));
@@ -41,14 +63,15 @@ async function ask({ verb, base, execution, after, leave, stall, give_up, auth, 
     if (announce && outcome.waits.length === 2) connect(announce, "127.0.0.1").on("error", () => {}).end();
   };
   const follow = async (run) => {
-    const stream = run.events({ after, onConnection });
-    if (leave !== 0) {
-      for await (const event of stream) {
-        const isReset = event?.event_type === "reset";
-        outcome.seen.push(isReset ? ["reset", event.reason, event.first] : ["event", stream.number, event]);
-        if (outcome.seen.length === leave) break;
-      }
-    } else await stream.return();
+    const leaving = new AbortController();
+    const stream = run.events({ after, onConnection, signal: leaving.signal });
+    for await (const event of stream) {
+      const isReset = event?.event_type === "reset";
+      outcome.seen.push(isReset ? ["reset", event.reason, event.first] : ["event", stream.number, event]);
+      if (outcome.seen.length !== leave) continue;
+      if (!waiting) break;
+      realTimeout(() => leaving.abort(), 10);
+    }
     outcome.status = stream.status;
   };
   try {
@@ -60,6 +83,7 @@ async function ask({ verb, base, execution, after, leave, stall, give_up, auth, 
     } else {
       const run = client.run(execution);
       if (verb === "follow") await follow(run);
+      else if (verb === "count") outcome.value = await measure(run, count);
       else if (verb === "result") outcome.value = await run.result();
       else if (verb === "cancel") await run.cancel();
       else outcome.value = (await run.about()).status;
@@ -73,6 +97,7 @@ async function ask({ verb, base, execution, after, leave, stall, give_up, auth, 
 function bounded(question) {
   let timer;
   const late = new Promise((resolve) => {
+    if (question.count) return; // which may take as long as it takes
     timer = realTimeout(() => resolve({ seen: [], status: null, failure: ["Hang", ""], waits: [], value: null }), LONGEST);
   });
   return Promise.race([ask(question), late]).finally(() => clearTimeout(timer));
