@@ -16,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
-from tests.client_faults import following, starting
 from tests.client_faults.certificates import Certificates, make_all, trust
 from tests.client_faults.clients import CLIENTS, Client
 from tests.client_faults.judge import judge
@@ -24,6 +23,8 @@ from tests.client_faults.judges import CANNOT, Judge, judged_by
 from tests.client_faults.log import Log, record
 from tests.client_faults.memory import growth, long
 from tests.client_faults.row import Row
+from tests.client_faults.rows import named
+from tests.client_faults.rows.cuts import every_cut
 from tests.client_faults.storm import storm
 
 MEBI = 1024 * 1024
@@ -101,8 +102,8 @@ async def _ask_all(
 async def main(arguments: argparse.Namespace) -> int:
     """Ask every client, and print the table."""
     log, _ = await record()
-    named = [*following.rows(), *starting.rows()]
-    cuts = list(following.every_cut(log, 1 if arguments.full else 37))
+    all_named = named()
+    cuts = list(every_cut(log, 1 if arguments.full else 37))
     count = 1000 if arguments.full else 150
     storms = [storm(seed, count) for seed in range(3)]
     events = 200_000 if arguments.full else 20_000
@@ -111,14 +112,14 @@ async def main(arguments: argparse.Namespace) -> int:
         certificates = make_all(Path(folder))
         for name in arguments.clients or [*CLIENTS, *CANNOT]:
             if name in CLIENTS:
-                rows = [*named, *cuts, *storms]
+                rows = [*all_named, *cuts, *storms]
                 await ask(table, name, rows, log, certificates, events)
             else:
                 began = perf_counter()
-                rows = judged_by(name, named)
+                rows = judged_by(name, all_named)
                 await _ask_all(table, name, Judge(name), rows, log)
                 table.seconds[name] = perf_counter() - began
-    groups = {row.name: [row.name] for row in named}
+    groups = {row.name: [row.name] for row in all_named}
     for kind in ("chunked fin", "close fin", "chunked rst"):
         chosen = [row.name for row in cuts if row.name.startswith(kind)]
         groups[f"{kind} at {len(chosen)} bytes"] = chosen

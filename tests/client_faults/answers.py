@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import pairwise
 from typing import Any
 
@@ -50,12 +52,15 @@ def part(
     return answer
 
 
-def shaped(shape: Callable[[bytes], list[bytes]], **how: Any) -> Answer:
+def shaped(
+    shape: Callable[[bytes], list[bytes]], coding: str | None = None, **how: Any
+) -> Answer:
     """The usual stream, in other pieces or other bytes."""
+    headers = SSE if coding is None else {**SSE, "content-encoding": coding}
 
     def answer(log: Log, request: Request) -> Reply:
         whole = b"".join(resumed(log, request).body)
-        return Reply(headers=SSE, body=shape(whole), **how)
+        return Reply(headers=headers, body=shape(whole), **how)
 
     return answer
 
@@ -159,6 +164,36 @@ def goodbye(reason: str, retry: int) -> bytes:
     lines = made.split(b"\n")
     told = [b"retry: %d" % retry if x.startswith(b"retry:") else x for x in lines]
     return b"\n".join(told)
+
+
+def odd(event_id: bytes) -> bytes:
+    """An event of no known type."""
+    return frames.join(b'{"event_type":"odd"}', event_id)
+
+
+def rest(log: Log, after: int) -> bytes:
+    """The events after a number, and the end."""
+    return log.frames(after) + log.end
+
+
+def busy_until(seconds: float) -> Answer:
+    """A 503 with a date in its ``Retry-After``."""
+
+    def answer(log: Log, request: Request) -> Reply:
+        date = datetime.now(UTC) + timedelta(seconds=seconds)
+        headers = {"retry-after": format_datetime(date, usegmt=True)}
+        return problem(503, "This is a fault.", headers)
+
+    return answer
+
+
+def raw(head: bytes) -> Answer:
+    """Bytes that are no response, and the end of the connection."""
+
+    def answer(log: Log, request: Request) -> Reply:
+        return Reply(raw=head, then="fin")
+
+    return answer
 
 
 def events_of(seen: list[Any]) -> list[int]:

@@ -76,6 +76,7 @@ class Reply:
         then: What follows them: ``end``, the end of the body; ``fin`` and ``rst``, that
             of the connection; ``hang``, nothing.
         pause: Seconds between the pieces.
+        raw: Bytes that come before the head; with ``then="fin"`` in place of all.
     """
 
     status: int = 200
@@ -85,6 +86,7 @@ class Reply:
     cut: int | None = None
     then: str = "end"
     pause: float = 0.0
+    raw: bytes = b""
 
     @property
     def head(self) -> bytes:
@@ -101,6 +103,10 @@ class Reply:
 
     def pieces(self) -> Iterable[bytes]:
         """The bytes of the response, as they are written."""
+        if self.raw:
+            yield self.raw
+            if self.then == "fin":
+                return
         yield self.head
         for piece in self.body:
             yield b"".join(self._framed(piece))
@@ -135,7 +141,8 @@ class Place:
 
     Attributes:
         log: The execution there.
-        plan: The answers to the next requests, by the kind of request.
+        plan: The answers to the next requests, by the kind of request. ``about later``
+            are those after a request for events.
         requests: Those that have arrived.
         open: The connections that are open.
         started: The execution of each ``Idempotency-Key``.
@@ -160,7 +167,10 @@ class Place:
         self.requests.append(request)
         if request.kind == "cancel":
             self.cancelled = True
-        plan = self.plan.get(request.kind)
+        kind = request.kind
+        if kind == "about" and self.of("events"):
+            kind = "about later"
+        plan = self.plan.get(kind)
         if plan:
             return plan.popleft()(self.log, request)
         return self.usual(request)

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from asgi_events.wire.sse import STREAM_START
-from tests.client_faults import following, starting
 from tests.client_faults.certificates import make_all, trust
 from tests.client_faults.clients import CLIENTS
 from tests.client_faults.judge import judge
@@ -19,6 +18,8 @@ from tests.client_faults.judges import CANNOT, Judge, judged_by
 from tests.client_faults.log import Log, record
 from tests.client_faults.memory import growth, long
 from tests.client_faults.row import Outcome, Question, Row
+from tests.client_faults.rows import named
+from tests.client_faults.rows.cuts import every_cut
 from tests.client_faults.storm import storm
 from tests.proxy import Proxy, cuts
 from tests.servers import Server
@@ -53,12 +54,12 @@ async def log() -> Log:
 
 def some_cuts(log: Log) -> list[Row]:
     """Cuts in the head, in one event of each kind of byte, at the ends, and others."""
-    return list(following.every_cut(log, 37))
+    return list(every_cut(log, 37))
 
 
 @ours
 async def test_keeps_what_it_promises_whatever_fails(name: str, log: Log) -> None:
-    rows = [*following.rows(), *starting.rows(), *some_cuts(log), storm(1, 150)]
+    rows = [*named(), *some_cuts(log), storm(1, 150)]
 
     async with CLIENTS[name]({}) as client:
         assert await judge(client, rows, log) == {}
@@ -123,7 +124,7 @@ async def live(name: str, server: Server, events: int, count: int) -> Any:
     ],
 )
 async def test_sends_what_others_understand(name: str, log: Log) -> None:
-    rows = judged_by(name, following.rows())
+    rows = judged_by(name, named())
     if name in _NODE:
         rows = [row for row in rows if row.name in SOME]
 
@@ -145,7 +146,7 @@ class Deaf:
 
 
 async def test_complains_in_every_row_of_a_client_that_does_nothing(log: Log) -> None:
-    rows = [*following.rows(), *starting.rows(), *some_cuts(log), storm(1, 150)]
+    rows = [*named(), *some_cuts(log), storm(1, 150)]
 
     complaints = await judge(Deaf(), rows, log)
 
@@ -153,7 +154,7 @@ async def test_complains_in_every_row_of_a_client_that_does_nothing(log: Log) ->
 
 
 async def test_has_a_name_of_its_own_for_each_row(log: Log) -> None:
-    rows = [*following.rows(), *starting.rows(), *some_cuts(log)]
+    rows = [*named(), *some_cuts(log)]
     names = [row.name for row in rows]
 
     assert sorted(set(names)) == sorted(names)

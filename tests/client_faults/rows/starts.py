@@ -1,27 +1,16 @@
-"""The rows of the other requests: a start, a question, a cancellation."""
+"""A start: what fails before an execution has an id."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from asgi_events.events import CancelledEvent, ErrorEvent, LostEvent
-from tests.client_faults.answers import (
-    empty,
-    nothing,
-    part,
-    plain,
-    redirect,
-    refuse,
-)
+from tests.client_faults.answers import empty, plain, redirect, refuse
 from tests.client_faults.log import Log
 from tests.client_faults.peer import Answer, Place, Reply, Request, about, told
 from tests.client_faults.row import Check, Failure, Outcome, Question, Range, Row
 
 START = Question(verb="start")
-RESULT = Question(verb="result")
-CANCEL = Question(verb="cancel")
-ABOUT = Question(verb="about")
 
 
 def result(log: Log) -> Any:
@@ -29,7 +18,7 @@ def result(log: Log) -> Any:
     return log.value(log.last)["result"]
 
 
-def starts() -> Iterator[Row]:
+def rows() -> Iterator[Row]:
     """A start, and what is followed after it."""
 
     def row(
@@ -50,8 +39,8 @@ def starts() -> Iterator[Row]:
     yield row("nothing is wrong", requests=1)
     yield row("its answer is lost: FIN", _lost("fin"))
     yield row("its answer is lost: RST", _lost("rst"))
-    yield row("its answer is cut in the head", _cut(30))
-    yield row("its answer is cut in the body", _cut(150))
+    yield row("its answer is cut in the head", cut_answer(30))
+    yield row("its answer is cut in the body", cut_answer(150))
     for status in (429, 502, 503, 504):
         yield row(str(status), refuse(status))
     yield row(
@@ -93,7 +82,7 @@ def starts() -> Iterator[Row]:
             others={"start": (refuse(status, "Not this one.", **more),) * 3},
             seen=lambda log: [],
             failure=Failure(kind, _words(kind)),
-            check=_asks(2 if status == 401 else 1),
+            check=asks(2 if status == 401 else 1),
             waits=[],
         )
     for name, answer in (
@@ -108,7 +97,7 @@ def starts() -> Iterator[Row]:
             others={"start": (answer,)},
             seen=lambda log: [],
             failure=Failure("ClientError or RequestFailed"),
-            check=_asks(1),
+            check=asks(1),
             waits=[],
         )
 
@@ -133,7 +122,9 @@ def _lost(then: str) -> Answer:
     return answer
 
 
-def _cut(at: int) -> Answer:
+def cut_answer(at: int) -> Answer:
+    """What a server says of an execution, of which some bytes pass."""
+
     def answer(log: Log, request: Request) -> Reply:
         whole = told(202, about(log))
         return Reply(
@@ -185,107 +176,11 @@ def _starts_once(requests: int) -> Check:
     return check
 
 
-def _asks(count: int) -> Check:
+def asks(count: int) -> Check:
+    """So many requests, and no more."""
+
     def check(place: Place, outcome: Outcome) -> str | None:
         found = len(place.requests)
         return None if found == count else f"{found} requests, not {count}"
 
     return check
-
-
-def questions() -> Iterator[Row]:
-    """The result, the status, a cancellation."""
-    yield Row(name="the result", ask=RESULT, value=result)
-    yield Row(
-        name="the result, across cuts",
-        ask=RESULT,
-        plan=(part(4, then="fin"), part(7, then="rst"), refuse(502), nothing("fin")),
-        running=True,
-        value=result,
-        check=_follows(5),
-    )
-    for kind, event, status in (
-        ("ExecutionFailed", ErrorEvent(message="No tea is left."), "failed"),
-        ("ExecutionCancelled", CancelledEvent(message="No tea is left."), "cancelled"),
-        ("ExecutionLost", LostEvent(message="No tea is left."), "lost"),
-    ):
-        yield Row(
-            name=f"the result of an execution that is {status}",
-            ask=RESULT,
-            log=lambda log, event=event, status=status: log.ended_by(event, status),
-            failure=Failure(kind, ("No tea is left.",)),
-        )
-        yield Row(
-            name=f"the result of an execution that will be {status}",
-            ask=RESULT,
-            log=lambda log, event=event, status=status: log.ended_by(event, status),
-            plan=(part(4, then="fin"),),
-            running=True,
-            failure=Failure(kind, ("No tea is left.",)),
-            check=_follows(2),
-        )
-    yield Row(
-        name="a cancellation",
-        ask=CANCEL,
-        check=_is_cancelled,
-    )
-    yield Row(
-        name="a cancellation: 401, and a new token",
-        ask=CANCEL,
-        others={"cancel": (refuse(401),)},
-        check=_is_cancelled,
-    )
-    yield Row(
-        name="a cancellation: 403",
-        ask=CANCEL,
-        others={"cancel": (refuse(403, "You may only look."),)},
-        failure=Failure("Forbidden", ("You may only look.",)),
-    )
-    yield Row(
-        name="a question: 404",
-        ask=ABOUT,
-        others={"about": (refuse(404, "No execution."),)},
-        failure=Failure("UnknownExecution"),
-    )
-    yield Row(
-        name="a question: 401, and a new token",
-        ask=ABOUT,
-        others={"about": (refuse(401),)},
-        value=lambda log: "completed",
-    )
-    yield Row(
-        name="a question: 401 for ever",
-        ask=ABOUT,
-        others={"about": (refuse(401, "Who are you?"),) * 3},
-        failure=Failure("Unauthorized", ("Who are you?",)),
-        check=_asks(2),
-    )
-    yield Row(
-        name="a question: an HTML page",
-        ask=ABOUT,
-        others={"about": (plain(200, "text/html", "<h1>Sign in</h1>"),)},
-        failure=Failure("ClientError or RequestFailed"),
-    )
-    yield Row(
-        name="a question: its answer is cut, and 503",
-        ask=ABOUT,
-        others={"about": (_cut(150), refuse(503))},
-        value=lambda log: "completed",
-    )
-
-
-def _follows(requests: int) -> Check:
-    def check(place: Place, outcome: Outcome) -> str | None:
-        found = len(place.of("events"))
-        return None if found == requests else f"{found} requests for events"
-
-    return check
-
-
-def _is_cancelled(place: Place, outcome: Outcome) -> str | None:
-    return None if place.cancelled else "nothing was cancelled"
-
-
-def rows() -> list[Row]:
-    """Every row of these requests."""
-    return [*starts(), *questions()]
