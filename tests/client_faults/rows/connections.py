@@ -78,7 +78,7 @@ def _waited_twice(place: Place, outcome: Outcome) -> str | None:
     return None if count >= 2 else f"waited {count} times"
 
 
-_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n"
 _NO_SIZE = _HEAD + b"transfer-encoding: chunked\r\n\r\nhello\r\n: x\n"
 _TOO_LONG = _HEAD + b"content-length: 4\r\n\r\n: x\n: y\n"
 _TOO_SHORT = _HEAD + b"content-length: 40\r\n\r\n: x\n: y\n"

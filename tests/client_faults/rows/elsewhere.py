@@ -62,7 +62,7 @@ def rows() -> Iterator[Row]:
     )
     yield Row(
         name="a redirect in a circle",
-        ask=Question(give_up=0.2),
+        ask=Question(give_up=0.2, auth=False),
         plan=(redirect(302, "events"),) * 100_000,
         seen=lambda log: [],
         failure=Failure("Unreachable"),
