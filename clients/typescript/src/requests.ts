@@ -59,15 +59,15 @@ export class Requests {
     }
   }
 
-  /** Returns the JSON of a response. */
+  /** Returns how an execution stands, as a response says it. */
   async jsonOf(path: string, init: Init, attempt: Attempt): Promise<any> {
     const response = await this.send(path, { ...init, headers: { accept: "application/json", ...init.headers } }, attempt);
     const text = await attempt.hear(response.text());
     try {
-      return JSON.parse(text);
-    } catch (cause) {
-      throw new ClientError(`${path} did not answer JSON: is it the URL of the routes?`, { cause });
-    }
+      const about = JSON.parse(text);
+      if (about.id ?? about.status) return about;
+    } catch {} // JSON of something else is no better
+    throw new ClientError(`${path} did not answer with an execution: is it the URL of the routes?`);
   }
 
   /**

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from asgi_events.events import CancelledEvent, ErrorEvent, LostEvent
 from tests.client_faults.answers import nothing, part, plain, refuse
-from tests.client_faults.peer import Place
+from tests.client_faults.peer import Place, told
 from tests.client_faults.row import Check, Failure, Outcome, Question, Row
 from tests.client_faults.rows.starts import asks, cut_answer, result
 
@@ -85,6 +85,12 @@ def rows() -> Iterator[Row]:
         others={"about": (refuse(401, "Who are you?"),) * 3},
         failure=Failure("Unauthorized", ("Who are you?",)),
         check=asks(2),
+    )
+    yield Row(
+        name="a question: JSON that is no execution",
+        ask=ABOUT,
+        others={"about": (lambda log, request: told(200, {"actors": []}),)},
+        failure=Failure("ClientError or RequestFailed"),
     )
     yield Row(
         name="a question: an HTML page",

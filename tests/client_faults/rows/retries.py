@@ -23,10 +23,11 @@ def rows() -> Iterator[Row]:
 
     yield row("7", "7", (7, 7))
     yield row("0", "0", (0, 1))
+    yield row("-7", "-7", (0, 1))
     yield row("7", "7", (7, 7), status=429)
     yield row("an hour", "3600", (60, 60))
     yield row("a date that has passed", "Sun, 06 Nov 1994 08:49:37 GMT", (0, 1))
-    for value in ("soon", "-7", "1e9", "٣"):
+    for value in ("soon", "٣"):
         yield row(repr(value), value, SECOND)
     for name, seconds, wait in (
         ("a date", 40, (30, 40)),
