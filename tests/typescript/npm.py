@@ -10,16 +10,20 @@ from tests.servers import ROOT, require
 PACKAGE = ROOT / "clients" / "typescript"
 
 
-def run(*arguments: str, input: str = "", node: str | None = None) -> str:
+def run(*arguments: str, input: str = "", program: str | None = None) -> str:
     """Return what a script of the package prints.
 
     Args:
         arguments: The path of the script in the package, and its arguments.
         input: What it reads.
-        node: The Node.js; by default that of the lock file of tests/clients.
+        program: The Node.js; by default that of the lock file of tests/clients.
     """
+    require(
+        (PACKAGE / "node_modules" / ".package-lock.json").exists(),
+        "the TypeScript client has no packages (npm ci --prefix clients/typescript)",
+    )
     done = subprocess.run(
-        [node or nodes()[0], *arguments],
+        [program or node(), *arguments],
         cwd=PACKAGE,
         input=input.encode(),
         capture_output=True,
@@ -29,12 +33,3 @@ def run(*arguments: str, input: str = "", node: str | None = None) -> str:
     assert done.returncode == 0, printed[-20_000:] + done.stderr.decode()
     assert done.stderr == b""
     return printed
-
-
-def nodes() -> list[str]:
-    """Return the Node.js that run its tests."""
-    require(
-        (PACKAGE / "node_modules" / ".package-lock.json").exists(),
-        "the TypeScript client has no packages (npm ci --prefix clients/typescript)",
-    )
-    return [node()]

@@ -1,4 +1,4 @@
-// Made of /openapi.json by `python -m tests.typescript.events`: do not edit.
+// Made of /openapi.json by `python -m tests.typescript.generated`; do not edit.
 export interface components {
     schemas: {
         /**

@@ -12,9 +12,8 @@ export async function refusal(response: Response, url: string): Promise<RequestF
   return new RequestFailed(message, { status, url, problem, retryAfter: milliseconds(headers.get("retry-after")) });
 }
 
-/** The value of `Retry-After`, seconds or a date, in milliseconds; at most a minute. */
+/** The value of `Retry-After`, seconds or a date, in milliseconds; at most a minute, and none of 0. */
 function milliseconds(value: string | null): number | undefined {
-  if (!value) return undefined;
-  const wait = isNaN(+value) ? Date.parse(value) - Date.now() : +value * 1000;
-  return isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), LONGEST_WAIT);
+  const wait = isNaN(+value!) ? Date.parse(value!) - Date.now() : +value! * 1000;
+  return wait > 0 ? Math.min(wait, LONGEST_WAIT) : undefined;
 }

@@ -33,10 +33,11 @@ describe("Decoder", () => {
   test("reads the same in whatever chunks the bytes come", () => {
     const bytes = encode(TRICKY);
     assert.deepEqual(decode(...Array.from(bytes, (byte) => Uint8Array.of(byte))), EXPECTED);
+    const expected = JSON.stringify(EXPECTED);
     for (let first = 0; first <= bytes.length; first += 1) {
       for (let second = first; second <= bytes.length; second += 1) {
-        const chunks = [bytes.subarray(0, first), bytes.subarray(first, second), bytes.subarray(second)];
-        assert.deepEqual(decode(...chunks), EXPECTED, `split at ${first} and ${second}`);
+        const blocks = decode(bytes.subarray(0, first), bytes.subarray(first, second), bytes.subarray(second));
+        if (JSON.stringify(blocks) !== expected) assert.deepEqual(blocks, EXPECTED, `split at ${first} and ${second}`);
       }
     }
   });

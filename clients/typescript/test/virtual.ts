@@ -57,8 +57,8 @@ export class Time {
 }
 
 /** In the parts of a stream: the connection breaks; nothing comes any more; time passes. */
-export const BREAK = Symbol("break");
-export const HANG = Symbol("hang");
+export const BREAK: unique symbol = Symbol("break");
+export const HANG: unique symbol = Symbol("hang");
 export const wait = (milliseconds: number): (() => Promise<void>) => () => new Promise((done) => setTimeout(done, milliseconds));
 
 type Part = string | Uint8Array | typeof BREAK | typeof HANG | (() => Promise<void>);

@@ -151,9 +151,8 @@ async function refusal(response, url) {
   return new RequestFailed(message, { status, url, problem, retryAfter: milliseconds(headers.get("retry-after")) });
 }
 function milliseconds(value) {
-  if (!value) return void 0;
   const wait = isNaN(+value) ? Date.parse(value) - Date.now() : +value * 1e3;
-  return isNaN(wait) ? void 0 : Math.min(Math.max(wait, 0), LONGEST_WAIT);
+  return wait > 0 ? Math.min(wait, LONGEST_WAIT) : void 0;
 }
 
 // src/requests.ts
