@@ -1,7 +1,7 @@
 """The types of the TypeScript client that are made of what the server says.
 
-``python -m tests.typescript.generated`` writes them into the package: the events, of the
-document of no actor at all, and the paths of the actors here, for its type tests.
+``python -m tests.typescript.generated`` writes them into the package: the events, of
+the document of no actor at all, and the paths of the actors here, for its type tests.
 """
 
 from __future__ import annotations

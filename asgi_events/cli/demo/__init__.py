@@ -17,6 +17,7 @@ _FILES = {
     "index.html": "text/html; charset=utf-8",
     "demo.css": "text/css; charset=utf-8",
     "demo.js": "text/javascript; charset=utf-8",
+    "client.js": "text/javascript; charset=utf-8",
 }
 
 _HEADERS = {

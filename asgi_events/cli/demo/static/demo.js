@@ -1,110 +1,9 @@
 /*
- * Three parts: the state adds events up, the view draws the state, the feed brings the events in.
- * The state depends on nothing but the events, so a reload, a second tab and a replay after a
- * reset all end with the same picture.
+ * Two parts: the view draws the state, and the page brings the two together. The client brings the
+ * events in, and adds them up to the state: see clients/typescript of the repository.
  */
 
-// ---------------------------------------------------------------------------------------- state
-
-const OPEN = new Set(["pending", "started", "retrying"]);
-const TEXTS = ["reasoning_delta", "text_delta"];
-const OUTCOMES = { complete: "completed", error: "failed", cancelled: "cancelled", lost: "lost" };
-
-function emptyState() {
-  return {
-    nodes: new Map(),
-    changedNodes: new Set(),
-    texts: new Map(),
-    lines: [],
-    progress: null,
-    outcome: null,
-    count: 0,
-    position: 0,
-  };
-}
-
-/** Add one event to the state. Unknown types only count, so a newer server breaks nothing. */
-function apply(state, position, event) {
-  // Resuming makes repeats impossible; this keeps it so even behind a proxy which replays.
-  if (position <= state.position) return;
-  state.position = position;
-  state.count += 1;
-
-  switch (event.event_type) {
-    case "agent_call":
-    case "tool_call":
-    case "llm_call":
-      applyCall(state, event);
-      break;
-    case "reasoning_delta":
-    case "text_delta": {
-      const key = `${event.event_type} ${event.address}`;
-      state.texts.set(key, (state.texts.get(key) ?? "") + event.delta);
-      break;
-    }
-    case "custom":
-    case "log":
-      state.lines.push(event);
-      break;
-    case "progress":
-      state.progress = event;
-      break;
-    case "complete":
-    case "error":
-    case "cancelled":
-    case "lost":
-      settle(state, { ...event, status: OUTCOMES[event.event_type] });
-      break;
-  }
-}
-
-function applyCall(state, event) {
-  const node = nodeAt(state, event.address);
-  node.name = event.actor ?? node.name;
-  node.kind = event.event_type.replace("_call", "");
-  node.status = event.execution_status;
-  node.detail = event.detail ?? node.detail;
-  node.message = event.message ?? "";
-  node.seconds = event.execution_time;
-  node.attempt = event.attempt;
-  node.delay = event.delay;
-  node.usage = event.usage;
-  node.input = event.input ?? node.input;
-  node.output = event.output;
-  state.changedNodes.add(node);
-
-  // A call that is tried again writes its text from the beginning.
-  if (OPEN.has(node.status)) {
-    for (const type of TEXTS) {
-      const key = `${type} ${node.address}`;
-      if (state.texts.has(key)) state.texts.set(key, "");
-    }
-  }
-}
-
-/** The node at the address; made, with its ancestors, when a replay begins after their events. */
-function nodeAt(state, address) {
-  const known = state.nodes.get(address);
-  if (known) return known;
-
-  const slash = address.lastIndexOf("/");
-  const parent = slash < 0 ? null : nodeAt(state, address.slice(0, slash));
-  const [name, ordinal] = address.slice(slash + 1).split("#");
-  const node = { address, parent, name, ordinal, order: state.nodes.size, status: "pending", kind: "", detail: "", message: "" };
-  state.nodes.set(address, node);
-  state.changedNodes.add(node);
-  return node;
-}
-
-/** Nothing follows the outcome: calls still open will never report again. */
-function settle(state, outcome) {
-  state.outcome = outcome;
-  for (const node of state.nodes.values()) {
-    if (!OPEN.has(node.status)) continue;
-    node.status = "unfinished";
-    state.changedNodes.add(node);
-  }
-}
+import { Client, initialState, reduce } from "./client.js";
 
 // ----------------------------------------------------------------------------------------- view
 
@@ -118,6 +17,7 @@ const CONNECTION_TEXTS = {
   live: "Live",
   reconnecting: "Connection lost, reconnecting…",
   ended: "Ended",
+  failed: "Failed",
   forgotten: "Forgotten by the server",
 };
 
@@ -130,6 +30,8 @@ const OUTCOME_TEXTS = {
   lost: "Lost",
   forgotten: "The server no longer holds this execution",
 };
+
+const FORGOTTEN = "An execution is kept for ten minutes after its end, in the store that the demo was started with.";
 
 const numbers = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en", { timeStyle: "medium", hourCycle: "h23" });
@@ -155,7 +57,7 @@ let drawn = emptyDrawing();
 
 /** Which elements stand for which part of the state, and how far the log is drawn. */
 function emptyDrawing() {
-  return { nodes: new Map(), groups: new Map(), texts: new Map(), lines: 0, outcome: null };
+  return { calls: new Map(), groups: new Map(), texts: new Map(), logs: 0, custom: 0, status: null };
 }
 
 function clearView() {
@@ -172,43 +74,44 @@ function draw({ id, state, connection, cancelling }) {
   byId("execution-id").textContent = id.slice(0, 8);
   byId("second-viewer").hidden = connection === "forgotten";
   byId("second-viewer").href = `#${id}`;
-  page.start.setAttribute("aria-disabled", String(running));
+  page.start.setAttribute("aria-disabled", String(running || submitting));
+  page.start.textContent = submitting ? "Starting…" : "Start";
   page.cancel.setAttribute("aria-disabled", String(cancelling));
   page.cancel.textContent = cancelling ? "Cancelling…" : "Cancel";
   if (!running && document.activeElement === page.cancel) page.fresh.focus();
   page.cancel.hidden = !running;
 
   byId("count").textContent = state.count;
-  byId("last-id").textContent = state.position ? `, last #${state.position}` : "";
+  byId("last-id").textContent = state.last ? `, last #${state.last}` : "";
 
   drawOutcome(state, running);
   drawProgress(state, running);
-  state.changedNodes.forEach(drawNode);
-  state.changedNodes.clear();
-  drawTexts(state.texts);
-  drawLog(state.lines);
-  drawConnection(connection, state.outcome);
+  drawCalls(state.tree, page.tree, "");
+  drawTexts("reasoning", state.reasoning);
+  drawTexts("text", state.text);
+  drawLog(state);
+  drawConnection(connection, state.status);
 
   // What is over and has nothing in it will never have anything.
-  byId("tree-card").hidden = !running && state.nodes.size === 0;
-  byId("report-card").hidden = !running && state.texts.size === 0;
-  byId("log-card").hidden = !running && state.lines.length === 0;
+  byId("tree-card").hidden = !running && drawn.calls.size === 0;
+  byId("report-card").hidden = !running && drawn.texts.size === 0;
+  byId("log-card").hidden = !running && page.log.childElementCount === 0;
 }
 
 /** The one live region of the page: written only when it changes, so it is read out only then. */
-function drawConnection(connection, outcome) {
-  const ending = connection === "ended" && outcome ? `: ${outcome.status}` : "";
+function drawConnection(connection, status) {
+  const ending = connection === "ended" ? `: ${status}` : "";
   const text = CONNECTION_TEXTS[connection] + ending;
   if (page.connection.textContent === text) return;
   page.connection.textContent = text;
   page.connection.dataset.state = connection;
 }
 
-function drawProgress({ progress, outcome }, running) {
+function drawProgress({ progress, status }, running) {
   const { current = 0, total = null, message = "" } = progress ?? {};
   page.progress.hidden = !running && !progress;
   byId("progress-text").hidden = page.progress.hidden;
-  page.progress.dataset.status = outcome?.status ?? "";
+  page.progress.dataset.status = running ? "" : (status ?? "");
   if (total === null && running) {
     page.progress.removeAttribute("value");
   } else {
@@ -221,20 +124,31 @@ function drawProgress({ progress, outcome }, running) {
   byId("progress-numbers").textContent = progress ? count + percent : "";
 }
 
-function drawNode(node) {
-  const element = elementOf(node);
+/** A call that has not changed is the same object as before, and so is all that is below it. */
+function drawCalls(calls, home, parent) {
+  calls.forEach((call, order) => {
+    const known = drawn.calls.get(call.address);
+    if (known?.call === call) return;
+    const element = known?.element ?? insertCall(call, order, home);
+    drawn.calls.set(call.address, { call, element });
+    drawCall(call, element);
+    fold(call, element, home, parent);
+    if (call.children.length) drawCalls(call.children, childListOf(element), call.address);
+  });
+}
+
+function drawCall(call, element) {
   const put = (part, text) => (element.querySelector(`.row > .${part}`).textContent = text);
-  element.dataset.status = node.status;
-  put("name", node.name);
-  put("ordinal", node.ordinal ? `#${node.ordinal}` : "");
-  put("kind", node.kind);
-  put("status", STATUS_TEXTS[node.status] ?? node.status);
-  put("detail", [node.detail, node.message, formatRetry(node)].filter(Boolean).join(": "));
-  put("usage", formatUsage(node.usage));
-  put("time", node.status === "recovered" ? "cached" : formatSeconds(node.seconds));
-  drawShown(element, "input", node.input);
-  drawShown(element, "output", node.output);
-  fold(node, element);
+  element.dataset.status = call.status;
+  put("name", call.name);
+  put("ordinal", call.address.match(/#\d+$/)?.[0] ?? "");
+  put("kind", call.kind);
+  put("status", STATUS_TEXTS[call.status] ?? call.status);
+  put("detail", [call.detail, call.message, formatRetry(call)].filter(Boolean).join(": "));
+  put("usage", formatUsage(call.usage));
+  put("time", call.status === "recovered" ? "cached" : formatSeconds(call.seconds));
+  drawShown(element, "input", call.input);
+  drawShown(element, "output", call.output);
 }
 
 /** What a call was given or returned: its beginning in one line, the whole of it when opened. */
@@ -246,21 +160,15 @@ function drawShown(element, part, value) {
   details.querySelector("pre").textContent = JSON.stringify(value, null, 2);
 }
 
-function elementOf(node) {
-  const known = drawn.nodes.get(node);
-  if (known) return known;
-
+function insertCall(call, order, home) {
   const element = instantiate("node-template");
-  element.dataset.address = node.address;
-  element.dataset.order = node.order;
-  drawn.nodes.set(node, element);
-  insertInOrder(childListOf(node.parent), element);
+  element.dataset.address = call.address;
+  element.dataset.order = order;
+  insertInOrder(home, element);
   return element;
 }
 
-function childListOf(parent) {
-  if (!parent) return page.tree;
-  const element = elementOf(parent);
+function childListOf(element) {
   const list = element.querySelector(":scope > ul");
   if (list) return list;
   element.append(document.createElement("ul"));
@@ -271,21 +179,20 @@ function childListOf(parent) {
  * Among siblings of one name only the last few which went well stay in sight, next to all that
  * run or failed; the others move into a closed <details>, where they cost no layout.
  */
-function fold(node, element) {
-  const key = `${node.parent?.address ?? ""}/${node.name}`;
+function fold(call, element, home, parent) {
+  const key = `${parent}/${call.name}`;
   if (!drawn.groups.has(key)) drawn.groups.set(key, { shown: new Set(), details: null });
   const group = drawn.groups.get(key);
-  const home = childListOf(node.parent);
   const folded = element.parentElement !== home;
 
-  if (node.status !== "completed" && node.status !== "recovered") {
+  if (call.status !== "completed" && call.status !== "recovered") {
     group.shown.delete(element);
     if (folded) insertInOrder(home, element);
   } else if (!folded) {
     group.shown.add(element);
     if (group.shown.size > FINISHED_SHOWN) foldFirst(group, home);
   }
-  if (group.details) labelFold(group.details, node.name);
+  if (group.details) labelFold(group.details, call.name);
 }
 
 function foldFirst(group, home) {
@@ -308,11 +215,12 @@ function labelFold(details, name) {
   details.parentElement.hidden = list.childElementCount === 0;
 }
 
-function drawTexts(texts) {
-  for (const [key, text] of texts) {
+function drawTexts(kind, texts) {
+  for (const [address, text] of Object.entries(texts)) {
+    const key = `${kind} ${address}`;
     if (!drawn.texts.has(key)) {
       const paragraph = document.createElement("p");
-      paragraph.className = key.split("_")[0];
+      paragraph.className = kind;
       paragraph.append("");
       page.report.append(paragraph);
       drawn.texts.set(key, paragraph.firstChild);
@@ -324,14 +232,14 @@ function drawTexts(texts) {
   }
 }
 
-function drawLog(lines) {
-  if (drawn.lines === lines.length) return;
+function drawLog({ logs, custom }) {
+  const lines = [...logs.slice(drawn.logs), ...custom.slice(drawn.custom)].sort((a, b) => a.number - b.number);
+  if (!lines.length) return;
   const { log } = page;
   const atBottom = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
 
-  const first = Math.max(drawn.lines, lines.length - LOG_LINES_SHOWN);
-  log.append(...lines.slice(first).map(logLine));
-  drawn.lines = lines.length;
+  log.append(...lines.slice(-LOG_LINES_SHOWN).map(logLine));
+  Object.assign(drawn, { logs: logs.length, custom: custom.length });
   while (log.childElementCount > LOG_LINES_SHOWN) log.firstElementChild.remove();
 
   if (atBottom) log.scrollTop = log.scrollHeight;
@@ -350,21 +258,22 @@ function logLine(event) {
   return item;
 }
 
-function drawOutcome({ outcome, nodes }, running) {
-  page.outcome.hidden = outcome === null;
-  page.outcome.dataset.status = outcome?.status ?? (running ? "started" : "");
-  if (drawn.outcome === outcome) return;
-  drawn.outcome = outcome;
-  if (!outcome) return;
+function drawOutcome({ status, error, result, tree }, running) {
+  const over = status !== null && !running;
+  page.outcome.hidden = !over;
+  page.outcome.dataset.status = over || running ? (status ?? "started") : "";
+  if (!over || drawn.status === status) return;
+  drawn.status = status;
 
-  byId("outcome-title").textContent = OUTCOME_TEXTS[outcome.status] ?? outcome.status;
-  byId("outcome-message").textContent = outcome.message ?? "";
-  drawTotals(outcome.result, nodes);
-  drawLanguages(outcome.result?.languages ?? {});
+  byId("outcome-title").textContent = OUTCOME_TEXTS[status] ?? status;
+  byId("outcome-message").textContent = status === "forgotten" ? FORGOTTEN : (error ?? "");
+  drawTotals(result, tree);
+  drawLanguages(result?.languages ?? {});
 }
 
-function drawTotals(result, nodes) {
-  const cached = [...nodes.values()].filter((node) => node.status === "recovered").length;
+function drawTotals(result, tree) {
+  const count = (calls) => calls.reduce((total, call) => total + (call.status === "recovered") + count(call.children), 0);
+  const cached = count(tree);
   const totals = result ? [["files", result.files], ["lines", result.lines], ["bytes", result.bytes], ["from the cache", cached]] : [];
   byId("totals").replaceChildren(
     ...totals.map(([name, value]) => {
@@ -436,181 +345,96 @@ function formatTime(timestamp) {
   return Number.isNaN(date.getTime()) ? "" : clock.format(date);
 }
 
-// ----------------------------------------------------------------------------------------- feed
-
-const FIRST_DELAY = 500;
-const LONGEST_DELAY = 15000;
-
-/**
- * The events of one execution. EventSource resumes by itself after a broken connection; the feed
- * adds what EventSource gives up on: an answer other than a stream.
- */
-class Feed {
-  constructor(id, { onEvent, onReset, onEnd, onState }) {
-    this.id = id;
-    this.handlers = { onEvent, onReset, onEnd, onState };
-    this.lastEventId = "";
-    this.failures = 0;
-    this.closed = false;
-    this.connect();
-  }
-
-  connect() {
-    const resume = this.lastEventId && `?last_event_id=${encodeURIComponent(this.lastEventId)}`;
-    const source = new EventSource(`executions/${this.id}/events${resume}`);
-    this.source = source;
-
-    source.onopen = () => {
-      this.failures = 0;
-      this.handlers.onState("live");
-    };
-    source.onmessage = ({ data, lastEventId }) => {
-      this.lastEventId = lastEventId;
-      // <execution>:<number>, and :lost after it where the process that wrote it has died.
-      this.handlers.onEvent(Number(lastEventId.split(":")[1]), JSON.parse(data));
-    };
-    source.addEventListener("reset", () => {
-      this.lastEventId = "";
-      this.handlers.onReset();
-    });
-    source.addEventListener("end", ({ data }) => {
-      this.close();
-      this.handlers.onEnd(JSON.parse(data).status);
-    });
-    source.onerror = () => {
-      this.handlers.onState("reconnecting");
-      if (source.readyState === EventSource.CLOSED && !this.closed) this.recover();
-    };
-  }
-
-  async recover() {
-    const forgotten = await isForgotten(this.id);
-    if (this.closed) return;
-    if (forgotten) {
-      this.close();
-      this.handlers.onState("forgotten");
-      return;
-    }
-    const delay = Math.min(FIRST_DELAY * 2 ** this.failures, LONGEST_DELAY);
-    this.failures += 1;
-    // Half of the delay is random: viewers dropped together must not come back together.
-    this.timer = setTimeout(() => this.connect(), delay * (0.5 + Math.random() / 2));
-  }
-
-  close() {
-    this.closed = true;
-    clearTimeout(this.timer);
-    this.source.close();
-  }
-}
-
-/** Only a clear "not found" counts: a server which cannot be reached may still hold everything. */
-async function isForgotten(id) {
-  try {
-    const response = await fetch(`executions/${id}`, { headers: { Accept: "application/json" }, cache: "no-store" });
-    return response.status === 404;
-  } catch {
-    return false;
-  }
-}
-
 // ----------------------------------------------------------------------------------------- page
 
-const current = { id: "", state: emptyState(), connection: "idle", cancelling: false, feed: null };
+const client = new Client(".");
+
+const current = { id: "", run: null, state: initialState, events: [], connection: "idle", cancelling: false, detach: () => {} };
+
+const MOST_EVENTS = 1000;
 
 let frame = 0;
 let submitting = false;
-let idempotencyKey = "";
 
-const isRunning = () => current.id !== "" && current.state.outcome === null;
+const isRunning = () => current.id !== "" && [null, "started"].includes(current.state.status);
 
 /** One drawing per frame, however many events; a hidden tab collects and draws when looked at. */
 function redraw() {
   if (frame) return;
   frame = requestAnimationFrame(() => {
     frame = 0;
+    addUp();
     draw(current);
   });
 }
 
-function setConnection(connection) {
-  const { state } = current;
-  // The last event is here: a connection which breaks before saying so has nothing left to bring.
-  const over = connection === "reconnecting" && state.outcome;
-  if (over) current.feed.close();
-  if (connection === "forgotten" && !state.outcome) {
-    settle(state, { status: "forgotten", message: "An execution is kept for ten minutes after its end, in the store that the demo was started with." });
-  }
-  current.connection = over ? "ended" : connection;
+function addUp() {
+  current.state = reduce(current.state, current.events);
+  current.events = [];
+}
+
+function onEvent(event) {
+  if (event.event_type === "reset") clearView();
+  current.events.push(event);
+  if (current.events.length >= MOST_EVENTS) addUp(); // no frames come in a hidden tab
   redraw();
 }
 
-function reset() {
-  current.state = emptyState();
-  clearView();
+function onConnection(connection) {
+  current.connection = connection;
   redraw();
+}
+
+function onError(error) {
+  const forgotten = error.status === 404;
+  if (forgotten) current.events.push({ event_type: "end", status: "forgotten" });
+  else showProblem(error.message);
+  onConnection(forgotten ? "forgotten" : "failed");
 }
 
 /** The address bar says which execution is watched: reload, back and a copied link all follow it. */
 function followAddress() {
   const [id = ""] = location.hash.slice(1).match(/^[0-9a-f]{32}$/) ?? [];
-  if (current.feed) current.feed.close();
-  Object.assign(current, { id, connection: id ? "connecting" : "idle", cancelling: false, feed: null });
+  current.detach();
+  Object.assign(current, { id, run: id ? client.run(id) : null, state: initialState, events: [], connection: "idle", cancelling: false });
   page.problem.hidden = true;
-  reset();
-  if (id) current.feed = new Feed(id, { onEvent, onReset: reset, onEnd, onState: setConnection });
-}
-
-function onEvent(position, event) {
-  apply(current.state, position, event);
+  clearView();
   redraw();
-}
-
-function onEnd(status) {
-  if (!current.state.outcome) settle(current.state, { status });
-  setConnection("ended");
+  // An end whose terminal event has not come is an event too.
+  const onEnd = (status) => onEvent({ event_type: "end", status });
+  current.detach = current.run?.subscribe({ onEvent, onConnection, onEnd, onError }) ?? (() => {});
 }
 
 async function start() {
   if (submitting || isRunning()) return;
   submitting = true;
   page.problem.hidden = true;
-  // Kept until an answer arrives, so that asking again after a network error starts nothing twice.
-  idempotencyKey = idempotencyKey || randomKey();
+  redraw();
   try {
-    const response = await fetch("survey", {
-      method: "POST",
-      headers: { "Accept": "application/json", "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
-      body: JSON.stringify({ pattern: page.pattern.value, seconds: Number(page.seconds.value) }),
-    });
-    idempotencyKey = "";
-    if (response.ok) location.hash = (await response.json()).id;
-    else showProblem(await readProblem(response));
+    const run = await client.start("survey", { pattern: page.pattern.value, seconds: Number(page.seconds.value) });
+    location.hash = run.id;
   } catch (error) {
-    showProblem(`The server could not be reached: ${error.message}`);
+    showProblem(error.message);
   } finally {
     submitting = false;
+    redraw();
   }
 }
 
 async function cancel() {
   if (current.cancelling) return;
-  const { feed } = current;
+  const { run } = current;
   current.cancelling = true;
   page.problem.hidden = true;
   redraw();
-
-  let problem = "";
   try {
-    const response = await fetch(`executions/${current.id}`, { method: "DELETE", headers: { Accept: "application/json" } });
-    if (!response.ok) problem = await readProblem(response);
+    await run.cancel();
   } catch (error) {
-    problem = `The server could not be reached: ${error.message}`;
+    if (run !== current.run) return;
+    current.cancelling = false;
+    showProblem(error.message);
+    redraw();
   }
-  if (!problem || feed !== current.feed) return;
-  current.cancelling = false;
-  showProblem(problem);
-  redraw();
 }
 
 function showProblem(text) {
@@ -618,31 +442,15 @@ function showProblem(text) {
   page.problem.hidden = false;
 }
 
-/** The words of an RFC 9457 problem, or the status of an answer which is none. */
-async function readProblem(response) {
-  const problem = await response.json().catch(() => ({}));
-  const errors = Array.isArray(problem.errors) ? problem.errors : [];
-  const details = errors.map(({ loc, msg }) => `${loc.join(".")}: ${msg}`); // as pydantic has them
-  return [problem.title ?? `The server answered ${response.status}`, problem.detail, ...details].filter(Boolean).join("\n");
-}
-
-/** crypto.randomUUID is missing on plain http origins other than localhost. */
-function randomKey() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 page.form.addEventListener("submit", (event) => {
   event.preventDefault();
   start();
 });
-page.form.addEventListener("input", () => (idempotencyKey = ""));
 page.cancel.addEventListener("click", cancel);
 
 addEventListener("hashchange", () => {
   followAddress();
   if (!current.id) page.pattern.focus();
 });
-// A page which comes out of the back/forward cache has lost its connection.
-addEventListener("pageshow", ({ persisted }) => persisted && followAddress());
 
 followAddress();
