@@ -45,7 +45,9 @@ export class Draft {
     if (place >= 0 && siblings[place]?.address !== address) place = siblings.findIndex((call) => call.address === address);
     if (place < 0) {
       const name = address.slice(slash + 1).replace(/#.*/, "");
-      place = siblings.push({ address, name, kind: "", status: "pending", children: [] }) - 1;
+      const call: Call = { address, name, kind: "", status: "pending", children: [] };
+      this.#owned.add(call);
+      place = siblings.push(call) - 1;
       this.#places.set(address, place);
     }
     return (siblings[place] = this.own(siblings[place]!)) as Mutable<Call>;

@@ -85,9 +85,13 @@ describe("start", () => {
     }
   });
 
-  test("says that a page is no answer", async () => {
-    await inTime([new Response("<html>")], (client) => assert.rejects(client.start("research", {}), { name: "ClientError", message: /did not answer JSON/ }));
-  });
+  for (const page of ["<html>", "{}", "5", "null"]) {
+    test(`says that ${page} is no answer`, async () => {
+      await inTime([new Response(page)], (client) =>
+        assert.rejects(client.start("research", {}), { name: "ClientError", message: /did not answer with an execution/ }),
+      );
+    });
+  }
 });
 
 describe("a run", () => {

@@ -596,7 +596,9 @@ var Draft = class {
     if (place >= 0 && siblings[place]?.address !== address) place = siblings.findIndex((call) => call.address === address);
     if (place < 0) {
       const name = address.slice(slash + 1).replace(/#.*/, "");
-      place = siblings.push({ address, name, kind: "", status: "pending", children: [] }) - 1;
+      const call = { address, name, kind: "", status: "pending", children: [] };
+      this.#owned.add(call);
+      place = siblings.push(call) - 1;
       this.#places.set(address, place);
     }
     return siblings[place] = this.own(siblings[place]);
