@@ -99,8 +99,7 @@ def broken_by(error: Exception, terms: Terms) -> Broken:
     names = {kind.__name__ for kind in type(error).__mro__}
     if "ReadTimeout" in names and terms.stall_timeout is not None:
         return Broken(f"no byte for {terms.stall_timeout:g} s", error)
-    words = next((str(cause) for cause in causes if str(cause)), type(error).__name__)
-    return Broken(words, error, is_final=bool(names & _FINAL))
+    return Broken(_words(causes), error, is_final=bool(names & _FINAL))
 
 
 def without_password(url: str) -> str:
@@ -121,6 +120,13 @@ def _open(given: Any, name: str, kind: str) -> tuple[Any, bool]:
             f"{given!r}"
         )
     return given, False
+
+
+def _words(causes: list[BaseException]) -> str:
+    """Return what the system says, without its number, or what the library says."""
+    said = [cause.strerror for cause in causes if isinstance(cause, OSError)]
+    said += [str(cause) for cause in causes]
+    return next((words for words in said if words), type(causes[0]).__name__)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

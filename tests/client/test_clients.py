@@ -572,6 +572,7 @@ def test_reads_the_causes_of_an_error() -> None:
     silent = broken_by(httpx2.ReadTimeout(""), terms)
 
     assert (broken.reason, broken.is_final) == ("all connection attempts failed", False)
+    assert broken_by(ConnectionResetError(104, "Reset"), terms).reason == "Reset"
     assert (loop.reason, loop.is_final) == ("too many", True)
     assert (silent.reason, silent.is_final) == ("ReadTimeout", False)
 
