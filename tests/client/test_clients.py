@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from asgi_events import EventsMiddleware
-from asgi_events.client import Client, SyncClient
+from asgi_events.client import Client, SyncClient, patience
 from asgi_events.client.http import broken_by
 from asgi_events.client.terms import Terms
 from asgi_events.exceptions import (
@@ -237,7 +237,8 @@ async def test_follows_redirects(user: User) -> None:
     assert there.heads[0].startswith("GET /x ")
 
 
-async def test_gives_up_at_last(user: User) -> None:
+async def test_gives_up_at_last(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "LONGEST", 0.02)
     async with Peer() as peer:
         url = peer.url
     client = user.make(url, give_up_after=0.01)

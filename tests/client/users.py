@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from asgi_events.client import Client, SyncClient
+from tests.servers import TIMEOUT
 
 T = TypeVar("T")
 
@@ -27,9 +28,9 @@ class User:
     async def call(self, call: Callable[..., T], *args: Any, **options: Any) -> Any:
         """Call a method, and wait for it."""
         if self.kind == "sync":
-            return await asyncio.to_thread(call, *args, **options)
+            return await _soon(asyncio.to_thread(call, *args, **options))
         result: Any = call(*args, **options)
-        return await result
+        return await _soon(result)
 
     async def close(self, thing: Any) -> None:
         await self.call(thing.aclose if self.kind == "async" else thing.close)
@@ -37,14 +38,14 @@ class User:
     async def next(self, events: Any) -> Any:
         """The next event; None after the last one."""
         if self.kind == "async":
-            return await anext(events, None)
-        return await asyncio.to_thread(next, events, None)
+            return await _soon(_next(events))
+        return await _soon(asyncio.to_thread(next, events, None))
 
     async def read(self, events: Any) -> list[Any]:
         """All events."""
         if self.kind == "async":
-            return [event async for event in events]
-        return await asyncio.to_thread(list, events)
+            return await _soon(_read(events))
+        return await _soon(asyncio.to_thread(list, events))
 
     async def leave_early(self, events: Any) -> None:
         """Break after the first event, and forget the stream."""
@@ -58,3 +59,15 @@ class User:
                 break
 
         await asyncio.to_thread(leave, events)
+
+
+async def _soon(awaitable: Awaitable[T]) -> T:
+    return await asyncio.wait_for(awaitable, TIMEOUT)
+
+
+async def _next(events: Any) -> Any:
+    return await anext(events, None)
+
+
+async def _read(events: Any) -> list[Any]:
+    return [event async for event in events]
