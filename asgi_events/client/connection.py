@@ -31,7 +31,11 @@ async def advance(steps: Steps[Any], connection: Connection) -> Emit | Done:
     action = steps.abandon() if connection.is_closed else steps.begin()
     while not isinstance(action, Emit | Done):
         told = None if connection.is_closed else await connection.perform(action)
-        action = steps.abandon() if connection.is_closed else steps.done(told)
+        try:
+            action = steps.abandon() if connection.is_closed else steps.done(told)
+        except BaseException:  # the plan has decided that it is over
+            await connection.aclose()
+            raise
     return action
 
 
@@ -160,9 +164,11 @@ async def _interrupt(chunks: AsyncIterator[bytes]) -> None:
     closed, each of the others would be left to a task of the event loop.
     """
     reading = asyncio.ensure_future(_next(chunks))
-    while not (await asyncio.wait({reading}, timeout=0))[1]:
-        if reading.exception() is not None or reading.result() is None:
-            return
-        reading = asyncio.ensure_future(_next(chunks))
-    reading.cancel()
+    try:
+        while not (await asyncio.wait({reading}, timeout=0))[1]:
+            if reading.exception() is not None or reading.result() is None:
+                return
+            reading = asyncio.ensure_future(_next(chunks))
+    finally:
+        reading.cancel()
     await asyncio.wait({reading})

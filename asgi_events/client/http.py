@@ -63,7 +63,8 @@ def request_of(http: Any, send: Send, terms: Terms) -> Any:
     return http.build_request(
         send.method,
         send.url,
-        headers=dict(send.headers),
+        # As bytes: as a str the library takes nothing but ASCII.
+        headers=[(n.encode(), v.encode("latin-1")) for n, v in send.headers.items()],
         content=send.content,
         extensions={"timeout": timeout},
     )

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
+from asgi_events.checks import check_texts
 from asgi_events.client.about import About
 from asgi_events.client.actions import (
     Answer,
@@ -164,6 +165,7 @@ def _read_refusal(terms: Terms, answer: Answer) -> Plan[Refusal]:
 
 
 def _execution(terms: Terms, id: str) -> str:
+    check_texts(id=id)
     if id in ("", ".", ".."):  # which a URL cannot have as a segment
         raise UnknownExecution(id)
     return terms.execution(id)

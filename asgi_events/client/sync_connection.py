@@ -29,7 +29,11 @@ def advance(steps: Steps[Any], connection: SyncConnection) -> Emit | Done:
     action = steps.abandon() if connection.is_closed else steps.begin()
     while not isinstance(action, Emit | Done):
         told = None if connection.is_closed else connection.perform(action)
-        action = steps.abandon() if connection.is_closed else steps.done(told)
+        try:
+            action = steps.abandon() if connection.is_closed else steps.done(told)
+        except BaseException:  # the plan has decided that it is over
+            connection.close()
+            raise
     return action
 
 

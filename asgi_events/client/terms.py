@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from asgi_events.checks import (
     check_texts,
     check_value,
 )
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 RequestHeaders: TypeAlias = Mapping[str, str]
 """Headers of a request."""
@@ -85,10 +88,12 @@ def base_of(url: str) -> str:
 
     Raises:
         TypeError: It is no str.
-        ValueError: It has no scheme, no host, or a query.
+        ValueError: It has no scheme, no host, or more than an address: a password say.
     """
     check_texts(url=url)
     parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("url must have no user name and no password: give auth=")
     if parts.scheme not in ("http", "https"):
         raise ValueError(
             f"url must begin with http:// or https://, got {url!r}: write "
@@ -96,6 +101,8 @@ def base_of(url: str) -> str:
         )
     if not parts.hostname:
         raise ValueError(f"url must have a host, got {url!r}")
+    if " " in url or not url.isprintable() or parts.port == 0:  # or it raises
+        raise ValueError(f"url must be an address, got {url!r}")
     if parts.query or parts.fragment:
         raise ValueError(
             f"url must have no query and no fragment, got {url!r}: it is the address "
@@ -154,6 +161,8 @@ def checked_headers(headers: Any) -> RequestHeaders:
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"auth: the header {name!r} and its value must be a str")
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"auth: no header can be called {name!r}")
         try:
             check_value(name, value)
         except ValueError:

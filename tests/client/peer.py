@@ -81,7 +81,7 @@ class Peer:
         self._count(1)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            self.heads.append(head.decode())
+            self.heads.append(head.decode("latin-1"))
             self._changed.set()
             for part in self._script.pop(0):
                 if isinstance(part, bytes):

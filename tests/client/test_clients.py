@@ -19,6 +19,7 @@ from asgi_events.client import Client, SyncClient, patience
 from asgi_events.client.http import broken_by
 from asgi_events.client.terms import Terms
 from asgi_events.exceptions import (
+    ClientError,
     ExecutionCancelled,
     Forbidden,
     InvalidInput,
@@ -28,7 +29,7 @@ from asgi_events.exceptions import (
     Unreachable,
 )
 from tests.apps import Numbered, count
-from tests.client.peer import RST, SILENCE, Peer, reply, stream
+from tests.client.peer import HEAD, RST, SILENCE, Peer, reply, stream
 from tests.client.users import User
 from tests.client.world import ID, event, events, finish
 from tests.proxy import Cut, Proxy
@@ -291,11 +292,11 @@ async def test_awaits_its_headers() -> None:
 
 async def test_sends_the_headers_that_it_is_given(user: User) -> None:
     async with Peer(ABOUT, ABOUT) as peer:
-        for auth in ({"X-Token": "t"}, lambda: None):
+        for auth in ({"X-Token": "tü"}, lambda: None):
             client = user.make(peer.url, auth=auth)
             await run_of(user, client)
             await user.close(client)
-    assert ["x-token: t" in head for head in peer.heads] == [True, False]
+    assert ["x-token: tü\r\n" in head for head in peer.heads] == [True, False]
 
 
 async def test_raises_what_auth_raises(user: User) -> None:
@@ -314,6 +315,8 @@ async def test_raises_what_auth_raises(user: User) -> None:
         ("Bearer s3cret", TypeError),
         ({"Authorization": 1}, TypeError),
         ({"Authorization": "s3cret\n"}, ValueError),
+        ({"X Token": "s3cret"}, ValueError),
+        ({"": "s3cret"}, ValueError),
     ],
 )
 async def test_refuses_headers_that_are_none(
@@ -346,6 +349,21 @@ async def test_raises_in_the_middle(
         assert await user.next(stream_) is None
         await peer.until(3, open=0)
         await user.close(client)
+
+
+async def test_closes_its_connection_when_the_server_is_not_believed(
+    user: User,
+) -> None:
+    html = [HEAD % (200, b"text/html", b""), SILENCE]
+    for script in (html, stream(b"data: {\n\n", SILENCE)):
+        async with Peer(ABOUT, script) as peer:
+            client = user.make(peer.url)
+            stream_ = (await run_of(user, client)).events()
+            with pytest.raises(ClientError):
+                await user.next(stream_)
+            await peer.until(2, open=0)
+            assert await user.next(stream_) is None
+            await user.close(client)
 
 
 # The event loop
@@ -507,6 +525,10 @@ async def _nothing(scope: Any, receive: Any, send: Any) -> None:
         ("http:///events", "must have a host"),
         ("http://example.com/?a=1", "must have no query"),
         ("http://example.com/#a", "must have no query"),
+        ("http://ann:s3cret@example.com/", "must have no user name .* give auth="),
+        ("http://exa mple.com/", "must be an address"),
+        ("http://example.com/\u202e", "must be an address"),
+        ("http://example.com:http/", "Port could not be cast"),
     ],
 )
 def test_refuses_a_url(user: User, url: str, words: str) -> None:
