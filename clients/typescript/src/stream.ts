@@ -77,11 +77,14 @@ export class EventStream<Event> implements AsyncIterableIterator<Event | ResetEv
     const { signal } = this.#controller;
     const backoff = new Backoff(this.#requests.giveUpAfter);
     let attempt: Attempt | undefined;
-    // A page that comes out of the back/forward cache has lost its connection, and was not told.
+    // A page that comes out of the back/forward cache has lost its connection, and was not told. In
+    // Chromium a page that was frozen may have, too: it reads no more of what came meanwhile.
     const show = ({ persisted }: { persisted?: boolean }): void => {
-      if (persisted) attempt?.abort(new Disconnected("The page was away", { retryAfter: 0 }));
+      if (persisted !== false) attempt?.abort(new Disconnected("The page was away", { retryAfter: 0 }));
     };
-    globalThis.addEventListener?.("pageshow", show as EventListener, { signal });
+    const options = { signal, capture: true }; // "resume" is the document's, and does not bubble
+    globalThis.addEventListener?.("pageshow", show as EventListener, options);
+    globalThis.addEventListener?.("resume", show as EventListener, options);
     try {
       for (let delay = 0; ; ) {
         if (signal.aborted) return;

@@ -420,23 +420,28 @@ describe("leaving", () => {
 });
 
 describe("a page", () => {
-  test("that comes out of the back/forward cache reconnects at once", async (context) => {
-    const page = new EventTarget();
-    for (const name of ["addEventListener", "removeEventListener"] as const) {
-      Object.assign(globalThis, { [name]: page[name].bind(page) });
-      context.after(() => Reflect.deleteProperty(globalThis, name));
-    }
-    const server = new Server(stream(logs(1, 1), HANG), stream(logs(2, 3) + REST));
-    const delays: (number | undefined)[] = [];
-    const watched = events(server, { onConnection: (_, reconnect) => delays.push(reconnect?.delay) });
-    const seen = [];
-    for await (const event of watched) {
-      seen.push(event);
-      const show = (persisted: boolean): boolean => page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted }));
-      if (seen.length === 1) setImmediate(() => (show(false), show(true)));
-    }
-    assert.deepEqual([seen, server.ids, delays], [ALL, [undefined, "x:1"], [undefined, undefined, 0, undefined, undefined]]);
-  });
+  for (const [what, name, init] of [
+    ["comes out of the back/forward cache", "pageshow", { persisted: true }],
+    ["was frozen", "resume", {}],
+  ] as const) {
+    test(`that ${what} reconnects at once`, async (context) => {
+      const page = new EventTarget();
+      for (const name of ["addEventListener", "removeEventListener"] as const) {
+        Object.assign(globalThis, { [name]: page[name].bind(page) });
+        context.after(() => Reflect.deleteProperty(globalThis, name));
+      }
+      const server = new Server(stream(logs(1, 1), HANG), stream(logs(2, 3) + REST));
+      const delays: (number | undefined)[] = [];
+      const watched = events(server, { onConnection: (_, reconnect) => delays.push(reconnect?.delay) });
+      const tell = (name: string, init: object): boolean => page.dispatchEvent(Object.assign(new Event(name), init));
+      const seen = [];
+      for await (const event of watched) {
+        seen.push(event);
+        if (seen.length === 1) setImmediate(() => (tell("pageshow", { persisted: false }), tell(name, init)));
+      }
+      assert.deepEqual([seen, server.ids, delays], [ALL, [undefined, "x:1"], [undefined, undefined, 0, undefined, undefined]]);
+    });
+  }
 
   test("gives a relative URL its base", async (context) => {
     Object.assign(globalThis, { document: { baseURI: "https://site.example/app/" } });

@@ -388,9 +388,11 @@ var EventStream = class {
     const backoff = new Backoff(this.#requests.giveUpAfter);
     let attempt;
     const show = ({ persisted }) => {
-      if (persisted) attempt?.abort(new Disconnected("The page was away", { retryAfter: 0 }));
+      if (persisted !== false) attempt?.abort(new Disconnected("The page was away", { retryAfter: 0 }));
     };
-    globalThis.addEventListener?.("pageshow", show, { signal });
+    const options = { signal, capture: true };
+    globalThis.addEventListener?.("pageshow", show, options);
+    globalThis.addEventListener?.("resume", show, options);
     try {
       for (let delay = 0; ; ) {
         if (signal.aborted) return;
