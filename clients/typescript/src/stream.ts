@@ -79,8 +79,8 @@ export class EventStream<Event> implements AsyncIterableIterator<Event | ResetEv
     let attempt: Attempt | undefined;
     // A page that comes out of the back/forward cache has lost its connection, and was not told. In
     // Chromium a page that was frozen may have, too: it reads no more of what came meanwhile.
-    const show = ({ persisted }: { persisted?: boolean }): void => {
-      if (persisted !== false) attempt?.abort(new Disconnected("The page was away", { retryAfter: 0 }));
+    const show = (event: { persisted?: boolean }): void => {
+      if (event.persisted !== false) attempt?.abort(new Disconnected("The page slept", { retryAfter: 0 }));
     };
     const options = { signal, capture: true }; // "resume" is the document's, and does not bubble
     globalThis.addEventListener?.("pageshow", show as EventListener, options);

@@ -387,8 +387,8 @@ var EventStream = class {
     const { signal } = this.#controller;
     const backoff = new Backoff(this.#requests.giveUpAfter);
     let attempt;
-    const show = ({ persisted }) => {
-      if (persisted !== false) attempt?.abort(new Disconnected("The page was away", { retryAfter: 0 }));
+    const show = (event) => {
+      if (event.persisted !== false) attempt?.abort(new Disconnected("The page slept", { retryAfter: 0 }));
     };
     const options = { signal, capture: true };
     globalThis.addEventListener?.("pageshow", show, options);
