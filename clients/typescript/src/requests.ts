@@ -37,7 +37,7 @@ export class Requests {
     this.#base = String(base).replace(/\/+$/, "");
     this.#options = options;
     const { stallTimeout = 45_000, giveUpAfter = Infinity } = options;
-    if (!(stallTimeout > 0)) throw new RangeError(`stallTimeout is in milliseconds, above 0, got ${stallTimeout}`);
+    if (!(stallTimeout > 0)) throw new RangeError(`stallTimeout is above 0, not ${stallTimeout}`);
     this.stallTimeout = stallTimeout;
     this.giveUpAfter = giveUpAfter;
   }
@@ -79,13 +79,14 @@ export class Requests {
   async send(path: string, init: Init, attempt: Attempt): Promise<Response> {
     const url = resolve(this.#base + path);
     const { auth, fetch = globalThis.fetch } = this.#options;
-    for (let asked = 1; ; asked += 1) {
-      const headers = new Headers(typeof auth === "function" ? await attempt.wait(Promise.resolve(auth())) : auth);
+    const ask = typeof auth === "function" && auth;
+    for (let last = !ask; ; last = true) {
+      const headers = new Headers(ask ? await attempt.wait(Promise.resolve(ask())) : (auth as HeadersInit | undefined));
       for (const name in init.headers) headers.set(name, init.headers[name]!);
       const response = await attempt.hear(fetch(url, { cache: "no-store", ...init, headers, signal: attempt.signal }));
       if (response.ok) return response;
       const failure = await attempt.hear(refusal(response, url));
-      if (failure.status !== 401 || typeof auth !== "function" || asked === 2) throw failure;
+      if (last || failure.status !== 401) throw failure;
     }
   }
 }

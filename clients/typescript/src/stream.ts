@@ -82,9 +82,10 @@ export class EventStream<Event> implements AsyncIterableIterator<Event | ResetEv
     const show = (event: { persisted?: boolean }): void => {
       if (event.persisted !== false) attempt?.abort(new Disconnected("The page slept", { retryAfter: 0 }));
     };
-    const options = { signal, capture: true }; // "resume" is the document's, and does not bubble
-    globalThis.addEventListener?.("pageshow", show as EventListener, options);
-    globalThis.addEventListener?.("resume", show as EventListener, options);
+    for (const type of ["pageshow", "resume"]) {
+      // "resume" is the document's, and does not bubble
+      globalThis.addEventListener?.(type, show as EventListener, { signal, capture: true });
+    }
     try {
       for (let delay = 0; ; ) {
         if (signal.aborted) return;

@@ -166,7 +166,7 @@ var Requests = class {
     this.#base = String(base).replace(/\/+$/, "");
     this.#options = options;
     const { stallTimeout = 45e3, giveUpAfter = Infinity } = options;
-    if (!(stallTimeout > 0)) throw new RangeError(`stallTimeout is in milliseconds, above 0, got ${stallTimeout}`);
+    if (!(stallTimeout > 0)) throw new RangeError(`stallTimeout is above 0, not ${stallTimeout}`);
     this.stallTimeout = stallTimeout;
     this.giveUpAfter = giveUpAfter;
   }
@@ -206,13 +206,14 @@ var Requests = class {
   async send(path, init, attempt) {
     const url = resolve(this.#base + path);
     const { auth, fetch = globalThis.fetch } = this.#options;
-    for (let asked = 1; ; asked += 1) {
-      const headers = new Headers(typeof auth === "function" ? await attempt.wait(Promise.resolve(auth())) : auth);
+    const ask = typeof auth === "function" && auth;
+    for (let last = !ask; ; last = true) {
+      const headers = new Headers(ask ? await attempt.wait(Promise.resolve(ask())) : auth);
       for (const name in init.headers) headers.set(name, init.headers[name]);
       const response = await attempt.hear(fetch(url, { cache: "no-store", ...init, headers, signal: attempt.signal }));
       if (response.ok) return response;
       const failure = await attempt.hear(refusal(response, url));
-      if (failure.status !== 401 || typeof auth !== "function" || asked === 2) throw failure;
+      if (last || failure.status !== 401) throw failure;
     }
   }
 };
@@ -285,7 +286,7 @@ var Cursor = class {
   }
   #reset(told) {
     this.#resets += 1;
-    if (this.#resets === MOST_RESETS) throw new TooManyResets(`The server has begun again ${MOST_RESETS} times without an event that is new`);
+    if (this.#resets === MOST_RESETS) throw new TooManyResets(`The server has sent ${MOST_RESETS} resets and no event that is new`);
     const { reason = "malformed", first = 1 } = told ?? {};
     this.status = null;
     this.number = Math.max(first - 1, 0);
@@ -390,9 +391,9 @@ var EventStream = class {
     const show = (event) => {
       if (event.persisted !== false) attempt?.abort(new Disconnected("The page slept", { retryAfter: 0 }));
     };
-    const options = { signal, capture: true };
-    globalThis.addEventListener?.("pageshow", show, options);
-    globalThis.addEventListener?.("resume", show, options);
+    for (const type of ["pageshow", "resume"]) {
+      globalThis.addEventListener?.(type, show, { signal, capture: true });
+    }
     try {
       for (let delay = 0; ; ) {
         if (signal.aborted) return;
