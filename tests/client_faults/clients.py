@@ -11,6 +11,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
+import httpx
+
 from tests.client_faults.python import asynchronous, synchronous
 from tests.client_faults.row import Outcome, Question
 from tests.clients.node import HERE, Script, node, script
@@ -85,6 +87,8 @@ CLIENTS: dict[str, Callable[[Mapping[str, str]], AbstractAsyncContextManager[Cli
 CLIENTS = {
     "python": lambda env: asynchronous(),
     "python-sync": lambda env: synchronous(),
+    "python-httpx": lambda env: asynchronous(httpx),
+    "python-sync-httpx": lambda env: synchronous(httpx),
     "typescript": typescript,
     "typescript-20": lambda env: typescript(env, other_node()),
 }

@@ -104,27 +104,34 @@ def _in_use() -> int:
 
 
 class Asynchronous:
-    """``asgi_events.client.Client``."""
+    """``asgi_events.client.Client``.
+
+    Args:
+        library: httpx2 or httpx, whose connections it is given.
+    """
+
+    def __init__(self, library: Any = httpx2) -> None:
+        self._library = library
 
     async def ask(self, questions: Sequence[Question]) -> list[Outcome]:
         free = asyncio.Semaphore(MOST)
-        async with httpx2.AsyncClient() as shared:
+        async with self._library.AsyncClient() as shared:
 
             async def ask(question: Question) -> Outcome:
                 async with free:
-                    return await _ask(_Asked(question), shared)
+                    return await _ask(_Asked(question), shared, self._library)
 
             return await asyncio.gather(*map(ask, questions))
 
 
-async def _ask(asked: _Asked, shared: httpx2.AsyncClient) -> Outcome:
+async def _ask(asked: _Asked, shared: Any, library: Any) -> Outcome:
     question = asked.question
     try:
         longest = None if question.count else LONGEST
         async with asyncio.timeout(longest), AsyncExitStack() as stack:
             http = None if question.own else shared
             if question.trust is not None:
-                trusting = httpx2.AsyncClient(verify=_trust(question.trust))
+                trusting = library.AsyncClient(verify=_trust(question.trust))
                 http = await stack.enter_async_context(trusting)
             made = Client(question.base, http=http, **asked.options())
             await _answer(asked, await stack.enter_async_context(made))
@@ -169,26 +176,34 @@ async def _wait_in_vain(stream: EventStream) -> None:
 
 
 class Synchronous:
-    """``asgi_events.client.SyncClient``, in threads."""
+    """``asgi_events.client.SyncClient``, in threads.
+
+    Args:
+        library: httpx2 or httpx, whose connections it is given.
+    """
+
+    def __init__(self, library: Any = httpx2) -> None:
+        self._library = library
 
     async def ask(self, questions: Sequence[Question]) -> list[Outcome]:
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(MOST) as threads, httpx2.Client() as shared:
-            return await asyncio.gather(
-                *(
-                    loop.run_in_executor(threads, _ask_sync, _Asked(question), shared)
-                    for question in questions
-                )
-            )
+        library = self._library
+        with ThreadPoolExecutor(MOST) as threads, library.Client() as shared:
+
+            def ask(question: Question) -> Outcome:
+                return _ask_sync(_Asked(question), shared, library)
+
+            asking = [loop.run_in_executor(threads, ask, each) for each in questions]
+            return await asyncio.gather(*asking)
 
 
-def _ask_sync(asked: _Asked, shared: httpx2.Client) -> Outcome:
+def _ask_sync(asked: _Asked, shared: Any, library: Any) -> Outcome:
     question = asked.question
     try:
         with ExitStack() as stack:
             http = None if question.own else shared
             if question.trust is not None:
-                trusting = httpx2.Client(verify=_trust(question.trust))
+                trusting = library.Client(verify=_trust(question.trust))
                 http = stack.enter_context(trusting)
             made = SyncClient(question.base, http=http, **asked.options())
             _answer_sync(asked, stack.enter_context(made))
@@ -228,21 +243,21 @@ def _answer_sync(asked: _Asked, client: SyncClient) -> None:
 
 
 @asynccontextmanager
-async def asynchronous() -> AsyncIterator[Asynchronous]:
+async def asynchronous(library: Any = httpx2) -> AsyncIterator[Asynchronous]:
     """The client for asyncio, whose pauses take no time."""
 
     async def sleep(self: object, seconds: float) -> None:
         await asyncio.sleep(0)
 
     with patch.object(Connection, "_sleep", sleep):
-        yield Asynchronous()
+        yield Asynchronous(library)
 
 
 @asynccontextmanager
-async def synchronous() -> AsyncIterator[Synchronous]:
+async def synchronous(library: Any = httpx2) -> AsyncIterator[Synchronous]:
     """The client for threads, whose pauses take no time."""
     with patch.object(sync_connection, "Event", _Impatient):
-        yield Synchronous()
+        yield Synchronous(library)
 
 
 class _Impatient(threading.Event):

@@ -23,9 +23,10 @@ def rows() -> Iterator[Row]:
             name=f"{name} in the middle",
             plan=(said(lambda log, bad=bad: _with_bad(log, bad)),) * 5,
             seen=lambda log: events(log, 1, 4),
-            failure=Failure("MalformedEvent", (":5",)),
+            failure=Failure("MalformedEvent"),
             ids=[None],
             waits=[],
+            check=_names_the_event,
         )
     for name, payload in (
         ("an event type of a later version", b'{"event_type":"thought","about":1}'),
@@ -129,6 +130,11 @@ _HINT = b'event: hint\ndata: {"a":1}\n\n'
 def _with_bad(log: Log, bad: bytes) -> bytes:
     block = frames.join(bad, log.id(5).encode())
     return log.frames(0, 4) + block + rest(log, 5)
+
+
+def _names_the_event(place: Place, outcome: Outcome) -> str | None:
+    message = (outcome.failure or ("", ""))[1]
+    return None if place.log.id(5) in message else f"{message} does not name the event"
 
 
 def _replaced(log: Log, number: int, payload: bytes) -> Log:

@@ -16,6 +16,7 @@ def rows() -> Iterator[Row]:
     for status in (301, 302, 307, 308):
         yield Row(
             name=f"a redirect: {status}",
+            ask=Question(own=True),
             plan=(part(4, then="fin"), redirect(status, "elsewhere")),
             others={"other": (usual,)},
             ids=[None, 4],
@@ -53,6 +54,7 @@ def rows() -> Iterator[Row]:
 
     yield Row(
         name="a redirect to a page",
+        ask=Question(own=True),
         plan=(redirect(302, "login"),),
         others={"other": (plain(200, "text/html", "<h1>Sign in</h1>"),)},
         seen=lambda log: [],

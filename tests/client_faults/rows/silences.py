@@ -13,7 +13,7 @@ from tests.client_faults.row import ANY, Check, Outcome, Question, Row, events
 
 def rows() -> Iterator[Row]:
     """Connections on which nothing comes any more."""
-    stalled = Question(stall=0.25)
+    stalled = Question(stall=0.25, own=True)
     for name, answer, last in (
         ("after events", part(4, then="hang"), 4),
         ("in an event", part(4, b'data: {"event_ty', then="hang"), 4),
@@ -52,7 +52,7 @@ def rows() -> Iterator[Row]:
     )
     yield Row(
         name="a user who leaves",
-        ask=Question(leave=3),
+        ask=Question(leave=3, own=True),
         plan=(part(5, then="hang"),),
         seen=lambda log: events(log, 1, 3),
         status=ANY,
