@@ -69,15 +69,19 @@ OURS: dict[str, type[BaseModel]] = {
 
 
 def read_json(payload: bytes | str) -> Any:
-    """Return the value of one line of JSON, however deeply it is nested.
+    """Return the value of one line of JSON.
 
     Raises:
-        ValueError: It is not JSON.
+        ValueError: It is not JSON, or is nested some thousand times.
     """
     try:
         return from_json(payload)
     except ValueError:  # also if it is nested deeper than this parser goes
+        pass
+    try:
         return json.loads(payload)
+    except RecursionError:
+        raise ValueError("This JSON is nested deeper than Python reads.") from None
 
 
 class EventDecoder:

@@ -115,3 +115,10 @@ def test_reads_an_event_that_is_nested_too_deeply_for_pydantic() -> None:
     assert EventDecoder().from_json(encode_json(event)) == event
     with pytest.raises(ValueError, match="Expecting value"):
         EventDecoder().from_json(b'{"a":')
+
+
+def test_says_that_json_is_nested_deeper_than_python_reads() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+
+    with pytest.raises(ValueError, match="nested deeper than Python reads"):
+        EventDecoder().from_json(b'{"event_type":"deep","data":%b}' % deep)
