@@ -102,7 +102,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return min(float(value[:15]), LONGEST_ASKED)
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

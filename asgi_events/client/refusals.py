@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -21,6 +20,7 @@ from asgi_events.exceptions import (
     UnknownActor,
     UnknownExecution,
 )
+from asgi_events.wire.decoding import read_json
 
 MAX_BODY = 64 * 1024
 """Bytes of a refusal that are read; the rest says nothing that anybody needs."""
@@ -64,7 +64,7 @@ def read_refusal(answer: Answer, body: bytes, retry_after: float | None) -> Refu
     members: Any = None
     if "json" in answer.media_type:
         try:
-            members = json.loads(body)
+            members = read_json(body)
         except ValueError:  # UnicodeDecodeError too
             pass
     if not isinstance(members, dict):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from asgi_events.checks import check_texts
@@ -37,6 +37,7 @@ from asgi_events.client.refusals import (
 )
 from asgi_events.client.terms import Terms
 from asgi_events.exceptions import RequestFailed, UnknownExecution, Unreachable
+from asgi_events.wire.decoding import read_json
 
 REPEATED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """The statuses after which a request is sent again that changes nothing twice."""
@@ -144,8 +145,8 @@ def _about(
 
 def _read_about(answer: Answer, body: bytes) -> About:
     try:
-        return About.model_validate_json(body)
-    except ValidationError:
+        return About.model_validate(read_json(body))
+    except ValueError:  # ValidationError too
         what = answer.media_type or "no content type"
         raise RequestFailed(
             answer.status,

@@ -257,6 +257,7 @@ RETRY_AFTER: dict[str, float] = {
     "Sun, 22 Nov 2026 11:00:00 GMT": 1.0,
     "soon": 1.0,
     "-5": 1.0,
+    f"Sun, 22 Nov {'9' * 20} 12:00:09 GMT": 1.0,
     "": 1.0,
 }
 
@@ -332,10 +333,11 @@ def test_asks_for_a_stream_that_nothing_compresses() -> None:
         (complete(1) + end(None), "completed"),
         (complete(1) + b"event: end\ndata: [\n\n", "completed"),
         (complete(1) + b"event: end\ndata: 1\n\n", "completed"),
+        (complete(1) + b"event: end\ndata: %b\n\n" % (b"[" * 100_000), "completed"),
         (json_block(b'{"event_type":"lost","message":"m"}'), "lost"),
         (event(1, {"event_type": "complete", "later": 1}), "completed"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_knows_the_end(last: bytes, status: str) -> None:
     seen, following = World(stream(last)).follow()
@@ -495,8 +497,10 @@ def test_makes_typed_events() -> None:
     [
         (b"data: {\nid: 4ad0:2\n\n", "4ad0:2"),
         (b"data: {\n\n", None),
+        (b"data: %b\n\n" % (b"[" * 100_000), None),
         (b"event: reset\ndata: {}\n\n", None),
     ],
+    ids=range(4),
 )
 def test_names_an_event_that_is_malformed(block: bytes, id: str | None) -> None:
     world = World(stream(event(1) + block + finish(3)))

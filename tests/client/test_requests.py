@@ -249,6 +249,24 @@ def test_has_not_started_after_a_while() -> None:
 # Questions
 
 
+def test_reads_an_answer_that_is_nested_deeply() -> None:
+    body = b'{"id":"4ad0","actor":"a","status":"completed","result":%b1%b}'
+    reply = Reply(body=(body % (b"[" * 500, b"]" * 500),))
+
+    assert str(result(reply)).count("[") == 500
+
+
+def test_refuses_an_answer_that_is_nested_too_deeply() -> None:
+    deep = b"[" * 60_000
+    with pytest.raises(RequestFailed, match="not how an execution stands"):
+        result(Reply(body=(deep,)))
+    refusal = Reply(
+        status=400, headers={"content-type": "application/json"}, body=(deep,)
+    )
+    with pytest.raises(RequestFailed, match="400: Bad Request"):
+        result(refusal)
+
+
 def test_asks_how_an_execution_stands() -> None:
     world = World(
         about("completed", result=[1], last=4, created="2026-11-22T12:00:00Z", newer=1)
