@@ -432,16 +432,6 @@ def test_takes_the_end_back_with_a_reset() -> None:
     assert numbers(seen) == ["complete", "future", "future", 1, "complete"]
 
 
-@pytest.mark.parametrize("first, id", [(1, None), (10, f"{ID}:9")])
-def test_does_not_ask_for_the_same_reset_again(first: int, id: str | None) -> None:
-    world = World(stream(reset("trimmed", first), CUT), stream(finish(first)))
-
-    seen, _ = world.follow(after=4)
-
-    assert numbers(seen) == ["trimmed", "complete"]
-    assert [request[2] for request in world.requests] == [f"{ID}:4", id]
-
-
 def test_gives_up_a_server_that_resets_for_ever() -> None:
     again = stream(reset("future", 1) + events(1, 2), CUT)
     world = World(stream(events(1, 2), CUT), *[again] * MAX_RESETS)
