@@ -13,8 +13,8 @@ from tests.servers import require
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-_CHROMIUM = "chromium"
-_ARGUMENTS = [
+CHROMIUM = "chromium"
+ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -30,12 +30,12 @@ _ARGUMENTS = [
 async def chromium() -> AsyncIterator[Browser]:
     """Yield a browser. Without Chromium the test is skipped; in CI it fails."""
     require(find_spec("playwright"), "playwright is not installed")
-    require(shutil.which(_CHROMIUM), f"{_CHROMIUM} is not installed")
+    require(shutil.which(CHROMIUM), f"{CHROMIUM} is not installed")
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=shutil.which(_CHROMIUM), args=_ARGUMENTS
+            executable_path=shutil.which(CHROMIUM), args=ARGUMENTS
         )
         yield browser
         await browser.close()

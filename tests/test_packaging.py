@@ -24,6 +24,7 @@ LEFT_BEHIND = [
     "examples/ai_sdk/dist/gone.js",
     "tests/clients/copilotkit/node_modules/gone/index.js",
     "tests/clients/openapi/node_modules/gone/index.js",
+    "tests/clients/react18/node_modules/gone/index.js",
     "clients/typescript/node_modules/gone/index.js",
     "clients/typescript/dist/gone.js",
 ]

@@ -57,8 +57,9 @@ def test_has_its_files_and_no_dependency(project: Path) -> None:
     }
     package = json.loads(installed.joinpath("package.json").read_text())
     assert "dependencies" not in package
-    for target in package["exports"]["."].values():
-        assert installed.joinpath(target).exists()
+    for entry in (".", "./react"):
+        for target in package["exports"][entry].values():
+            assert installed.joinpath(target).exists()
 
 
 def test_runs_in_node(project: Path) -> None:

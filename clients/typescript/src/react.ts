@@ -1,0 +1,158 @@
+import { useCallback, useInsertionEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import type { Client, StartOptions } from "./client.js";
+import type { Run } from "./run.js";
+import type { State } from "./state.js";
+import type { EventOf, ExecutionOf, Input, Name, ResultOf } from "./types.js";
+import { errorOf, initialSnapshot, type Snapshot, watchOf } from "./watch.js";
+
+export interface ExecutionOptions<Paths, Actor> {
+  /** Made outside of components: hooks with the same client share their connections. */
+  client: Client<Paths>;
+  /** The name of the actor, where it is known: it gives `result` and `start` their types. */
+  actor?: Actor | undefined;
+}
+
+/** What a component can show of an execution, and do with it. */
+export interface WatchedExecution<Paths, Actor extends Name<Paths>>
+  extends Omit<State<ResultOf<EventOf<Paths, Actor>>>, "error"> {
+  /** The id of what is watched; null as long as there is none. */
+  readonly id: string | null;
+  /**
+   * `idle`: there is no id. `starting`: the server has not answered a start. `closed`: an error has
+   * ended the stream, and nothing connects again before a component mounts.
+   */
+  readonly connection: Snapshot["connection"] | "idle" | "starting";
+  /** Why it has no result, or why it cannot be started, watched or cancelled. */
+  readonly error: Error | null;
+  /**
+   * Starts an actor and watches that execution, until the hook is given another id. It never
+   * rejects: without a run, `error` says why.
+   *
+   * A second call with the same actor and input returns the same run as long as that runs. A `key`
+   * of the caller's own decides instead.
+   */
+  readonly start: <Which extends Actor>(
+    actor: Which,
+    ...rest: [...Input<Paths, Which>, options?: StartOptions]
+  ) => Promise<Run<EventOf<Paths, Which>, ExecutionOf<Paths, Which>> | undefined>;
+  /** Cancels what is watched, or what is being started. It never rejects: see `error`. */
+  readonly cancel: () => Promise<void>;
+}
+
+/** What the hook adds to what it was given, as long as it has the same client and id. */
+interface Own {
+  readonly client: object | null;
+  readonly given: string | null;
+  /** What it has started. */
+  readonly id: string | null;
+  readonly isStarting: boolean;
+  readonly error: Error | null;
+}
+
+/** A start, from the call on: two calls may come before React draws. */
+interface Start {
+  readonly client: object;
+  readonly given: string | null;
+  readonly what: string;
+  run: Promise<Run<any, any> | undefined>;
+  id: string | null;
+}
+
+interface Latest {
+  client: Client<any>;
+  id: string | null;
+  start: Start | null;
+}
+
+const NOTHING: Own = { client: null, given: null, id: null, isStarting: false, error: null };
+
+/**
+ * Watches an execution: the state that its events make, drawn once a frame.
+ *
+ *     const { text, status, start, cancel } = useExecution(id, { client });
+ *
+ * Hooks on the same id share a connection, which closes when the last one unmounts. The execution
+ * runs on.
+ *
+ * @param id The id of an execution; null as long as there is none.
+ */
+export function useExecution<Paths = unknown, Actor extends Name<Paths> = Name<Paths>>(
+  id: string | null,
+  { client }: ExecutionOptions<Paths, Actor>,
+): WatchedExecution<Paths, Actor> {
+  const [own, setOwn] = useState(NOTHING);
+  const { id: ownId, isStarting, error } = own.client === client && own.given === id ? own : NOTHING;
+  const watched = ownId ?? id;
+
+  const latest = useRef<Latest>({ client, id, start: null });
+  useInsertionEffect(() => {
+    Object.assign(latest.current, { client, id });
+  });
+
+  const start = useCallback(async (actor: string, input?: unknown, options: StartOptions = {}) => {
+    const { client, id } = latest.current;
+    const what = JSON.stringify([actor, input]);
+    const before = startOf(latest.current);
+    if (before?.what === what && !options.key && !isOver(before)) return before.run;
+
+    const made: Start = { client, given: id, what, id: null, run: Promise.resolve(undefined) };
+    const isLatest = (): boolean => latest.current.start === made;
+    latest.current.start = made;
+    setOwn(changed(client, id, { isStarting: true, error: null }));
+    made.run = client.start(actor, input, options).then(
+      (run) => {
+        made.id = run.id;
+        if (isLatest()) setOwn(changed(client, id, { isStarting: false, id: run.id }));
+        return run;
+      },
+      (thrown: unknown) => {
+        if (!isLatest()) return undefined;
+        latest.current.start = null; // the next call tries again
+        setOwn(changed(client, id, { isStarting: false, error: errorOf(thrown) }));
+        return undefined;
+      },
+    );
+    return made.run;
+  }, []);
+
+  const cancel = useCallback(async () => {
+    const { client, id } = latest.current;
+    setOwn(changed(client, id, { error: null }));
+    try {
+      const run = (await startOf(latest.current)?.run) ?? (id === null ? undefined : client.run(id));
+      await run?.cancel();
+    } catch (thrown) {
+      setOwn(changed(client, id, { error: errorOf(thrown) }));
+    }
+  }, []);
+
+  const subscribe = useCallback(
+    (listener: () => void) => (watched === null ? () => {} : watchOf(client, watched).subscribe(listener)),
+    [client, watched],
+  );
+  const snapshot = useSyncExternalStore(
+    subscribe,
+    () => (watched === null ? initialSnapshot : watchOf(client, watched).snapshot),
+    () => initialSnapshot,
+  );
+
+  return useMemo(() => {
+    const connection = isStarting ? "starting" : watched === null ? "idle" : snapshot.connection;
+    const made = { ...snapshot.state, id: watched, connection, error: error ?? snapshot.error, start, cancel };
+    return made as unknown as WatchedExecution<Paths, Actor>;
+  }, [snapshot, watched, isStarting, error, start, cancel]);
+}
+
+/** Returns the start that the hook follows, unless it was given another id since. */
+function startOf({ client, id, start }: Latest): Start | null {
+  const follows = start && start.client === client && (start.given === id || (start.id !== null && start.id === id));
+  return follows ? start : null;
+}
+
+function isOver({ client, id }: Start): boolean {
+  return id !== null && watchOf(client as Client, id).isOver;
+}
+
+function changed(client: object, given: string | null, change: Partial<Own>): (own: Own) => Own {
+  return (own) => ({ ...(own.client === client && own.given === given ? own : NOTHING), client, given, ...change });
+}
