@@ -174,10 +174,10 @@ RESUMES: dict[str, tuple[list[Any], list[Any], list[Any], list[float]]] = {
         [1.0],
     ),
     "a gap": (
-        [stream(event(1) + event(3)), stream(events(2, 3) + finish(4))],
+        [stream(RETRY + event(1) + event(3)), stream(events(2, 3) + finish(4))],
         WHOLE,
         [None, 1],
-        [1.0],
+        [0.02],
     ),
     "an empty id": (
         [
