@@ -20,12 +20,14 @@ from tests.client_faults.certificates import Certificates, make_all, trust
 from tests.client_faults.clients import CLIENTS, Client
 from tests.client_faults.judge import judge
 from tests.client_faults.judges import CANNOT, Judge, judged_by
+from tests.client_faults.live import live
 from tests.client_faults.log import Log, record
 from tests.client_faults.memory import growth, long
 from tests.client_faults.row import Row
 from tests.client_faults.rows import named
 from tests.client_faults.rows.cuts import every_cut
 from tests.client_faults.storm import storm
+from tests.servers import Server
 
 MEBI = 1024 * 1024
 
@@ -76,7 +78,7 @@ async def ask(
     rows: Sequence[Row],
     log: Log,
     certificates: Certificates,
-    events: int,
+    full: bool,
 ) -> None:
     """Ask one of our clients."""
     began = perf_counter()
@@ -84,6 +86,10 @@ async def ask(
         await _ask_all(table, name, it, rows, log)
         found = await trust(it, certificates, log)
         table.add(name, ["certificates"], {"certificates": sum(found.values(), [])})
+        with Server("tests.apps:app") as server:
+            size, count = (1000, 190) if full else (100, 18)
+            table.add(name, ["live"], {"live": await live(it, server, size, count)})
+        events = 200_000 if full else 20_000
         row = long(events, 9, 2 * MEBI)
         table.add(name, [row.name], await growth(it, row, log))
     table.seconds[name] = perf_counter() - began
@@ -113,7 +119,7 @@ async def main(arguments: argparse.Namespace) -> int:
         for name in arguments.clients or [*CLIENTS, *CANNOT]:
             if name in CLIENTS:
                 rows = [*all_named, *cuts, *storms]
-                await ask(table, name, rows, log, certificates, events)
+                await ask(table, name, rows, log, certificates, arguments.full)
             else:
                 began = perf_counter()
                 rows = judged_by(name, all_named)
@@ -125,6 +131,7 @@ async def main(arguments: argparse.Namespace) -> int:
         groups[f"{kind} at {len(chosen)} bytes"] = chosen
     groups |= {row.name: [row.name] for row in storms}
     groups |= {"certificates": ["certificates"]}
+    groups |= {"a live execution of a real server": ["live"]}
     groups |= {f"memory over {events} events": [f"{events} events"]}
     table.print(groups)
     return 1 if any(table.complaints.values()) else 0

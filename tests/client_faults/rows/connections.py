@@ -54,10 +54,10 @@ def rows() -> Iterator[Row]:
     )
     yield Row(
         name="connections that work, and break for longer than it is tried",
-        ask=Question(give_up=1.5),
+        ask=Question(give_up=3.0),
         plan=(
             part(4, then="fin"),
-            shaped(lambda body: [KEEP_ALIVE] * 35, pause=0.05, then="fin"),
+            shaped(lambda body: [KEEP_ALIVE] * 65, pause=0.05, then="fin"),
             refuse(502),
         ),
         ids=[None, 4, 4, 4],

@@ -113,7 +113,7 @@ def rows() -> Iterator[Row]:
         ask=Question(after=5),
         plan=(said(lambda log: reset("future", 1), then="fin"),) * 20,
         seen=ANY,
-        failure=Failure("TooManyResets", (" 5 times",)),
+        failure=Failure("TooManyResets", (" 5 ",)),
         check=_resets_of(5, told=4),
     )
     yield Row(
@@ -124,14 +124,14 @@ def rows() -> Iterator[Row]:
             * 20,
         ),
         seen=ANY,
-        failure=Failure("TooManyResets", (" 5 times",)),
+        failure=Failure("TooManyResets", (" 5 ",)),
         check=_resets_of(6, told=4),
     )
     yield Row(
         name="reset for ever in one connection",
         plan=(said(lambda log: (reset("future", 1) + log.frames(0, 3)) * 20),),
         seen=ANY,
-        failure=Failure("TooManyResets", (" 5 times",)),
+        failure=Failure("TooManyResets", (" 5 ",)),
         check=_resets_of(1, told=5),
     )
     yield Row(
