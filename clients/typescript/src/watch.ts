@@ -4,6 +4,7 @@ import { type EndEvent, reduce } from "./reduce.js";
 import type { Run } from "./run.js";
 import { initialState, type State } from "./state.js";
 import type { Connection } from "./stream.js";
+import { nextTask } from "./task.js";
 
 /** What can be shown of an execution at one moment; it never changes. */
 export interface Snapshot {
@@ -21,6 +22,9 @@ type Told = Parameters<typeof reduce>[1][number];
 /** How many events wait for a frame; more of them become state at once. */
 const MOST_WAITING = 1000;
 
+/** How many events are taken at once: some milliseconds of work, less than a frame. */
+const MOST_IN_A_TASK = 500;
+
 /** How many states are kept that nobody looks at, so that who comes back sees them at once. */
 const MOST_LEFT = 10;
 
@@ -32,6 +36,7 @@ export class Watch {
   #connection: Snapshot["connection"] = "connecting";
   #error: Error | null = null;
   #waiting: Told[] = [];
+  #taken = 0;
   #controller: AbortController | undefined;
   readonly #listeners = new Set<() => void>();
 
@@ -71,7 +76,11 @@ export class Watch {
         signal,
         onConnection: (connection) => signal.aborted || this.#tell(connection),
       });
-      for await (const event of stream) this.#take(event);
+      for await (const event of stream) {
+        this.#take(event);
+        // A stream that is far behind is read in one task, as long as there is more.
+        if (this.#taken % MOST_IN_A_TASK === 0) await nextTask();
+      }
       if (stream.status) this.#take({ event_type: "end", status: stream.status } satisfies EndEvent);
     } catch (error) {
       if (signal.aborted) return;
@@ -91,6 +100,7 @@ export class Watch {
   }
 
   #take(event: Told): void {
+    this.#taken += 1;
     if (this.#waiting.push(event) >= MOST_WAITING) this.#reduce();
     beforeNextFrame(this.#show);
   }

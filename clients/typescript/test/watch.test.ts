@@ -11,6 +11,10 @@ class Feed {
   readonly #waiting: (() => void)[] = [];
   readonly #events: (object | Error | null)[] = [];
 
+  get left(): number {
+    return this.#events.length;
+  }
+
   /** Sends events; an error breaks the stream, and null ends it. */
   send(...events: (object | Error | null)[]): void {
     this.#events.push(...events);
@@ -73,12 +77,28 @@ describe("a watch", () => {
     const read = new Set<number>();
     const counted = (_: unknown, number: number): object => ({ get event_type() { return read.add(number), "new"; } });
     client.send(...Array.from({ length: 2500 }, counted));
-    await turn();
+    while (client.left) await turn();
     const before = read.size;
     tick(1000);
     leave();
     tick(0);
     assert.deepEqual([before, seen, watch.snapshot.state.last], [2000, [2500], 2500]);
+  });
+
+  test("lets the page draw while it reads what it has missed", async (context) => {
+    clock(context);
+    const client = new Feed();
+    const { MessageChannel } = globalThis;
+    const read: number[] = [];
+    context.mock.method(globalThis, "MessageChannel", function () {
+      read.push(2500 - client.left);
+      return new MessageChannel();
+    });
+    watching(client);
+    client.send(...Array.from({ length: 2500 }, () => log("a")));
+    while (client.left) await turn();
+    await turn();
+    assert.deepEqual(read, [500, 1000, 1500, 2000, 2500]);
   });
 
   test("tells nobody who has left, and goes on where it was", async (context) => {
