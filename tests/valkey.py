@@ -125,8 +125,11 @@ class Valkey:
                 held = set(client.hkeys(name))
                 for moment in {b"sign", b"since", b"asked", b"watched"} & held:
                     client.hincrby(name, moment, -past)
-            for name in client.keys():
+            for name in client.keys("*:{*"):
                 client.pexpire(name, client.pttl(name) - past)
+            for name in client.keys("*:list:due"):
+                for entry in client.zrange(name, 0, -1):
+                    client.zincrby(name, -past, entry)
 
     def client(self) -> redis.Redis:
         """Return a client of the server itself; use it in a ``with``."""

@@ -13,6 +13,8 @@ What every store promises:
    its next call.
 7. Leases are judged by the store's clock, and no step of that clock, no outage of the
    store and no pause of it ends the log of a writer that lives: see ``reap``.
+8. ``list`` has each execution from the moment its log is there to the moment it is
+   gone, in an order that does not change.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -73,6 +75,18 @@ class Page:
     frames: Sequence[bytes] = ()
     meta: Mapping[str, str] = field(default_factory=dict)
     ended: float | None = None
+
+
+class Position(NamedTuple):
+    """The place of an execution in the list: the greater, the earlier it comes.
+
+    Attributes:
+        created: When it was started, as ``meta`` says it.
+        key: Its log, which decides where several were started at one moment.
+    """
+
+    created: str
+    key: str
 
 
 class Watch(Protocol):
@@ -210,6 +224,33 @@ class EventStore(Protocol):
 
     def keys(self) -> AsyncIterator[str]:
         """The keys of all logs, in any order."""
+
+    async def list(
+        self,
+        match: Mapping[str, str | None],
+        *,
+        status: str | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[tuple[str, Page]]:
+        """The newest executions first: their keys, each with what ``read`` returns.
+
+        No frames are read, as if ``read`` had a limit of 0.
+        An execution is a log whose key has no colon, and whose ``meta`` says when it
+        was ``created``: ISO 8601 in UTC, so that the texts have the order of the
+        moments. The order of the list is that of ``Position``. Each page takes about as
+        long, however many executions there are before and after it.
+
+        Args:
+            match: What ``meta`` has to say of ``owner``, ``actor`` and ``thread``. An
+                ``owner`` of None means that it says nothing of one. What is not named
+                may be anything.
+            status: ``started`` for those that have not ended and whose writer is
+                alive; ``lost`` for those that ended so, and those whose writer is not
+                alive; else how they ended. None for all.
+            before: The position of the last one on the page before.
+            limit: How many at most. There are fewer only if there are no more.
+        """
 
     async def watch(self) -> Watch:
         """Hints of changes."""

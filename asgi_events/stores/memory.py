@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from heapq import nlargest
 from typing import Self
 
 from asgi_events.exceptions import Gap
-from asgi_events.stores.contract import Ack, Grant, Page
+from asgi_events.stores.contract import Ack, Grant, Page, Position
 from asgi_events.stores.memory_logs import MemoryLog, MemoryLogs
 from asgi_events.stores.rules import (
     check_open,
@@ -13,7 +14,9 @@ from asgi_events.stores.rules import (
     ended,
     fenced,
     is_alive,
+    is_listed,
     missing,
+    status_of,
     suspect,
 )
 from asgi_events.stores.watching import KeyWatch
@@ -163,21 +166,7 @@ class MemoryStore:
         log = self._logs.find(key, now)
         if log is None:
             return None
-        first = max(after + 1, log.first)
-        frames: list[bytes] = []
-        if limit > 0 and first <= log.last:
-            stop = log.page(first - 1, limit)
-            frames = log.frames[first - log.first : stop + 1 - log.first]
-        return Page(
-            first=first,
-            last=log.last,
-            end=log.end,
-            alive=log.end is not None or is_alive(now, log.sign, log.lease),
-            cancel=log.cancel,
-            frames=frames,
-            meta=log.meta,
-            ended=log.ended,
-        )
+        return _page(log, after, limit, now)
 
     async def delete(self, key: str) -> None:
         self._logs.delete(key)
@@ -186,6 +175,28 @@ class MemoryStore:
         for key in list(self._logs):
             if self._logs.find(key, monotonic()) is not None:
                 yield key
+
+    async def list(
+        self,
+        match: Mapping[str, str | None],
+        *,
+        status: str | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[tuple[str, Page]]:
+        now = monotonic()
+        found: dict[Position, Page] = {}
+        for key in self._logs:
+            log = self._logs[key]
+            if not is_listed(key, log.meta) or now >= log.forgotten_at:
+                continue
+            if any(log.meta.get(fact) != value for fact, value in match.items()):
+                continue
+            page = _page(log, 0, 0, now)
+            if status in (None, status_of(page.end, alive=page.alive)):
+                found[Position(log.meta["created"], key)] = page
+        after = (place for place in found if before is None or place < before)
+        return [(place.key, found[place]) for place in nlargest(limit, after)]
 
     async def watch(self) -> KeyWatch:
         return KeyWatch(self._hints)
@@ -201,6 +212,24 @@ class MemoryStore:
         if log.epoch != grant.epoch:
             raise fenced(key)
         return log
+
+
+def _page(log: MemoryLog, after: int, limit: int, now: float) -> Page:
+    first = max(after + 1, log.first)
+    frames: Sequence[bytes] = []
+    if limit > 0 and first <= log.last:
+        stop = log.page(first - 1, limit)
+        frames = log.frames[first - log.first : stop + 1 - log.first]
+    return Page(
+        first=first,
+        last=log.last,
+        end=log.end,
+        alive=log.end is not None or is_alive(now, log.sign, log.lease),
+        cancel=log.cancel,
+        frames=frames,
+        meta=log.meta,
+        ended=log.ended,
+    )
 
 
 class _Hints:

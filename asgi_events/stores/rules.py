@@ -1,12 +1,17 @@
-"""Decisions that are the same in every store: who may write a log, and who is dead.
+"""Decisions that are the same in every store: who may write a log, who is dead, and
+what is listed.
 
 All moments are seconds by the store's clock, which may step in either direction. A
 moment in the future proves a step back, and is not trusted.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from asgi_events.exceptions import Busy, Ended, Fenced, Missing
+
+STARTED, LOST = "started", "lost"
+"""The status of an execution that has not ended: its writer is alive, or is not."""
 
 
 def missing(key: str) -> Missing:
@@ -96,3 +101,22 @@ def suspect(
     if suspicion is None or not suspicion.asked <= now <= suspicion.asked + lease / 4:
         return Suspicion(now, now), False
     return Suspicion(suspicion.since, now), now >= suspicion.since + lease / 2
+
+
+def is_listed(key: str, meta: Mapping[str, str]) -> bool:
+    """Whether a log is that of an execution, which ``list`` has."""
+    return "created" in meta and ":" not in key
+
+
+def status_of(end: str | None, *, alive: bool) -> str:
+    """The status of an execution, as ``list`` takes it."""
+    if end is not None:
+        return end
+    return STARTED if alive else LOST
+
+
+def ends_of(status: str) -> tuple[str | None, ...]:
+    """The ends that logs of a status may have; None for those without an end."""
+    if status == STARTED:
+        return (None,)
+    return (LOST, None) if status == LOST else (status,)

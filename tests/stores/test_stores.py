@@ -1,5 +1,6 @@
 """The contract of stores, run against each of ours, and what is special in memory."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -22,6 +23,7 @@ from asgi_events.stores.sqlite import SQLiteStore
 from asgi_events.stores.sqlite import logs as sqlite_logs
 from asgi_events.testing.stores import StoreContract
 from asgi_events.testing.stores.case import LEASE, TTL, frames, opened, whole
+from tests.stores.listed import Model
 from tests.valkey import Valkey
 
 
@@ -123,6 +125,12 @@ class TestEachStore(StoreContract):
 
     async def advance(self, store: EventStore, seconds: float) -> None:
         await self.kind.pass_time(seconds)
+
+    @pytest.mark.parametrize("seed", range(3))
+    async def test_lists_what_a_model_of_it_lists(
+        self, store: EventStore, seed: int
+    ) -> None:
+        await Model(store, self.kind.pass_time, random.Random(seed)).run(150)
 
 
 async def marked(store: EventStore, key: str) -> None:

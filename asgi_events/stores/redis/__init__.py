@@ -12,8 +12,8 @@ With access control lists, this user has all permissions that the store needs::
 
     ACL SETUSER asgi_events on >password resetkeys ~asgi_events:* resetchannels
         &asgi_events:* -@all +info +evalsha +script|load +hmget +hset +hdel +hincrby
-        +xadd +xrange +xtrim +unlink +pexpire +time +spublish +ssubscribe
-        +sunsubscribe +ping +scan
+        +xadd +xrange +xtrim +zadd +zrem +zrange +zcard +zscore +unlink +pexpire +pttl
+        +time +spublish +ssubscribe +sunsubscribe +ping +scan
 
 Add ``+select`` where the database is not 0, ``+cluster|info`` where the server is in
 cluster mode, and ``+wait`` for ``durability=replica``. Without ``+info`` the store

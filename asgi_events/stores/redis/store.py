@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from asgi_events.exceptions import Gap, StoreError
-from asgi_events.stores.contract import Ack, Grant, Page
+from asgi_events.stores.contract import Ack, Grant, Page, Position
 from asgi_events.stores.redis.address import check_positive, parse
 from asgi_events.stores.redis.commands import Commands
 from asgi_events.stores.redis.durability import confirmation
+from asgi_events.stores.redis.listing import Listing, entry_of
 from asgi_events.stores.redis.scripts import (
     APPEND,
     CANCEL,
@@ -85,6 +86,7 @@ class RedisStore:
             on_connect=self._server.check,
             confirmation=confirmation(durability or address.durability, self._timeout),
         )
+        self._listing = Listing(self._prefix, self._commands, self._keys_of)
         self._subscriber: RedisSubscriber | None = None
 
     @property
@@ -109,6 +111,7 @@ class RedisStore:
             _milliseconds(ttl),
             json.dumps(dict(meta)).encode(),
             b"%d" % after,
+            entry_of(key, meta),
         )
         if status == b"ENDED":
             raise ended(key)
@@ -185,6 +188,19 @@ class RedisStore:
             if cursor == b"0":
                 return
 
+    async def list(
+        self,
+        match: Mapping[str, str | None],
+        *,
+        status: str | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[tuple[str, Page]]:
+        if self._listing.generation != self.generation:
+            await self._listing.build(self.keys())
+            self._listing.generation = self.generation
+        return await self._listing.page(match, status, before, limit)
+
     async def watch(self) -> KeyWatch:
         if self._subscriber is None:
             self._subscriber = RedisSubscriber(
@@ -246,8 +262,10 @@ class RedisStore:
             await self._commands.send(b"SPUBLISH", inbox, data)
 
     async def _run(self, script: Script, key: str, *args: bytes) -> Any:
-        frames = f"{self._tag(key)}:frames".encode()
-        return await self._commands.run(script, (frames, self._log(key)), *args)
+        return await self._commands.run(script, self._keys_of(key), *args)
+
+    def _keys_of(self, key: str) -> tuple[bytes, bytes]:
+        return f"{self._tag(key)}:frames".encode(), self._log(key)
 
     def _log(self, key: str) -> bytes:
         return f"{self._tag(key)}:log".encode()

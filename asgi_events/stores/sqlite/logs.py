@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from itertools import count, repeat
 from random import getrandbits
@@ -27,6 +27,7 @@ from asgi_events.stores.rules import (
     suspect,
 )
 from asgi_events.stores.sqlite.housekeeping import forget
+from asgi_events.stores.sqlite.listing import facts_of
 
 clock: Callable[[], float] = time
 """The clock of the store: the one that all processes of the machine share."""
@@ -68,6 +69,12 @@ _HEAD = ", ".join(f'"{column}"' for column in _Head._fields)
 _REST = ", ".join(f'"{column}"' for column in _Rest._fields)
 _FIND_HEAD = f"SELECT {_HEAD} FROM log WHERE key = ?"
 _FIND = f"SELECT {_HEAD}, {_REST} FROM log WHERE key = ?"
+_INSERT_FRAME = "INSERT INTO frame VALUES (?, ?, ?)"
+_INSERT = (
+    "INSERT INTO log (key, writer, epoch, lease, ttl, sign, due, first, last, meta, "
+    "created, owner, actor, thread) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO NOTHING"
+)
 
 
 def open(
@@ -76,26 +83,23 @@ def open(
     writer: str,
     lease: float,
     ttl: float,
-    meta: str,
+    meta: Mapping[str, str],
     after: int,
 ) -> Grant:
     now = clock()
-    found = _find(db, key)
-    if found is not None and _is_over(found[0], now):
-        delete(db, key)  # the housekeeper has not found it yet
-        found = None
-    if found is None:
-        # Any number: the writer of a deleted log must not write the next one.
-        epoch = getrandbits(48)
-        expires = now + lease + ttl
-        db.execute(
-            "INSERT INTO log "
-            "(key, writer, epoch, lease, ttl, sign, due, first, last, meta) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (key, writer, epoch, lease, ttl, now, expires, after + 1, after, meta),
-        )
+    # Any number: the writer of a deleted log must not write the next one.
+    epoch = getrandbits(48)
+    state = key, writer, epoch, lease, ttl, now, now + lease + ttl, after + 1, after
+    values = (*state, json.dumps(meta), *facts_of(key, meta))
+    if db.execute(_INSERT, values).rowcount:
         return Grant(epoch, after)
+    found = _find(db, key)
+    assert found is not None  # it was in the way
     head, rest = found
+    if _is_over(head, now):
+        delete(db, key)  # the housekeeper has not found it yet
+        db.execute(_INSERT, values)
+        return Grant(epoch, after)
     check_open(key, writer, holder=rest.writer, end=head.end)
     _touch(db, key, head, now)
     return Grant(head.epoch, head.last)
@@ -254,11 +258,11 @@ def _store(
     now: float,
 ) -> int:
     """Number and keep frames, which is a sign of life; returns the newest number."""
-    if frames:
-        db.executemany(
-            "INSERT INTO frame VALUES (?, ?, ?)",
-            zip(repeat(head.id), count(head.last + 1), frames, strict=False),
-        )
+    if len(frames) == 1:
+        db.execute(_INSERT_FRAME, (head.id, head.last + 1, frames[0]))
+    elif frames:
+        rows = zip(repeat(head.id), count(head.last + 1), frames, strict=False)
+        db.executemany(_INSERT_FRAME, rows)
     last = head.last + len(frames)
     if end is None:
         db.execute(

@@ -56,7 +56,23 @@ CREATE TABLE inbox (
 CREATE TABLE housekeeper (name TEXT NOT NULL, heard REAL NOT NULL);
 INSERT INTO housekeeper VALUES ('', 0)
 """
-_STEPS = (_LOGS, _HOUSEKEEPING)
+# ``created``, ``owner``, ``actor`` and ``thread`` are those of ``meta``; ``created`` is
+# empty in a log that is not listed. ``log_owner`` has all that decides what is on a
+# page. It is what a start and an end cost more; only threads pay for theirs.
+#
+# ``log_unknown`` has the logs that an earlier version has written, until a list fills
+# these columns. So a process of the version before this one that has the file open goes
+# on, and what it starts is listed.
+_LIST = """
+ALTER TABLE log ADD COLUMN created TEXT;
+ALTER TABLE log ADD COLUMN owner TEXT;
+ALTER TABLE log ADD COLUMN actor TEXT;
+ALTER TABLE log ADD COLUMN thread TEXT;
+CREATE INDEX log_owner ON log (owner, "end", created, key, actor) WHERE created > '';
+CREATE INDEX log_thread ON log (thread, created) WHERE thread IS NOT NULL;
+CREATE INDEX log_unknown ON log (id) WHERE created IS NULL AND key IS NOT NULL
+"""
+_STEPS = (_LOGS, _HOUSEKEEPING, _LIST)
 
 VERSION = len(_STEPS)
 
@@ -64,7 +80,7 @@ VERSION = len(_STEPS)
 def upgrade(db: sqlite3.Connection, version: int) -> None:
     """Take the steps after ``version``; call it within a transaction."""
     for step in _STEPS[version:]:
-        for statement in step.split(";"):
+        for statement in step.split(";\n"):
             db.execute(statement)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {VERSION}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,10 +11,11 @@ from typing import Self, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from asgi_events.exceptions import StoreError
-from asgi_events.stores.contract import Ack, Grant, Page
+from asgi_events.stores.contract import Ack, Grant, Page, Position
 from asgi_events.stores.sqlite import logs
 from asgi_events.stores.sqlite.file import File
 from asgi_events.stores.sqlite.housekeeping import Housekeeper
+from asgi_events.stores.sqlite.listing import add_unknown, listed
 from asgi_events.stores.sqlite.threads import Worker
 from asgi_events.stores.sqlite.watches import Watch, Watches
 
@@ -126,7 +126,7 @@ class SQLiteStore:
         meta: Mapping[str, str],
         after: int = 0,
     ) -> Grant:
-        row = (key, writer, lease, ttl, json.dumps(dict(meta)), after)
+        row = (key, writer, lease, ttl, dict(meta), after)
         return await self._writer.submit(lambda db: logs.open(db, *row))
 
     async def append(
@@ -171,6 +171,22 @@ class SQLiteStore:
             for _, key in rows:
                 yield key
             listed, _ = rows[-1]
+
+    async def list(
+        self,
+        match: Mapping[str, str | None],
+        *,
+        status: str | None = None,
+        before: Position | None = None,
+        limit: int,
+    ) -> Sequence[tuple[str, Page]]:
+        while True:
+            found = await self._reader.submit(
+                lambda db: listed(db, match, status, before, limit, logs.clock())
+            )
+            if found is not None:
+                return found
+            await self._writer.submit(add_unknown)
 
     async def watch(self) -> Watch:
         opened = self._open()

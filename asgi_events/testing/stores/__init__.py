@@ -14,13 +14,14 @@
 
 import pytest
 
-_TOPICS = "appends case hints leases reads requests retention writers"
+_TOPICS = "appends case hints leases lists reads requests retention writers"
 pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _TOPICS.split()))
 
 from asgi_events.testing.stores.appends import Appends  # noqa: E402
 from asgi_events.testing.stores.case import StoreCase  # noqa: E402
 from asgi_events.testing.stores.hints import Hints  # noqa: E402
 from asgi_events.testing.stores.leases import Leases  # noqa: E402
+from asgi_events.testing.stores.lists import Lists  # noqa: E402
 from asgi_events.testing.stores.reads import Reads  # noqa: E402
 from asgi_events.testing.stores.requests import Requests  # noqa: E402
 from asgi_events.testing.stores.retention import Retention  # noqa: E402
@@ -30,7 +31,7 @@ __all__ = ["StoreCase", "StoreContract"]
 
 
 class StoreContract(
-    Appends, Writers, Reads, Hints, Requests, Leases, Retention, StoreCase
+    Appends, Writers, Reads, Lists, Hints, Requests, Leases, Retention, StoreCase
 ):
     """All that ``EventStore`` promises; a subclass defines ``make`` and ``advance``.
 

@@ -113,6 +113,10 @@ class Link:
     def keys(self) -> AsyncIterator[str]:
         return self.store.keys()
 
+    async def list(self, match: Any, **rest: Any) -> Any:
+        self._pass("list", "")
+        return await self.store.list(match, **rest)
+
     async def watch(self) -> Any:
         return await self.store.watch()
 

@@ -32,10 +32,10 @@ async def test_says_that_its_schema_is_newer(make: Make, path: Path) -> None:
     store = make()
     await opened(store)
     await store.aclose()
-    change(path, "PRAGMA user_version = 3")
+    change(path, "PRAGMA user_version = 4")
 
     assert await fails(store) == 2 * [
-        f"{path} has schema version 3, and this asgi_events knows version 2: "
+        f"{path} has schema version 4, and this asgi_events knows version 3: "
         "upgrade asgi_events, or name another file."
     ]
 
