@@ -19,12 +19,15 @@ from asgi_events.actors.actor import Actor, ActorFunction, actor_of
 from asgi_events.actors.inputs import ActorInput
 from asgi_events.aio import signals
 from asgi_events.aio.backoff import Backoff
+from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Gone, IdempotencyConflict, UnknownExecution
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.held import Begin, Held
 from asgi_events.executions.in_memory import HeldInMemory
 from asgi_events.executions.in_store import HeldInStore
-from asgi_events.executions.launch import Launcher, ask, is_thread, make_execution
+from asgi_events.executions.launch import Launcher, ask, make_execution
+from asgi_events.executions.listing import AnyOwner, Listing, Query
+from asgi_events.executions.names import is_thread
 from asgi_events.executions.options import ExecutionsOptions, complete
 from asgi_events.executions.shutdown import Shutdown
 from asgi_events.executions.viewers import Capacity, Viewing
@@ -207,6 +210,48 @@ class Executions:
             return None
         return await self._held.newest(owner, thread)
 
+    async def list(
+        self,
+        *,
+        owner: str | None | AnyOwner,
+        thread: str | None = None,
+        status: ExecutionStatus | str | None = None,
+        actor: str | ActorFunction[..., Any] | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Listing:
+        """A page of what runs and what has ended, the newest first.
+
+        They are those of all processes that share the store; without a store those that
+        this process holds. Going on from page to page gives each execution once, and
+        each that is there the whole time, while others start, end and expire.
+
+        Args:
+            owner: Whose. None for those without an owner, ``ANY_OWNER`` for all.
+            thread: Only those of that thread.
+            status: Only those that are ``started``, ``completed``, ``failed``,
+                ``cancelled`` or ``lost``. What has been started and is not over is
+                ``lost`` if its process gives no sign of life.
+            actor: Only those of that actor, or of the actor of that name.
+            after: The ``next`` of the page before; None for the first page.
+            limit: How many executions a page has at most, 1 to 1000.
+
+        Raises:
+            TypeError: An argument is of a wrong type.
+            ValueError: An argument is out of its range, or ``after`` is the cursor of
+                another list.
+            Unavailable: The store does not answer.
+        """
+        query = Query(
+            owner=owner,
+            thread=thread,
+            status=status,
+            actor=actor if actor is None else _name_of(actor),
+            after=after,
+            limit=limit,
+        )
+        return query.page(await self._held.list(query))
+
     async def drain(self, grace: float | None = None) -> None:
         """Shut down without losing anything; may be called more than once.
 
@@ -245,6 +290,10 @@ class Executions:
                 await self.store.aclose()
         finally:
             signals.forget(self)
+
+
+def _name_of(actor: str | ActorFunction[..., Any]) -> str:
+    return actor if isinstance(actor, str) else actor_of(actor).name
 
 
 def _opened(store: str | EventStore | None) -> tuple[EventStore | None, bool]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from asgi_events.executions.execution import Execution, Facts, Run
+from asgi_events.executions.listing import ListedExecution, Place, Query
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.viewers import Viewers
 from asgi_events.log.cursor import ReadPage
@@ -93,6 +94,14 @@ class Held(Protocol):
 
         Raises:
             UnknownExecution: There is none.
+            Unavailable: The store does not answer.
+        """
+
+    async def list(self, query: Query) -> Sequence[tuple[Place, ListedExecution]]:
+        """What ``query`` asks for, one more than fits on a page if there are more.
+
+        Raises:
+            ValueError: The cursor is of another list.
             Unavailable: The store does not answer.
         """
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 from asgi_events.aio.timers import Timer, timers
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import ThreadBusy, UnknownExecution
 from asgi_events.executions.execution import Execution, Facts, Run
 from asgi_events.executions.held import Begin, Claim, Opened
+from asgi_events.executions.listing import (
+    ListedExecution,
+    Place,
+    Query,
+    another_list,
+)
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.log.log import Log
 from asgi_events.wire.window import trim_largest
@@ -52,6 +59,9 @@ class HeldInMemory:
         self._keys: dict[tuple[str | None, ...], tuple[str, float]] = {}
         self._newest: dict[tuple[str | None, str], str] = {}  # of each thread
         self._retained: dict[str, float] = {}  # until when, the oldest first
+        self._name = secrets.token_hex(8)  # in the cursors of lists
+        self._numbers = count()
+        self._number: dict[str, int] = {}  # the order of the list
         self._retaining: Timer | None = None
 
     def __iter__(self) -> Iterator[Execution]:
@@ -78,6 +88,26 @@ class HeldInMemory:
             raise UnknownExecution(id)
         return self.here[id]
 
+    async def list(self, query: Query) -> Sequence[tuple[Place, ListedExecution]]:
+        before = None if query.before is None else self._number_of(query.before)
+        found: list[tuple[Place, ListedExecution]] = []
+        for id in reversed(self.here):
+            number = self._number[id]
+            execution = self.here[id]
+            if before is not None and number >= before:
+                continue
+            if _matches(execution, query):
+                found.append(((self._name, str(number)), _listed(execution)))
+                if len(found) > query.limit:
+                    break
+        return found
+
+    def _number_of(self, place: Place) -> int:
+        name, number = place
+        if name != self._name or not number.isdecimal():
+            raise another_list()
+        return int(number)
+
     async def open(self, facts: Facts, claim: Claim | None) -> Opened:
         if facts.thread is not None:
             self._check_turn(facts.owner, facts.thread, facts.id)
@@ -95,6 +125,7 @@ class HeldInMemory:
 
     def add(self, execution: Execution) -> None:
         self.here[execution.id] = execution
+        self._number[execution.id] = next(self._numbers)
         self._grown(execution.log, _EXECUTION)
         if execution.thread is not None:
             owner, thread, id = execution.owner, execution.thread, execution.id
@@ -124,6 +155,7 @@ class HeldInMemory:
         for execution in self.here.values():
             execution.log.on_growth = None
         self.here.clear()
+        self._number.clear()
         self._retained.clear()
         self._keys.clear()
         self._newest.clear()
@@ -158,6 +190,7 @@ class HeldInMemory:
     def _forget(self, id: str) -> None:
         del self._retained[id]
         execution = self.here.pop(id)
+        del self._number[id]
         if execution.thread is not None:
             turn = execution.owner, execution.thread
             if self._newest.get(turn) == id:
@@ -182,3 +215,22 @@ class HeldInMemory:
         for _ in trim_largest(execution.log for execution in self.here.values()):
             if self.held_bytes <= enough:  # each log has reported what it freed
                 break
+
+
+def _matches(execution: Execution, query: Query) -> bool:
+    if query.status not in (None, execution.status):
+        return False
+    return all(getattr(execution, fact) == value for fact, value in query.match.items())
+
+
+def _listed(execution: Execution) -> ListedExecution:
+    return ListedExecution(
+        id=execution.id,
+        actor=execution.actor,
+        owner=execution.owner,
+        thread=execution.thread,
+        status=execution.status,
+        last=execution.log.last,
+        created=execution.created,
+        ended=execution.ended,
+    )

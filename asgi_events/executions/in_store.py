@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from weakref import WeakValueDictionary
@@ -27,6 +27,12 @@ from asgi_events.executions.idempotency import (
     open_only,
 )
 from asgi_events.executions.keeper import Keeper
+from asgi_events.executions.listing import (
+    ListedExecution,
+    Place,
+    Query,
+    list_stored,
+)
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.recorder import Opening, Recorder
 from asgi_events.executions.recording import Recording
@@ -128,6 +134,9 @@ class HeldInStore:
         if page.ended is not None and log.end is not None:
             execution.ended = datetime.fromtimestamp(page.ended, UTC)
         return execution
+
+    async def list(self, query: Query) -> Sequence[tuple[Place, ListedExecution]]:
+        return await list_stored(self._store, query)
 
     async def open(self, facts: Facts, claim: Claim | None) -> Opened:
         lease, writer = self._options["lease"], self._get_writer()

@@ -23,6 +23,7 @@ from asgi_events.events import SHUTTING_DOWN, TerminalEvent
 from asgi_events.exceptions import Draining, EventTooLarge, UnknownActor
 from asgi_events.executions.execution import Execution, Facts, Run
 from asgi_events.executions.held import Claim, Held, Make, Opened
+from asgi_events.executions.names import check_owner, check_thread
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.run import EndedRun, LocalRun
 from asgi_events.executions.shutdown import Shutdown
@@ -30,8 +31,6 @@ from asgi_events.executions.viewers import Capacity, Place, Viewers, Viewing
 from asgi_events.log.writer import LogWriter, name_of
 from asgi_events.redaction import Redaction
 from asgi_events.wire.encoding import encode_json
-
-_THREAD = 255  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +73,13 @@ def ask(
     name = actor if isinstance(actor, str) else actor_of(actor).name
     if name not in actors:
         raise UnknownActor(name, list(actors))
-    if owner is not None and not owner.strip():
-        raise ValueError(
-            "owner must be None or a str that is not blank: executions of a blank "
-            f"owner would belong to everybody who has no name, got {owner!r}"
-        )
-    if thread is not None and not is_thread(thread):
-        raise ValueError(
-            f"thread must be None or 1 to {_THREAD} printable characters that are not "
-            f"all blank, got {thread!r}"
-        )
+    check_owner(owner)
+    check_thread(thread)
     takes = inputs[name]
     is_json = isinstance(input, bytes)
     arguments = takes.from_json(input) if is_json else takes.from_python(input)
     fingerprint = _fingerprint(name, input, owner, thread)
     return Asked(name, arguments, owner, thread, fingerprint, preface)
-
-
-def is_thread(thread: str) -> bool:
-    """Whether a thread may have that name."""
-    return len(thread) <= _THREAD and thread.isprintable() and bool(thread.strip())
 
 
 def make_execution(

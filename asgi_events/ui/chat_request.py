@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
-from asgi_events.executions.launch import is_thread
+from asgi_events.executions.names import is_thread
 
 
 class UIPart(BaseModel):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from asgi_events.executions.launch import is_thread
+from asgi_events.executions.names import is_thread
 
 
 class _Model(BaseModel):
