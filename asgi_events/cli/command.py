@@ -14,7 +14,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from asgi_events import __version__
-from asgi_events.cli.inspect import report
+from asgi_events.cli.inspect import Filters, report
 from asgi_events.exceptions import AsgiEventsError
 from asgi_events.terminal import printable
 
@@ -65,6 +65,16 @@ def _add_inspect(commands: _Commands) -> None:
     )
     inspect.add_argument("id", nargs="?", metavar="ID")
     inspect.add_argument("--json", action="store_true", help="print JSON")
+    listing = inspect.add_argument_group("which executions to list; default: all")
+    listing.add_argument("--owner", help="'' for those without an owner")
+    listing.add_argument("--thread")
+    listing.add_argument(
+        "--status", help="started, completed, failed, cancelled or lost"
+    )
+    listing.add_argument("--actor")
+    listing.add_argument(
+        "--limit", type=_limit, metavar="N", help="the newest N at most"
+    )
     inspect.set_defaults(run=_inspect)
 
 
@@ -115,6 +125,12 @@ def _port(text: str) -> int:
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 20:
         raise argparse.ArgumentTypeError(f"{text!r} is not the number of an event")
+    return int(text)
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 20 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of executions")
     return int(text)
 
 
@@ -191,8 +207,23 @@ def _is_private(folder: Path) -> bool:
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    filters: Filters = {}
+    if options.owner is not None:
+        filters["owner"] = options.owner or None
+    filters["thread"], filters["actor"] = options.thread, options.actor
+    filters["status"], limit = options.status, options.limit
+    if options.id is not None and (
+        limit or any(v is not None for v in filters.values())
+    ):
+        print(
+            "ID is of one execution: it has no filters, and no --limit", file=sys.stderr
+        )
+        return 2
+
     async def run() -> None:
-        pieces = report(options.store, options.id, as_json=options.json)
+        pieces = report(
+            options.store, options.id, as_json=options.json, limit=limit, **filters
+        )
         async with aclosing(pieces):
             async for text in pieces:
                 print(text, end="", flush=True)

@@ -7,16 +7,24 @@ changes no execution.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from pydantic_core import to_json
 
 from asgi_events.cli.lines import json_line
-from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import UnknownExecution
-from asgi_events.stores.contract import CreatedOnDemand, EventStore, Page
+from asgi_events.executions.listing import (
+    ANY_OWNER,
+    MOST,
+    AnyOwner,
+    ListedExecution,
+    Query,
+    list_stored,
+)
+from asgi_events.stores.contract import CreatedOnDemand, EventStore
 from asgi_events.stores.urls import open_store
 from asgi_events.terminal import printable
 from asgi_events.wire.frames import parse_event_id
@@ -25,31 +33,13 @@ from asgi_events.wire.sse import Decoder, ServerSentEvent
 _PAGE = 256 * 1024  # bytes read at once
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """An execution whose log is in the store.
+class Filters(TypedDict, total=False):
+    """What is listed: see ``Executions.list``; all executions by default."""
 
-    Attributes:
-        id: The execution's id.
-        actor: The actor's name.
-        owner: Who started it; None without ``authorize``.
-        status: ``started`` while it runs, then how it ended. ``lost`` also if its
-            writer has given no sign of life for half its lease, even if nobody has
-            ended the log yet.
-        frames: How many frames it has had; the store may have dropped the oldest.
-        created: When it was started.
-    """
-
-    id: str
-    actor: str
-    owner: str | None
-    status: ExecutionStatus
-    frames: int
-    created: datetime
-
-    def age(self, now: datetime) -> timedelta:
-        """Return how long ago it was started."""
-        return now - self.created
+    owner: str | None | AnyOwner
+    thread: str | None
+    status: str | None
+    actor: str | None
 
 
 def open_existing(url: str) -> EventStore:
@@ -72,20 +62,26 @@ def open_existing(url: str) -> EventStore:
 
 
 async def report(
-    url: str, id: str | None, *, as_json: bool
+    url: str,
+    id: str | None,
+    *,
+    as_json: bool,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> AsyncGenerator[str, None]:
-    """Yield the text to print: all executions, or the events of the execution ``id``.
+    """Yield the text to print: a list of executions, or the events of one.
 
     Raises:
         UnknownExecution: The store has no execution of that id.
-        ValueError, StoreError, ImportError: See ``open_existing``. ``StoreError`` also
-            if the store does not answer.
+        ValueError, StoreError, ImportError: See ``open_existing``. ``ValueError`` also
+            for a filter that is out of its range, and ``StoreError`` if the store does
+            not answer.
     """
     store = open_existing(url)
     try:
         if id is None:
-            listed = await held(store)
-            yield table_json(listed) if as_json else table(listed, datetime.now(UTC))
+            found = await listed(store, limit, **filters)
+            yield table_json(found) if as_json else table(found, datetime.now(UTC))
             return
         async for event in events(store, id):
             yield line_json(event) if as_json else line(event)
@@ -93,25 +89,40 @@ async def report(
         await store.aclose()
 
 
-async def held(store: EventStore) -> list[Held]:
-    """Return all executions, the newest first."""
-    # A key with a colon belongs to an Idempotency-Key or a thread, not to an execution.
-    keys = [key async for key in store.keys() if ":" not in key]
-    pages = [(key, await store.read(key, 0, 0)) for key in keys]
-    found = [_held(key, page) for key, page in pages if page is not None]
-    return sorted(found, key=lambda each: (each.created, each.id), reverse=True)
+async def listed(
+    store: EventStore, limit: int | None = None, **filters: Unpack[Filters]
+) -> list[ListedExecution]:
+    """Return executions, the newest first.
+
+    Args:
+        store: Where they are.
+        limit: How many at most; None for all.
+        filters: Which.
+    """
+    found: list[ListedExecution] = []
+    asked: Filters = {"owner": ANY_OWNER, **filters}
+    after: str | None = None
+    while True:
+        count = MOST if limit is None else min(limit - len(found), MOST)
+        query = Query(**asked, after=after, limit=count)
+        page = query.page(await list_stored(store, query))
+        found += page.items
+        after = page.next
+        if after is None or len(found) == limit:
+            return found
 
 
-async def find(store: EventStore, id: str) -> Held:
+async def find(store: EventStore, id: str) -> ListedExecution:
     """Return one execution.
 
     Raises:
         UnknownExecution: The store has no execution of that id.
     """
+    # A key with a colon belongs to an Idempotency-Key or a thread, not to an execution.
     page = None if ":" in id else await store.read(id, 0, 0)
     if page is None:
         raise UnknownExecution(id)
-    return _held(id, page)
+    return ListedExecution.from_page(id, page)
 
 
 async def events(store: EventStore, id: str) -> AsyncIterator[ServerSentEvent]:
@@ -120,7 +131,7 @@ async def events(store: EventStore, id: str) -> AsyncIterator[ServerSentEvent]:
     Raises:
         UnknownExecution: The store has no execution of that id.
     """
-    last = (await find(store, id)).frames
+    last = (await find(store, id)).last
     decoder, after = Decoder(), 0
     while after < last:
         page = await store.read(id, after, _PAGE)
@@ -131,13 +142,13 @@ async def events(store: EventStore, id: str) -> AsyncIterator[ServerSentEvent]:
         after = page.first + len(page.frames) - 1
 
 
-def table(listed: Sequence[Held], now: datetime) -> str:
+def table(listed: Sequence[ListedExecution], now: datetime) -> str:
     """Return the executions as lines for a terminal."""
     if not listed:
         return "No executions.\n"
     rows = [("ID", "ACTOR", "STATUS", "FRAMES", "AGE")]
     rows += [
-        (each.id, each.actor, each.status, str(each.frames), _short(each.age(now)))
+        (each.id, each.actor, each.status, str(each.last), _short(now - each.created))
         for each in listed
     ]
     *widths, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
@@ -149,7 +160,7 @@ def line(event: ServerSentEvent) -> str:
     return printable(f"{_number(event):>6}  {event.data or ''}") + "\n"
 
 
-def table_json(listed: Sequence[Held]) -> str:
+def table_json(listed: Sequence[ListedExecution]) -> str:
     """Return the executions as a JSON array."""
     return to_json([asdict(each) for each in listed], indent=2).decode() + "\n"
 
@@ -162,18 +173,6 @@ def line_json(event: ServerSentEvent) -> str:
 def _number(event: ServerSentEvent) -> int:
     event_id = parse_event_id(event.id or "")
     return 0 if event_id is None else event_id.number
-
-
-def _held(id: str, page: Page) -> Held:
-    status = ExecutionStatus.STARTED if page.alive else ExecutionStatus.LOST
-    return Held(
-        id=id,
-        actor=page.meta["actor"],
-        owner=page.meta.get("owner"),
-        status=status if page.end is None else ExecutionStatus(page.end),
-        frames=page.last,
-        created=datetime.fromisoformat(page.meta["created"]).astimezone(UTC),
-    )
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
