@@ -12,6 +12,8 @@ whatever there is. Afterwards the judge looks for what no fault excuses:
 * an execution with no terminal event, with two, or with two different ones;
 * a live writer whose execution was ended, a stream that never ends, a 204 or 404 for
   somebody who has not seen the end;
+* a list that has an execution twice, lacks one that has ended and is kept, or says that
+  it has ended otherwise;
 * tasks, viewers or executions that are left when everything is over.
 
 The schedule is the same for the same seed; what the processes make of it is not.

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack
+from itertools import cycle
 from pathlib import Path
 
 from tests.nemesis import RETENTION
@@ -31,6 +32,7 @@ from tests.nemesis.judge import Judge
 _ABOUT = "Breaks processes and stores while clients watch, and judges what they saw."
 
 _RATE = 1.5  # executions started in a second
+_LIST = 0.5  # seconds between two lists of all executions
 _FINISH = 45.0  # seconds for everybody to see the end, once the faults are over
 _MOST_TASKS = 25  # of a worker that has nothing to do
 _QUIET = 20.0  # seconds until nothing may be left
@@ -58,9 +60,12 @@ async def run(store: str, seconds: float, seed: int, directory: Path) -> Judge:
                 worker.url = kept.url(worker.number)
                 await worker.start()
             clients = Clients([w.port for w in workers], judge, random.Random(seed))
+            listing = asyncio.create_task(_keep_listing(workers, judge))
             await _break(faults, seconds, seed, clients, judge)
             print("the faults are over", flush=True)
             await clients.finish(RETENTION * 1.5 + _FINISH)
+            if not listing.cancel():
+                listing.result()  # it has failed
             await _look_for_leaks(workers, judge)
         finally:
             for worker in workers:
@@ -99,6 +104,15 @@ async def _keep_starting(clients: Clients) -> None:
     while True:
         clients.go()
         await asyncio.sleep(1 / _RATE)
+
+
+async def _keep_listing(workers: list[Worker], judge: Judge) -> None:
+    for worker in cycle(workers):
+        began = time.monotonic()
+        listed = await worker.listed()
+        if listed is not None:
+            judge.saw_list(listed, began)
+        await asyncio.sleep(_LIST)
 
 
 async def _look_for_leaks(workers: list[Worker], judge: Judge) -> None:

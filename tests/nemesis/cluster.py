@@ -79,6 +79,17 @@ class Worker:
         except OSError:
             return None
 
+    async def listed(self) -> list[tuple[str, str]] | None:
+        """The executions it lists; None when it does not answer."""
+        try:
+            async with asked(self.port, "GET", "/list") as (status, told):
+                text = await told.whole()
+                if status != 200:
+                    return None
+                return [(id, status) for id, status in json.loads(text)]
+        except (OSError, ValueError):  # the connection broke
+            return None
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         assert self._process is not None

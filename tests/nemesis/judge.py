@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,13 @@ from tests.nemesis import LEASE, RETENTION
 
 _EXIT = 12.0  # seconds a process may take that was told to stop
 _NOTICED = 3.0  # seconds until all workers know that their file is not the file
+
+_STATUS = {
+    "complete": "completed",
+    "error": "failed",
+    "cancelled": "cancelled",
+    "lost": "lost",
+}
 
 TERMINAL = ("complete", "error", "cancelled", "lost")
 
@@ -31,6 +39,7 @@ class Walk:
         started: When it was asked for.
         answered: When a worker first gave an id for the key.
         ended: When it ended, as its terminal event says.
+        seen: When a client first saw that.
         ends: Each terminal event that a client was left with.
     """
 
@@ -40,6 +49,7 @@ class Walk:
     started: float = 0.0
     answered: float | None = None
     ended: float | None = None
+    seen: float = float("inf")
     ends: set[tuple[str, str]] = field(default_factory=set)
 
 
@@ -85,6 +95,7 @@ class Judge:
         self.frames = 0
         self._lines = runs.open()
         self.connections = 0
+        self.lists = self.listed = 0
         self._bytes: dict[str, str] = {}  # by event id
         self._hurt: dict[int, float] = {}  # when a process was hurt, by pid
         self._told: dict[int, float] = {}  # when a process was told to stop, by pid
@@ -149,6 +160,7 @@ class Judge:
             age = time.time() - datetime.fromisoformat(data["timestamp"]).timestamp()
             ended = time.monotonic() - age
             sight.walk.ended = min(sight.walk.ended or ended, ended)
+            sight.walk.seen = min(sight.walk.seen, time.monotonic())
             sight.walk.ends.add(sight.end)
 
     def _check_number(self, sight: Sight, event_id: str, data: str) -> None:
@@ -195,6 +207,26 @@ class Judge:
             f"ids {sorted(walk.ids)}, rolled back {lost} s ago"
         )
         return True
+
+    def saw_list(self, listed: Sequence[tuple[str, str]], began: float) -> None:
+        """A worker has listed all executions, in the time since ``began``."""
+        self.lists += 1
+        status_of = dict(listed)
+        if len(status_of) < len(listed):
+            self.accuse(f"a list has an execution twice: {listed}")
+        now, kept = time.monotonic(), RETENTION - 2 - self.clock_spread
+        for walk in self.walks.values():
+            if walk.ended is None or walk.seen > began or now > walk.ended + kept:
+                continue
+            if len(walk.ids) != 1 or len(walk.ends) != 1:
+                continue
+            [id], [(kind, _)] = walk.ids, walk.ends
+            if status_of.get(id) == _STATUS[kind]:
+                self.listed += 1
+            elif any(at >= walk.started for _, at in self._rolled_back):
+                self.excused["not listed after a rollback"] += 1
+            else:
+                self.accuse(f"{id} ended {kind} and is listed as {status_of.get(id)}")
 
     def _may_be_gone(self, walk: Walk) -> bool:
         """Whether the store lost it, and nobody could write it again."""
@@ -290,6 +322,7 @@ class Judge:
                 ended[kind] += 1
         return (
             f"{len(self.walks)} keys, {self.connections} connections, "
+            f"{self.lists} lists with {self.listed} that have ended, "
             f"{self.frames} frames, ends {dict(ended)}, excused {dict(self.excused)}, "
             f"lease {LEASE:g} s"
         )

@@ -8,6 +8,8 @@ import os
 import time
 
 from asgi_events import EventsApp, agent, current_state
+from asgi_events.exceptions import StoreError
+from asgi_events.executions import ANY_OWNER
 from asgi_events.stores.sqlite import logs
 from asgi_events.types import Receive, Scope, Send
 from tests.nemesis import LEASE, RETENTION
@@ -53,19 +55,40 @@ app = EventsApp(
 
 
 async def counted(scope: Scope, receive: Receive, send: Send) -> None:
-    """``app``, and what is left in this process at ``/left``."""
-    if scope["type"] != "http" or scope["path"] != "/left":
+    """``app``, what is left in this process at ``/left``, and the list at ``/list``."""
+    if scope["type"] != "http" or scope["path"] not in ("/left", "/list"):
         await app(scope, receive, send)
         return
+    status, body = 200, json.dumps(_left())
+    if scope["path"] == "/list":
+        try:
+            body = json.dumps(await _listed())
+        except StoreError as error:
+            status, body = 503, str(error)
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": body.encode()})
+
+
+def _left() -> dict[str, int]:
     running = [e for e in app.executions if e.ended is None]
-    body = {
+    return {
         "tasks": len(asyncio.all_tasks()),
         "running": len(running),
         "viewers": sum(e.viewers for e in app.executions),
         "rss": _resident(),
     }
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+
+async def _listed() -> list[tuple[str, str]]:
+    """The id and the status of each execution, page by page."""
+    found: list[tuple[str, str]] = []
+    after: str | None = None
+    while True:
+        page = await app.executions.list(owner=ANY_OWNER, after=after, limit=10)
+        found += [(each.id, each.status) for each in page.items]
+        after = page.next
+        if after is None:
+            return found
 
 
 def _resident() -> int:
