@@ -58,7 +58,7 @@ local function move(sets, entry, ending, due)
   redis.call('HSET', log, 'listed', ended)
 end
 
--- The log of an entry may have been renewed, or may be another one of the same key.
+-- A log may have been renewed, and its entry may have changed.
 local function prune(sets, time, count)
   local due = redis.call('ZRANGE', sets .. 'due', '-inf', time, 'BYSCORE', 'LIMIT', 0,
     count)
@@ -66,13 +66,9 @@ local function prune(sets, time, count)
     local name = string.sub(sets, 1, -6) .. '{' .. string.match(entry, ' (%S+)')
       .. '}:log'
     local listed = redis.call('HMGET', name, 'listed')[1]
-    if listed == entry then
-      redis.call('ZADD', sets .. 'due', time + redis.call('PTTL', name) + 1, entry)
-    else
-      remove(sets, entry)
-      if listed and member_of(listed) == member_of(entry) then
-        add(sets, listed, time)
-      end
+    remove(sets, entry)
+    if listed and member_of(listed) == member_of(entry) then
+      add(sets, listed, time + redis.call('PTTL', name) + 1)
     end
   end
 end

@@ -196,9 +196,10 @@ class RedisStore:
         before: Position | None = None,
         limit: int,
     ) -> Sequence[tuple[str, Page]]:
-        if self._listing.generation != self.generation:
+        generation = self.generation
+        if self._listing.generation != generation:
             await self._listing.build(self.keys())
-            self._listing.generation = self.generation
+            self._listing.generation = generation
         return await self._listing.page(match, status, before, limit)
 
     async def watch(self) -> KeyWatch:

@@ -14,6 +14,8 @@ from random import getrandbits
 from time import time
 from typing import NamedTuple
 
+from pydantic_core import to_json
+
 from asgi_events.exceptions import Gap
 from asgi_events.stores.contract import Ack, Grant, Page
 from asgi_events.stores.rules import (
@@ -90,7 +92,7 @@ def open(
     # Any number: the writer of a deleted log must not write the next one.
     epoch = getrandbits(48)
     state = key, writer, epoch, lease, ttl, now, now + lease + ttl, after + 1, after
-    values = (*state, json.dumps(meta), *facts_of(key, meta))
+    values = (*state, _to_json(meta), *facts_of(key, meta))
     if db.execute(_INSERT, values).rowcount:
         return Grant(epoch, after)
     found = _find(db, key)
@@ -217,6 +219,13 @@ def delete(db: sqlite3.Connection, key: str) -> None:
     if row is not None:
         id, writer = row
         forget(db, id, writer, key)
+
+
+def _to_json(meta: Mapping[str, str]) -> str:
+    try:
+        return to_json(meta).decode()  # in a quarter of the time
+    except ValueError:  # a text is not Unicode
+        return json.dumps(meta)
 
 
 def _head(db: sqlite3.Connection, key: str, now: float) -> _Head | None:

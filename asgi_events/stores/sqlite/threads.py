@@ -199,16 +199,18 @@ class Worker:
     def _answer(self, requests: _Requests) -> None:
         asked: defaultdict[asyncio.AbstractEventLoop, list[_Request[Any]]]
         asked = defaultdict(list)
-        changed: set[str | None] = set()
+        changed: set[str] = set()
         for request in requests:
             if isinstance(request.error, sqlite3.Error):
                 request.error = self._file.explain(request.error)
-            if request.error is None and request.result is not False:
+            is_done = request.error is None and request.result is not False
+            if request.hint is not None and is_done:
                 changed.add(request.hint)
             asked[request.future.get_loop()].append(request)
         for loop, answered in asked.items():
             call_soon(loop, _answer_all, answered)
-        self._hint({key for key in changed if key is not None})
+        if changed:
+            self._hint(changed)
 
     def _call_idle(self, db: sqlite3.Connection) -> float | None:
         try:

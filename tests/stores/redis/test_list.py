@@ -10,7 +10,7 @@ import pytest
 from asgi_events.stores import Ack, Grant
 from asgi_events.stores.redis import RedisStore
 from asgi_events.stores.redis import listing as redis_listing
-from tests.stores.redis.links import answered, on_both, opened
+from tests.stores.redis.links import answered, kept_reaping, limited, on_both, opened
 from tests.valkey import Valkey
 
 pytestmark = pytest.mark.server
@@ -70,6 +70,26 @@ async def test_lists_what_an_earlier_version_has_written(
         await end(store, 4, grants[4])
         await store.delete("k1")
         assert await keys(store, "completed") == ["k4", "k2"]
+
+
+@on_both
+async def test_needs_the_permissions_that_the_documentation_names(
+    server: Valkey,
+) -> None:
+    async with opened(limited(server)) as store:
+        grants = [await start(store, n, owner="ann", thread="t") for n in range(3)]
+        await end(store, 0, grants[0])
+        assert await keys(store, owner="ann") == ["k2", "k1", "k0"]
+        assert await keys(store, "lost", thread="t") == []
+        await store.delete("k1")
+        assert await kept_reaping(server, store, "k2", after=0) == [True]
+        assert await keys(store, "lost", owner="ann", actor="research") == ["k2"]
+        server.pass_time(80.0)
+        await start(store, 3)
+        assert await keys(store) == ["k3"]
+        forget_the_list(server)
+    async with opened(limited(server)) as store:
+        assert await keys(store) == ["k3"]
 
 
 async def test_looks_for_them_once(server: Valkey) -> None:
@@ -170,3 +190,16 @@ async def test_goes_on_where_a_long_walk_has_ended(
     assert await keys(store, "failed", owner="bob") == []
     found = await store.list({"owner": "ann"}, status="failed", limit=2)
     assert [key for key, _ in found] == ["k11", "k3"]
+
+
+async def test_lists_a_log_that_took_the_place_of_one_that_was_lost_once(
+    server: Valkey, store: RedisStore
+) -> None:
+    await start(store, 1, owner="ann")
+    with server.client() as client:
+        client.delete("asgi_events:{k1}:log")
+    meta = {"actor": "research", "created": "2027-01-01T00:00:00+00:00"}
+    await store.open("k1", writer="w", lease=15.0, ttl=60.0, meta=meta)
+
+    assert await keys(store) == ["k1"]
+    assert await keys(store, owner="ann") == []
