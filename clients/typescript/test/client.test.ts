@@ -85,6 +85,25 @@ describe("start", () => {
     }
   });
 
+  test("sends nothing after its signal", async () => {
+    const { requests } = await inTime([STARTED], (client) =>
+      assert.rejects(client.start("research", {}, { signal: AbortSignal.abort() }), { name: "AbortError" }),
+    );
+    assert.deepEqual(requests, []);
+  });
+
+  test("leaves no listener on the signal", async (context) => {
+    const { signal } = new AbortController();
+    const added: AbortSignal[] = [];
+    const add = signal.addEventListener.bind(signal);
+    context.mock.method(signal, "addEventListener", (type: "abort", listener: () => void, options: { signal: AbortSignal }) => {
+      added.push(options.signal);
+      add(type, listener, options);
+    });
+    await inTime([json(503, {}), STARTED], (client) => client.start("research", {}, { signal }));
+    assert.deepEqual(added.map(({ aborted }) => aborted), [true, true]);
+  });
+
   for (const page of ["<html>", "{}", "5", "null"]) {
     test(`says that ${page} is no answer`, async () => {
       await inTime([new Response(page)], (client) =>

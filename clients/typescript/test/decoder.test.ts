@@ -6,7 +6,7 @@ import { encode } from "./virtual.js";
 const TRICKY = [
   "\ufeff: stream-start\n",
   "retry: 250\r\ndata: ünï\u2028cödé 🦊\rid: x:1\n\n",
-  "data\ndata:\ndata: \ndata:  two\r\n\r\n",
+  "data\ndata:\r\ndata: \r\ndata:  two\r\n\r\n",
   ": comment\rdata: a\ndata: b\r\revent: end\nevent: log\ndata:c\nid: bad\0\nunknown: 1\nretry: 1x\n\n",
   "id: x:2\nevent: nothing\n\n",
   "data: \ufeff\nid:x:3\n\r\ndata: never ended",

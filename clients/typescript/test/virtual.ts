@@ -1,6 +1,8 @@
 // Time that passes only when nothing else happens, and a server that answers from a list.
 import { mock } from "node:test";
 
+const MOST_STEPS = 5000;
+
 interface Timer {
   due: number;
   fire: () => void;
@@ -23,14 +25,18 @@ export class Time {
     mock.method(Math, "random", () => 1);
     mock.method(globalThis, "setTimeout", (fire: () => void, wait = 0) => time.#add(fire, wait));
     mock.method(globalThis, "clearTimeout", (id: number) => time.#timers.delete(id));
+    let steps = 0;
+    let stop = (_: Error): void => {};
+    const endless = new Promise<never>((_, reject) => (stop = reject));
     const pump = (): void => {
       if (!time.#running) return;
+      if ((steps += 1) > MOST_STEPS) return stop(new Error("it never ends"));
       // Streams need several turns to pass on what they have.
       setImmediate(() => setImmediate(() => setImmediate(() => (time.#step(), pump()))));
     };
     pump();
     try {
-      return await inside(time);
+      return await Promise.race([inside(time), endless]);
     } finally {
       time.#running = false;
       mock.restoreAll();

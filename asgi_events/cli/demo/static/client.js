@@ -210,6 +210,7 @@ var Requests = class {
     for (let last = !ask; ; last = true) {
       const headers = new Headers(ask ? await attempt.wait(Promise.resolve(ask())) : auth);
       for (const name in init.headers) headers.set(name, init.headers[name]);
+      attempt.signal.throwIfAborted();
       const response = await attempt.hear(fetch(url, { cache: "no-store", ...init, headers, signal: attempt.signal }));
       if (response.ok) return response;
       const failure = await attempt.hear(refusal(response, url));
