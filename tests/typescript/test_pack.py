@@ -75,8 +75,12 @@ def test_runs_in_node(project: Path) -> None:
     assert printed == "x lost\n"
 
 
-@pytest.mark.parametrize("resolution", ["bundler", "nodenext"])
-def test_has_the_types_that_its_readme_uses(project: Path, resolution: str) -> None:
+IN_A_PAGE = "--module esnext --moduleResolution bundler --lib es2022,dom"
+IN_NODE = "--module nodenext --lib es2022 --types node --typeRoots"
+
+
+@pytest.mark.parametrize("where", ["a page", "Node.js"])
+def test_has_the_types_that_its_readme_uses(project: Path, where: str) -> None:
     examples = CODE.findall((PACKAGE / "README.md").read_text())
     given = (
         "declare function token(): Promise<string>;\n"
@@ -86,10 +90,12 @@ def test_has_the_types_that_its_readme_uses(project: Path, resolution: str) -> N
     project.joinpath("second.ts").write_text(examples[1])
     shutil.copy(PACKAGE / "test" / "paths.ts", project)
     compiler = PACKAGE / "node_modules" / "typescript-native" / "bin" / "tsc"
-    module = "nodenext" if resolution == "nodenext" else "esnext"
     options = ["--strict", "--noEmit", "--exactOptionalPropertyTypes"]
-    options += ["--target", "es2022", "--lib", "es2022,dom"]
-    options += ["--module", module, "--moduleResolution", resolution]
+    options += ["--target", "es2022"]
+    if where == "a page":
+        options += IN_A_PAGE.split()
+    else:
+        options += [*IN_NODE.split(), str(PACKAGE / "node_modules" / "@types")]
     done = subprocess.run(
         [node(), str(compiler), *options, "first.ts", "second.ts"],
         cwd=project,

@@ -3,8 +3,10 @@ import { Backoff, isTemporary } from "./backoff.js";
 import { ClientError } from "./errors.js";
 import { refusal } from "./problem.js";
 
+type Fields = Headers | Record<string, string> | [string, string][]; // HeadersInit is not global in Node
+
 /** What is sent with each request, or a function that is asked for it before each one. */
-export type Auth = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
+export type Auth = Fields | (() => Fields | Promise<Fields>);
 
 export interface Options {
   /** Headers, or a function that returns them; a 401 asks it once more. */
@@ -51,7 +53,7 @@ export class Requests {
         if (delay) await attempt.sleep(delay);
         return await this.jsonOf(path, init, attempt);
       } catch (error) {
-        if (signal?.aborted || !isTemporary(error, temporary) || backoff.failures === MOST_REPEATS) throw error;
+        if (!isTemporary(error, temporary) || backoff.failures === MOST_REPEATS) throw error;
         delay = backoff.delayAfter(error);
       } finally {
         attempt.close();
@@ -81,7 +83,7 @@ export class Requests {
     const { auth, fetch = globalThis.fetch } = this.#options;
     const ask = typeof auth === "function" && auth;
     for (let last = !ask; ; last = true) {
-      const headers = new Headers(ask ? await attempt.wait(Promise.resolve(ask())) : (auth as HeadersInit | undefined));
+      const headers = new Headers(ask ? await attempt.wait(Promise.resolve(ask())) : (auth as Fields | undefined));
       for (const name in init.headers) headers.set(name, init.headers[name]!);
       attempt.signal.throwIfAborted();
       const response = await attempt.hear(fetch(url, { cache: "no-store", ...init, headers, signal: attempt.signal }));

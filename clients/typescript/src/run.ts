@@ -65,7 +65,6 @@ export class Run<Event = AnyEvent, Execution = AnyExecution> {
     if (about.status === "started") {
       const stream = this.events({ after: about.last, signal });
       for await (const _ of stream);
-      signal?.throwIfAborted();
       about = (await this.about({ signal })) as AnyExecution;
     }
     if (about.status === "completed") return about.result as ResultOf<Event>;

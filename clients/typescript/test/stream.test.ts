@@ -70,6 +70,11 @@ describe("a stream", () => {
     });
   });
 
+  test("is over when the server says so, even if the connection stays open", async () => {
+    const found = await watch([stream(logs(1, 3) + REST, HANG)]);
+    assert.deepEqual([found.seen, found.status, found.took], [ALL, "completed", 0]);
+  });
+
   test("does not come back after the terminal event", async () => {
     const found = await watch([stream(logs(1, 3) + block(COMPLETE, 4), BREAK)]);
     assert.deepEqual([found.seen, found.status, found.server.requests.length], [ALL, "completed", 1]);
@@ -315,9 +320,9 @@ describe("a refusal", () => {
 describe("auth", () => {
   const unauthorized = json(401, { title: "Who are you?" });
 
-  function counted(): { auth: () => Promise<HeadersInit>; tokens: (server: Server) => (string | undefined)[] } {
+  function counted(): { auth: () => Promise<Record<string, string>>; tokens: (server: Server) => (string | undefined)[] } {
     let count = 0;
-    const auth = async (): Promise<HeadersInit> => ({ Authorization: `Bearer ${(count += 1)}` });
+    const auth = async (): Promise<Record<string, string>> => ({ Authorization: `Bearer ${(count += 1)}` });
     return { auth, tokens: (server) => server.requests.map(({ headers }) => headers.authorization) };
   }
 
@@ -435,11 +440,15 @@ describe("a page", () => {
       const watched = events(server, { onConnection: (_, reconnect) => delays.push(reconnect?.delay) });
       const tell = (name: string, init: object): boolean => page.dispatchEvent(Object.assign(new Event(name), init));
       const seen = [];
+      let requests = 0; // before the page is shown again
       for await (const event of watched) {
         seen.push(event);
-        if (seen.length === 1) setImmediate(() => (tell("pageshow", { persisted: false }), tell(name, init)));
+        if (seen.length > 1) continue;
+        setTimeout(() => tell("pageshow", { persisted: false }), 1);
+        setTimeout(() => ((requests = server.requests.length), tell(name, init)), 20);
       }
-      assert.deepEqual([seen, server.ids, delays], [ALL, [undefined, "x:1"], [undefined, undefined, 0, undefined, undefined]]);
+      assert.deepEqual([seen, server.ids, requests], [ALL, [undefined, "x:1"], 1]);
+      assert.deepEqual(delays, [undefined, undefined, 0, undefined, undefined]);
     });
   }
 

@@ -179,7 +179,7 @@ var Requests = class {
         if (delay) await attempt.sleep(delay);
         return await this.jsonOf(path, init, attempt);
       } catch (error) {
-        if (signal?.aborted || !isTemporary(error, temporary) || backoff.failures === MOST_REPEATS) throw error;
+        if (!isTemporary(error, temporary) || backoff.failures === MOST_REPEATS) throw error;
         delay = backoff.delayAfter(error);
       } finally {
         attempt.close();
@@ -510,7 +510,6 @@ var Run = class {
     if (about.status === "started") {
       const stream = this.events({ after: about.last, signal });
       for await (const _ of stream) ;
-      signal?.throwIfAborted();
       about = await this.about({ signal });
     }
     if (about.status === "completed") return about.result;
