@@ -14,12 +14,10 @@ const collectGarbage = runInNewContext("gc");
 const LONGEST = 20_000; // milliseconds that a question may take
 const MOST = 16; // questions at the same time
 
-// What the client waits for before it reconnects takes no time here; only the watch over a silent
-// peer does, whose times no delay has.
-const realTimeout = globalThis.setTimeout;
+// In place of `setTimeout`, in the client alone. What it waits for before it reconnects takes no
+// time here; only the watch over a silent peer does, whose times no delay has.
 const stalls = new Set([45_000]);
-globalThis.setTimeout = (call, milliseconds, ...rest) =>
-  realTimeout(call, stalls.has(milliseconds) ? milliseconds : 0, ...rest);
+globalThis.impatient = (call, milliseconds) => setTimeout(call, stalls.has(milliseconds) ? milliseconds : 0);
 
 const KINDS = { 401: "Unauthorized", 403: "Forbidden", 404: "UnknownExecution", 410: "Gone" };
 const STARTS = { ...KINDS, 404: "UnknownActor", 409: "ThreadBusy" };
@@ -70,7 +68,7 @@ async function ask({ verb, base, execution, after, count, leave, waiting, stall,
       outcome.seen.push(isReset ? ["reset", event.reason, event.first] : ["event", stream.number, event]);
       if (outcome.seen.length !== leave) continue;
       if (!waiting) break;
-      realTimeout(() => leaving.abort(), 10);
+      setTimeout(() => leaving.abort(), 10);
     }
     outcome.status = stream.status;
   };
@@ -98,7 +96,7 @@ function bounded(question) {
   let timer;
   const late = new Promise((resolve) => {
     if (question.count) return; // which may take as long as it takes
-    timer = realTimeout(() => resolve({ seen: [], status: null, failure: ["Hang", ""], waits: [], value: null }), LONGEST);
+    timer = setTimeout(() => resolve({ seen: [], status: null, failure: ["Hang", ""], waits: [], value: null }), LONGEST);
   });
   return Promise.race([ask(question), late]).finally(() => clearTimeout(timer));
 }

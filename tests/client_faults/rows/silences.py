@@ -13,7 +13,7 @@ from tests.client_faults.row import ANY, Check, Outcome, Question, Row, events
 
 def rows() -> Iterator[Row]:
     """Connections on which nothing comes any more."""
-    stalled = Question(stall=0.25, own=True)
+    stalled = Question(stall=1.003, own=True)
     for name, answer, last in (
         ("after events", part(4, then="hang"), 4),
         ("in an event", part(4, b'data: {"event_ty', then="hang"), 4),
@@ -28,7 +28,7 @@ def rows() -> Iterator[Row]:
         )
     yield Row(
         name="heartbeats for longer than a stall",
-        ask=Question(stall=2.0),
+        ask=Question(stall=2.003),
         plan=(
             shaped(
                 lambda body: [*[KEEP_ALIVE] * 45, body],
