@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from asgi_events.wire.sse import KEEP_ALIVE
 from tests.client_faults.answers import (
     cut_at,
     nothing,
     part,
     raw,
     refuse,
-    shaped,
 )
 from tests.client_faults.log import Log
 from tests.client_faults.peer import Place, Reply, Request, resumed
@@ -51,16 +49,6 @@ def rows() -> Iterator[Row]:
         plan=(part(4, then="fin"), *(refuse(502),) * 100_000),
         seen=lambda log: events(log, 1, 4),
         failure=Failure("Unreachable"),
-    )
-    yield Row(
-        name="connections that work, and break for longer than it is tried",
-        ask=Question(give_up=3.0),
-        plan=(
-            part(4, then="fin"),
-            shaped(lambda body: [KEEP_ALIVE] * 65, pause=0.05, then="fin"),
-            refuse(502),
-        ),
-        ids=[None, 4, 4, 4],
     )
     for name, head in (
         ("another protocol", b"SSH-2.0-OpenSSH_9.2\r\n"),

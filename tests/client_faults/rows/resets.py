@@ -75,6 +75,20 @@ def rows() -> Iterator[Row]:
             *resets("foreign", 1),
             *events(log, 1, 12),
         ],
+        ids=[None, 4, None],
+    )
+    yield Row(
+        name="trimmed, and the connection breaks before an event",
+        plan=(
+            part(3, then="fin"),
+            said(lambda log: reset("trimmed", 7), then="fin"),
+        ),
+        seen=lambda log: [
+            *events(log, 1, 3),
+            *resets("trimmed", 7),
+            *events(log, 7, 12),
+        ],
+        ids=[None, 3, 6],
     )
     yield Row(
         name="reset, events again, a cut, and the rest",
