@@ -13,12 +13,12 @@ from urllib.parse import quote, unquote
 
 from asgi_events.stores.contract import Page, Position
 from asgi_events.stores.redis.commands import Commands
-from asgi_events.stores.redis.scripts import ADD_TO_LIST, LIST
+from asgi_events.stores.redis.scripts import ADD_TO_LIST, LIST, UNLISTED
 from asgi_events.stores.rules import STARTED, ends_of, is_listed
 
 _Row: TypeAlias = tuple[bytes, Page]
 
-_AT_ONCE = 100  # logs that are looked at in one round trip
+_AT_ONCE = 200  # logs that are looked at in one round trip
 
 
 def entry_of(key: str, meta: Mapping[str, str]) -> bytes:
@@ -77,14 +77,16 @@ class Listing:
             return
         found = [key async for key in keys if ":" not in key]
         for start in range(0, len(found), _AT_ONCE):
-            adding = map(self._add, found[start : start + _AT_ONCE])
-            await asyncio.gather(*adding)
+            some = found[start : start + _AT_ONCE]
+            names = (self._keys_of(key)[1] for key in some)
+            unlisted = await self._commands.run(UNLISTED, (), *names)
+            await asyncio.gather(*(self._add(some[n - 1]) for n in unlisted))
         await self._commands.send(b"HSET", self._built, b"logs", b"%d" % len(found))
 
     async def _add(self, key: str) -> None:
         keys = self._keys_of(key)
-        meta, listed = await self._commands.send(b"HMGET", keys[1], b"meta", b"listed")
-        if meta is not None and listed is None:
+        [meta] = await self._commands.send(b"HMGET", keys[1], b"meta")
+        if meta is not None:
             entry = entry_of(key, json.loads(meta))
             if entry:
                 await self._commands.run(ADD_TO_LIST, keys, entry)

@@ -321,6 +321,19 @@ end
     lists=True,
 )
 
+# Which of many logs are not in the list, as numbers from 1.
+UNLISTED = Script(
+    """
+local found = {}
+for number, name in ipairs(ARGV) do
+  if not redis.call('HMGET', name, 'listed')[1] then found[#found + 1] = number end
+end
+return found
+""",
+    even_if_full=True,
+    lists=True,
+)
+
 # Adds a log of an earlier version to the list.
 ADD_TO_LIST = Script(
     """
