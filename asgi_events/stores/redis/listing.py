@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
@@ -18,6 +19,8 @@ from asgi_events.stores.rules import STARTED, ends_of, is_listed
 
 _Row: TypeAlias = tuple[bytes, Page]
 
+_plain = re.compile(r"[\w.~-]+", re.ASCII).fullmatch
+_moment = re.compile(r"[\w.~:+-]+", re.ASCII).fullmatch
 _AT_ONCE = 200  # logs that are looked at in one round trip
 
 
@@ -115,7 +118,7 @@ def _walks(sets: list[str], status: str | None) -> Iterator[tuple[list[str], byt
         return
     for end in ends_of(status):
         wanted = b"" if end is not None else b"1" if status == STARTED else b"0"
-        yield [*sets, f"end:{_quoted(end or '')}"], wanted
+        yield [*sets, f"end:{quoted(end or '')}"], wanted
 
 
 def _row(found: Sequence[Any]) -> _Row:
@@ -134,8 +137,10 @@ def _row(found: Sequence[Any]) -> _Row:
 
 
 def _member(position: Position) -> str:
-    # Only what would be taken for the end of it is quoted, so the order stays.
-    return f"{quote(position.created, safe=':+')} {_quoted(position.key)}"
+    created = position.created
+    if not _moment(created):  # what stays has the order of the moments
+        created = quote(created, safe=":+")
+    return f"{created} {quoted(position.key)}"
 
 
 def _key(member: bytes) -> str:
@@ -143,8 +148,10 @@ def _key(member: bytes) -> str:
 
 
 def _set(fact: str, value: str | None) -> str:
-    return fact if value is None else f"{fact}:{_quoted(value)}"
+    return fact if value is None else f"{fact}:{quoted(value)}"
 
 
-def _quoted(text: str) -> str:
-    return quote(text, safe="", errors="surrogatepass")
+def quoted(text: str) -> str:
+    """A text as part of the name of a key, and as a word of the list."""
+    # Most texts need it not, and ``quote`` is slow.
+    return text if _plain(text) else quote(text, safe="", errors="surrogatepass")

@@ -5,14 +5,14 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from asgi_events.exceptions import Gap, StoreError
 from asgi_events.stores.contract import Ack, Grant, Page, Position
 from asgi_events.stores.redis.address import check_positive, parse
 from asgi_events.stores.redis.commands import Commands
 from asgi_events.stores.redis.durability import confirmation
-from asgi_events.stores.redis.listing import Listing, entry_of
+from asgi_events.stores.redis.listing import Listing, entry_of, quoted
 from asgi_events.stores.redis.scripts import (
     APPEND,
     CANCEL,
@@ -266,7 +266,8 @@ class RedisStore:
         return await self._commands.run(script, self._keys_of(key), *args)
 
     def _keys_of(self, key: str) -> tuple[bytes, bytes]:
-        return f"{self._tag(key)}:frames".encode(), self._log(key)
+        tag = self._tag(key)
+        return f"{tag}:frames".encode(), f"{tag}:log".encode()
 
     def _log(self, key: str) -> bytes:
         return f"{self._tag(key)}:log".encode()
@@ -276,7 +277,7 @@ class RedisStore:
 
     def _tag(self, key: str) -> str:
         # A brace in a key would end the hash tag.
-        return f"{self._prefix}{{{quote(key, safe='', errors='surrogatepass')}}}"
+        return f"{self._prefix}{{{quoted(key)}}}"
 
 
 def _is_plain(prefix: str) -> bool:
