@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ssl
 import subprocess
 import sys
 import threading
@@ -596,6 +597,12 @@ def test_reads_the_causes_of_an_error() -> None:
 
     assert (broken.reason, broken.is_final) == ("all connection attempts failed", False)
     assert broken_by(ConnectionResetError(104, "Reset"), terms).reason == "Reset"
+    refused = ssl.SSLCertVerificationError(1, "verify failed")
+    refused.verify_message = "self-signed certificate"
+    error.__cause__.__cause__ = refused
+    wrong = broken_by(error, terms)
+    assert wrong.reason == "the certificate is wrong: self-signed certificate"
+    assert wrong.is_final
     assert (loop.reason, loop.is_final) == ("too many", True)
     assert (silent.reason, silent.is_final) == ("ReadTimeout", False)
 
