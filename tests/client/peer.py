@@ -35,6 +35,7 @@ class Peer:
     Attributes:
         heads: The heads of the requests.
         open: How many connections are open.
+        tasks: Those that serve them.
     """
 
     def __init__(self, *script: Iterable[Part]) -> None:
@@ -42,7 +43,7 @@ class Peer:
         self.open = 0
         self._script = list(script)
         self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -67,17 +68,17 @@ class Peer:
         trace: TracebackType | None,
     ) -> None:
         self._server.close()
-        for task in self._tasks:
+        for task in self.tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self.tasks:
+            await asyncio.wait(self.tasks)
 
     async def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self.tasks.add(task)
         self._count(1)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -100,7 +101,7 @@ class Peer:
         finally:
             writer.close()
             self._count(-1)
-            self._tasks.discard(task)
+            self.tasks.discard(task)
 
     def _count(self, more: int) -> None:
         self.open += more

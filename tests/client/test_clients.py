@@ -449,6 +449,24 @@ async def test_closes_its_connection_when_its_task_is_cancelled() -> None:
         assert task.cancelled()
 
 
+@pytest.mark.parametrize("library", [httpx2, httpx])
+async def test_leaves_nothing_to_the_event_loop_after_a_break(library: Any) -> None:
+    left: list[Any] = []
+    hooks = sys.get_asyncgen_hooks()
+    async with (
+        Peer(ABOUT, stream(event(1), SILENCE)) as peer,
+        library.AsyncClient() as http,
+    ):
+        async with Client(peer.url, http=http) as client:
+            run = await client.get(ID)
+            sys.set_asyncgen_hooks(finalizer=left.append)
+            async for _ in run.events():
+                break
+        sys.set_asyncgen_hooks(*hooks)
+        tasks = asyncio.all_tasks() - peer.tasks - {asyncio.current_task()}
+    assert (left, tasks) == ([], set())
+
+
 async def test_is_read_by_one_task_at_a_time() -> None:
     async with Peer(ABOUT, stream(SILENCE)) as peer, Client(peer.url) as client:
         stream_ = (await client.get(ID)).events()
