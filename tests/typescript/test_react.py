@@ -257,11 +257,17 @@ async def test_shows_another_id_at_once(tab: Tab, backend: Backend) -> None:
     assert own["id"] not in (first, second)
     await tab.show({"name": "a", "id": first})
     await tab.until("a", id=first, text=ALL)
+    await tab.show({"name": "a", "id": None})
+    await tab.until("a", id=None, connection="idle", text="")
+    await tab.click("a", "start")  # what it started before is not its own any more
+    other = await tab.until("a", text=HALF)
+    assert other["id"] != own["id"]
 
     assert (seen["status"], seen["tree"]) == (None, [])
     assert await tab.page.evaluate("functions.size") == 2  # one start and one cancel
     await backend.go(second)
     await backend.go(own["id"])
+    await backend.go(other["id"])
 
 
 async def test_forgets_what_was_left_long_ago(tab: Tab, backend: Backend) -> None:

@@ -52,7 +52,7 @@ interface Own {
 /** A start, from the call on: two calls may come before React draws. */
 interface Start {
   readonly client: object;
-  readonly given: string | null;
+  given: string | null;
   readonly what: string;
   run: Promise<Run<any, any> | undefined>;
   id: string | null;
@@ -80,19 +80,23 @@ export function useExecution<Paths = unknown, Actor extends Name<Paths> = Name<P
   id: string | null,
   { client }: ExecutionOptions<Paths, Actor>,
 ): WatchedExecution<Paths, Actor> {
-  const [own, setOwn] = useState(NOTHING);
-  const { id: ownId, isStarting, error } = own.client === client && own.given === id ? own : NOTHING;
-  const watched = ownId ?? id;
+  const [kept, setOwn] = useState(NOTHING);
+  const own = kept.client === client && kept.given === id ? kept : NOTHING;
+  if (kept !== own) setOwn(NOTHING); // it was given another id, and does not come back to what it had
+  const { isStarting, error } = own;
+  const watched = own.id ?? id;
 
   const latest = useRef<Latest>({ client, id, start: null });
   useInsertionEffect(() => {
-    Object.assign(latest.current, { client, id });
-  });
+    const start = startOf({ client, id, start: latest.current.start });
+    if (start) start.given = id; // it may have got this id
+    latest.current = { client, id, start };
+  }, [client, id]);
 
   const start = useCallback(async (actor: string, input?: unknown, options: StartOptions = {}) => {
     const { client, id } = latest.current;
     const what = JSON.stringify([actor, input]);
-    const before = startOf(latest.current);
+    const before = latest.current.start;
     if (before?.what === what && !options.key && !isOver(before)) return before.run;
 
     const made: Start = { client, given: id, what, id: null, run: Promise.resolve(undefined) };
@@ -119,7 +123,7 @@ export function useExecution<Paths = unknown, Actor extends Name<Paths> = Name<P
     const { client, id } = latest.current;
     setOwn(changed(client, id, { error: null }));
     try {
-      const run = (await startOf(latest.current)?.run) ?? (id === null ? undefined : client.run(id));
+      const run = (await latest.current.start?.run) ?? (id === null ? undefined : client.run(id));
       await run?.cancel();
     } catch (thrown) {
       setOwn(changed(client, id, { error: errorOf(thrown) }));
@@ -143,7 +147,7 @@ export function useExecution<Paths = unknown, Actor extends Name<Paths> = Name<P
   }, [snapshot, watched, isStarting, error, start, cancel]);
 }
 
-/** Returns the start that the hook follows, unless it was given another id since. */
+/** Returns the start that a hook with this id follows: it was made by this hook, or has got this id. */
 function startOf({ client, id, start }: Latest): Start | null {
   const follows = start && start.client === client && (start.given === id || (start.id !== null && start.id === id));
   return follows ? start : null;
