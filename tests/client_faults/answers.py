@@ -12,7 +12,15 @@ from typing import Any
 from asgi_events.wire import frames
 from asgi_events.wire.frames import parse_event_id
 from tests.client_faults.log import Log
-from tests.client_faults.peer import SSE, Answer, Reply, Request, problem, resumed, told
+from tests.client_faults.place import (
+    SSE,
+    Answer,
+    Reply,
+    Request,
+    problem,
+    resumed,
+    told,
+)
 
 
 def usual(log: Log, request: Request) -> Reply:

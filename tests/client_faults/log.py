@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -142,11 +141,6 @@ async def record(texts: int = len(TEXTS)) -> tuple[Log, bytes]:
     split = [frames.split(block + b"\n\n") for block in blocks]
     name = path.rpartition("/")[2]
     return Log(name, tuple(payload for payload, _ in split)), body
-
-
-def recorded(texts: int = len(TEXTS)) -> Log:
-    """Return the log of ``record``, outside of an event loop."""
-    return asyncio.run(record(texts))[0]
 
 
 def numbered(count: int) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from tests.client_faults.answers import position
 from tests.client_faults.clients import Client
 from tests.client_faults.judge import judge
 from tests.client_faults.log import Log, numbered
-from tests.client_faults.peer import SSE, Answer, Place, Reply, Request
+from tests.client_faults.place import SSE, Answer, Place, Reply, Request
 from tests.client_faults.row import Outcome, Question, Row
 
 PIECE = 200

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from tests.client_faults.answers import is_rising
 from tests.client_faults.log import Log
-from tests.client_faults.peer import Answer, Place
+from tests.client_faults.place import Answer, Place
 
 Seen: TypeAlias = tuple[str, Any, Any]
 """``("event", number, JSON)`` or ``("reset", reason, first)``."""

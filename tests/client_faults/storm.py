@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tests.client_faults.answers import goodbye, nothing, position, refuse
 from tests.client_faults.log import Log, numbered, with_heartbeats
-from tests.client_faults.peer import SSE, Answer, Place, Reply, Request
+from tests.client_faults.place import SSE, Answer, Place, Reply, Request
 from tests.client_faults.row import Outcome, Row
 
 

@@ -13,7 +13,7 @@ from tests.client_faults.answers import (
     refuse,
 )
 from tests.client_faults.log import Log
-from tests.client_faults.peer import Place, Reply, Request, resumed
+from tests.client_faults.place import Place, Reply, Request, resumed
 from tests.client_faults.row import Failure, Outcome, Question, Row, events
 from tests.client_faults.rows.delays import SECOND, first_waits
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from asgi_events.wire import frames
 from tests.client_faults.answers import events_of, odd, part, rest, said, shaped
 from tests.client_faults.log import Log
-from tests.client_faults.peer import Place
+from tests.client_faults.place import Place
 from tests.client_faults.row import ANY, Failure, Outcome, Row, events
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.client_faults.answers import cut_at, cut_reply, whole_reply
 from tests.client_faults.log import Log
-from tests.client_faults.peer import Place
+from tests.client_faults.place import Place
 from tests.client_faults.row import Check, Outcome, Row
 
 

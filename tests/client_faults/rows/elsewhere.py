@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.client_faults.answers import empty, part, plain, redirect, usual, whole_reply
 from tests.client_faults.log import Log
-from tests.client_faults.peer import Answer, Place
+from tests.client_faults.place import Answer, Place
 from tests.client_faults.row import Failure, Outcome, Question, Row, events
 
 

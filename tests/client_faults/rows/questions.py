@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from asgi_events.events import CancelledEvent, ErrorEvent, LostEvent
 from tests.client_faults.answers import nothing, part, plain, refuse
-from tests.client_faults.peer import Place, told
+from tests.client_faults.place import Place, told
 from tests.client_faults.row import Check, Failure, Outcome, Question, Row
 from tests.client_faults.rows.starts import asks, cut_answer, result
 

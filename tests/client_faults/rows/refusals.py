@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.client_faults.answers import empty, part, plain, refuse
 from tests.client_faults.log import Log
-from tests.client_faults.peer import Place
+from tests.client_faults.place import Place
 from tests.client_faults.row import Failure, Outcome, Question, Row, events
 from tests.client_faults.rows.delays import SECOND, first_waits
 

@@ -9,7 +9,7 @@ from asgi_events.events import LostEvent
 from asgi_events.wire import frames
 from tests.client_faults.answers import part, reset, said
 from tests.client_faults.log import Log
-from tests.client_faults.peer import Place
+from tests.client_faults.place import Place
 from tests.client_faults.row import (
     ANY,
     Check,

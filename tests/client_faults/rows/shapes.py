@@ -8,7 +8,7 @@ from gzip import compress
 
 from tests.client_faults.answers import shaped
 from tests.client_faults.log import with_heartbeats
-from tests.client_faults.peer import Answer, Place
+from tests.client_faults.place import Answer, Place
 from tests.client_faults.row import Outcome, Row, all_events
 
 

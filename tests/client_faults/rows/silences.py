@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from asgi_events.wire import frames
 from asgi_events.wire.sse import KEEP_ALIVE
 from tests.client_faults.answers import cut_at, goodbye, nothing, part, shaped
-from tests.client_faults.peer import Place
+from tests.client_faults.place import Place
 from tests.client_faults.row import ANY, Check, Outcome, Question, Row, events
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.client_faults.answers import empty, plain, redirect, refuse
 from tests.client_faults.log import Log
-from tests.client_faults.peer import Answer, Place, Reply, Request, about, told
+from tests.client_faults.place import Answer, Place, Reply, Request, about, told
 from tests.client_faults.row import Check, Failure, Outcome, Question, Range, Row
 
 START = Question(verb="start")
