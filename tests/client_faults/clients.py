@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 import httpx
 
-from tests.client_faults.python import asynchronous, synchronous
+from tests.client_faults.python import LONGEST, asynchronous, synchronous
 from tests.client_faults.row import Outcome, Question
 from tests.clients.node import HERE, Script, node, script
 from tests.servers import ROOT, require
 
 BATCH = 64
-"""Questions in one line for Node.js: a line must be answered in some seconds."""
+"""Questions in one line for Node.js."""
 
 
 class Client(Protocol):
@@ -40,7 +40,8 @@ class TypeScript:
         left = iter(questions)
         outcomes: list[Outcome] = []
         while batch := list(islice(left, BATCH)):
-            told = await self._running.ask([each.as_json() for each in batch])
+            asked = [each.as_json() for each in batch]
+            told = await self._running.ask(asked, seconds=2 * LONGEST)
             outcomes += map(_outcome, told)
         return outcomes
 

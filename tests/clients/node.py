@@ -35,17 +35,17 @@ class Script:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def ask(self, question: Any) -> Any:
+    async def ask(self, question: Any, seconds: float = 3 * TIMEOUT) -> Any:
         """Return what it prints next, after it was sent ``question``."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(question).encode() + b"\n")
         await self._process.stdin.drain()
-        return await self.read()
+        return await self.read(seconds)
 
-    async def read(self) -> Any:
-        """Return what it prints next."""
+    async def read(self, seconds: float = 3 * TIMEOUT) -> Any:
+        """Return what it prints next; it has so many seconds for that."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(3 * TIMEOUT):
+        async with asyncio.timeout(seconds):
             line = await self._process.stdout.readline()
         assert line.endswith(b"\n"), "the script has ended"
         return json.loads(line)
