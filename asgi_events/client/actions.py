@@ -22,15 +22,19 @@ class Authorize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Send a request, and wait for the head of its response.
+    """Send a request, and wait for the head of its response, after all redirects.
 
     The outcome: an ``Answer`` or ``Broken``.
+
+    Attributes:
+        private: The names of the headers that no other origin may see.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    private: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,8 +112,19 @@ class Connection:
         request = library.request_of(self._http, send, self._terms)
         try:
             self._response = await self._http.send(
-                request, stream=True, follow_redirects=True
+                request, stream=True, follow_redirects=False
             )
+            for _ in range(library.MAX_REDIRECTS):
+                following = library.redirected(self._response, send)
+                if following is None:
+                    break
+                await self._response.aclose()
+                self._response = await self._http.send(
+                    following, auth=None, stream=True, follow_redirects=False
+                )
+            else:
+                await self._close()
+                return library.ASTRAY
         except library.failures() as error:
             return library.broken_by(error, self._terms)
         self._chunks, self._has_begun = self._response.aiter_bytes(), False

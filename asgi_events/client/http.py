@@ -35,10 +35,14 @@ except ImportError:
 
 CONNECT_TIMEOUT = 10.0  # seconds
 
+MAX_REDIRECTS = 20
+
+ASTRAY = Broken("there are too many redirects", is_final=True)
+
 INTERRUPTED = Broken("the response was left before its end")
 
 _LIBRARIES = ("httpx2", "httpx")
-_FINAL = {"UnsupportedProtocol", "TooManyRedirects"}
+_FINAL = {"UnsupportedProtocol"}
 
 
 def open_async(given: Any) -> tuple[Any, bool]:
@@ -68,6 +72,18 @@ def request_of(http: Any, send: Send, terms: Terms) -> Any:
         content=send.content,
         extensions={"timeout": timeout},
     )
+
+
+def redirected(response: Any, send: Send) -> Any:
+    """Return the request to which a response redirects; None if it does not.
+
+    The library itself keeps nothing but ``Authorization`` from another origin.
+    """
+    request = response.next_request
+    if request is not None and _origin(request.url) != _origin(response.request.url):
+        for name in send.private:
+            request.headers.pop(name, None)
+    return request
 
 
 def answer_of(response: Any) -> Answer:
@@ -113,7 +129,7 @@ def _open(given: Any, name: str, kind: str) -> tuple[Any, bool]:
     if given is None:
         # A stream takes a connection for as long as it lasts.
         limits = _library.Limits(max_connections=None, max_keepalive_connections=20)
-        return getattr(_library, name)(follow_redirects=True, limits=limits), True
+        return getattr(_library, name)(limits=limits), True
     loaded = [sys.modules[each] for each in _LIBRARIES if each in sys.modules]
     if not isinstance(given, tuple(getattr(library, name) for library in loaded)):
         raise TypeError(
@@ -121,6 +137,10 @@ def _open(given: Any, name: str, kind: str) -> tuple[Any, bool]:
             f"{given!r}"
         )
     return given, False
+
+
+def _origin(url: Any) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _words(causes: list[BaseException]) -> str:

@@ -96,7 +96,9 @@ def answered(
     while True:
         headers = yield Authorize()
         outcome: Answer | Broken = yield replace(
-            send, headers=_merged(send.headers, headers)
+            send,
+            headers=_merged(send.headers, headers),
+            private=frozenset(name.lower() for name in headers),
         )
         if isinstance(outcome, Broken):
             was_refused = False

@@ -105,8 +105,19 @@ class SyncConnection:
         request = library.request_of(self._http, send, self._terms)
         try:
             self._response = self._http.send(
-                request, stream=True, follow_redirects=True
+                request, stream=True, follow_redirects=False
             )
+            for _ in range(library.MAX_REDIRECTS):
+                following = library.redirected(self._response, send)
+                if following is None:
+                    break
+                self._response.close()
+                self._response = self._http.send(
+                    following, auth=None, stream=True, follow_redirects=False
+                )
+            else:
+                self._close()
+                return library.ASTRAY
         except library.failures() as error:
             return library.broken_by(error, self._terms)
         self._chunks = self._response.iter_bytes()

@@ -239,6 +239,31 @@ async def test_follows_redirects(user: User) -> None:
     assert there.heads[0].startswith("GET /x ")
 
 
+async def test_keeps_its_headers_from_another_origin(user: User) -> None:
+    async with Peer(ABOUT, stream(finish(1))) as there:
+        to = b"Location: %b/x\r\n" % there.url.encode()
+        here = b"Location: /y\r\n"
+        async with Peer(reply(307, more=here), reply(302, more=to)) as peer:
+            auth = {"Authorization": "a", "X-Key": "b"}
+            client = user.make(peer.url, auth=auth)
+            await run_of(user, client)
+            await user.close(client)
+    assert ["x-key: b" in head for head in peer.heads] == [True, True]
+    assert ["authorization: a" in head for head in peer.heads] == [True, True]
+    assert "x-key" not in there.heads[0]
+    assert "authorization" not in there.heads[0]
+
+
+async def test_gives_up_redirects_without_an_end(user: User) -> None:
+    around = reply(307, more=b"Location: /again\r\n")
+    async with Peer(*[around] * 30) as peer:
+        client = user.make(peer.url)
+        with pytest.raises(Unreachable, match="too many redirects"):
+            await run_of(user, client)
+        await user.close(client)
+    assert len(peer.heads) == 21
+
+
 async def test_gives_up_at_last(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "LONGEST", 0.02)
     async with Peer() as peer:
@@ -610,7 +635,7 @@ def test_reads_the_causes_of_an_error() -> None:
     error.__cause__ = OSError("all connection attempts failed")
 
     broken = broken_by(error, terms)
-    loop = broken_by(httpx2.TooManyRedirects("too many"), terms)
+    hopeless = broken_by(httpx2.UnsupportedProtocol("no such"), terms)
     silent = broken_by(httpx2.ReadTimeout(""), terms)
 
     assert (broken.reason, broken.is_final) == ("all connection attempts failed", False)
@@ -621,7 +646,7 @@ def test_reads_the_causes_of_an_error() -> None:
     wrong = broken_by(error, terms)
     assert wrong.reason == "the certificate is wrong: self-signed certificate"
     assert wrong.is_final
-    assert (loop.reason, loop.is_final) == ("too many", True)
+    assert (hopeless.reason, hopeless.is_final) == ("no such", True)
     assert (silent.reason, silent.is_final) == ("ReadTimeout", False)
 
 
