@@ -67,6 +67,8 @@ OURS: dict[str, type[BaseModel]] = {
 }
 """The models of our own events by their ``event_type``."""
 
+_MODELS = frozenset(OURS.values())
+
 
 def read_json(payload: bytes | str) -> Any:
     """Return the value of one line of JSON.
@@ -102,6 +104,7 @@ class EventDecoder:
         """Return the event of one line of JSON.
 
         If no model has its ``event_type``, or it does not validate, it stays a dict.
+        An event of ours may have members that only a later version knows.
         """
         data = read_json(payload)
         if not isinstance(data, dict):
@@ -111,6 +114,10 @@ class EventDecoder:
             return data
         try:
             return model.model_validate(data)
+        except ValueError:
+            known = {name: data[name] for name in data if name in model.model_fields}
+        try:
+            return model.model_validate(known) if model in _MODELS else data
         except ValueError:  # another library's event of the same name
             return data
 

@@ -478,7 +478,7 @@ def test_makes_typed_events() -> None:
     assert seen[1:4] == [
         Chart(points=[1]),
         {"event_type": "newer", "x": 1},
-        {"event_type": "log", "message": "m", "newer": 1},
+        LogEvent(message="m", timestamp=seen[3].timestamp),
     ]
 
 

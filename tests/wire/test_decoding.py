@@ -84,6 +84,13 @@ def test_leaves_as_json_what_no_model_takes(payload: Any, event: Any) -> None:
     assert EventDecoder([Chart]).from_json(payload) == event
 
 
+def test_ignores_what_only_a_later_version_has() -> None:
+    event = LogEvent(message="hello")
+    later = encode_json(event)[:-1] + b',"color":"red"}'
+
+    assert EventDecoder().from_json(later) == event
+
+
 def test_knows_the_named_events_of_a_stream() -> None:
     decoder = EventDecoder([Chart])
 
