@@ -53,7 +53,7 @@ async def refused(url: str, caplog: pytest.LogCaptureFixture) -> tuple[int, int,
     [
         (wrong_address, "The store cannot answer now: .*onnect"),
         (corrupt, "events.db: file is not a database; name another file"),
-        (newer, "has schema version 99, and this asgi_events knows version 2: upgrade"),
+        (newer, "has schema version 99, and this asgi_events knows version 3: upgrade"),
     ],
 )
 async def test_answers_503_and_logs_why_the_store_is_of_no_use(
