@@ -16,7 +16,15 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, NoReturn, Protocol, TypeAlias, runtime_checkable
+from typing import (
+    Any,
+    NoReturn,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    runtime_checkable,
+)
 
 from pydantic import BaseModel
 
@@ -24,6 +32,8 @@ from asgi_events.aio.threads import release_slot
 from asgi_events.exceptions import EventTooLarge
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 EventHandler: TypeAlias = Callable[[Any], Awaitable[Any] | Any]
 """Takes any pydantic model; if it returns an awaitable, that is awaited."""
@@ -241,6 +251,22 @@ class EventBus:
         if published is not NOTHING:
             self._leave_running([published])
 
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Return ``coroutine``; in a thread run it, and return its result.
+
+        Raises:
+            RuntimeError: Called from a thread, and the bus has seen no event loop yet,
+                or that has stopped.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            if self._loop is None:
+                coroutine.close()
+                raise
+            return cast(Awaitable[T], _wait_in_thread(coroutine, self._loop))
+        return coroutine
+
     async def _finish(self, waiting: list[Awaitable[Any]], yields: bool) -> None:
         while waiting:
             try:
@@ -266,18 +292,8 @@ class EventBus:
                 "This EventBus has not seen its event loop yet: publish once from a "
                 "coroutine, or run the execution, before publishing from a thread."
             )
-        published = asyncio.run_coroutine_threadsafe(self._carried(event), self._loop)
-        while True:
-            try:
-                published.result(timeout=_PATIENCE)
-                return NOTHING
-            except TimeoutError:  # the log is full, or the loop has stopped
-                release_slot()
-                if not self._loop.is_running():
-                    published.cancel()
-                    raise RuntimeError(
-                        "The EventBus's event loop has stopped."
-                    ) from None
+        _wait_in_thread(self._carried(event), self._loop)
+        return NOTHING
 
     async def _wait_for(self, answer: Awaitable[Any]) -> None:
         try:
@@ -295,6 +311,24 @@ class EventBus:
             task = asyncio.ensure_future(self._wait_for(answer))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
+
+
+def _wait_in_thread(
+    coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop
+) -> T:
+    """Run ``coroutine`` on the event loop, and wait in a thread for its result."""
+    running = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    while True:
+        try:
+            return running.result(timeout=_PATIENCE)
+        except TimeoutError:
+            if running.done():  # it is what the coroutine has raised
+                raise
+            # The wait is long, or the loop has stopped.
+            release_slot()
+            if not loop.is_running():
+                running.cancel()
+                raise RuntimeError("The EventBus's event loop has stopped.") from None
 
 
 def _alias(handler: EventHandler) -> EventHandler:

@@ -5,10 +5,9 @@ second call of ``measure`` made by ``survey``. It is unique within an execution.
 """
 
 import inspect
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Generic, Literal, Protocol, TypeVar, cast
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -19,6 +18,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+
+from asgi_events.runnables import runnable
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ class EventType(StrEnum):
     STATE = "state"
     CONVERSATION = "conversation"
     CUSTOM = "custom"
+    INPUT_REQUEST = "input_request"
+    INPUT_ANSWER = "input_answer"
     COMPLETE = "complete"
     ERROR = "error"
     CANCELLED = "cancelled"
@@ -178,6 +181,47 @@ class ConversationEvent(Event):
     messages: list[dict[str, Any]]
 
 
+class InputRequestEvent(Event):
+    """A call asks people something, and waits for the answer.
+
+    Attributes:
+        n: The number of the question in its execution, from 1.
+        message: What is asked.
+        response_schema: What the answer may be: a JSON Schema of one field, or of a
+            flat object of fields, in MCP's subset for elicitation.
+        expires: When nobody is waited for any more; None for never.
+        to: Who may answer besides the owner; None for nobody else.
+    """
+
+    event_type: Literal[EventType.INPUT_REQUEST] = EventType.INPUT_REQUEST
+    n: int
+    message: str
+    response_schema: dict[str, Any]
+    expires: datetime | None = None
+    to: str | None = None
+
+
+InputAction: TypeAlias = Literal["accept", "decline", "expired", "cancelled"]
+
+
+class InputAnswerEvent(Event):
+    """A question is closed, exactly once.
+
+    Attributes:
+        n: The number of the question.
+        action: ``accept`` and ``decline`` are what somebody has answered. ``expired``:
+            nobody has in time. ``cancelled``: the call does not wait any more.
+        by: Who has answered, if the server knows.
+        content: The answer, if the call shows it to viewers.
+    """
+
+    event_type: Literal[EventType.INPUT_ANSWER] = EventType.INPUT_ANSWER
+    n: int
+    action: InputAction
+    by: str | None = None
+    content: Any = None
+
+
 class TerminalEvent(BaseModel):
     """The last event of every stream, exactly once.
 
@@ -249,73 +293,6 @@ class Usage(BaseModel):
     output_tokens: int | None = None
 
 
-class Runnable(Protocol):
-    """The members of an actor that an ``ExecutionEvent`` uses."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def event_type(self) -> EventType: ...
-
-    @property
-    def signature(self) -> inspect.Signature: ...
-
-    def run(
-        self, state: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Coroutine[Any, Any, ExecutionResult[Any]]: ...
-
-    def bound_to(self, owner: object) -> "Runnable": ...
-
-
-_RUNNABLE = "__asgi_events_actor__"
-
-
-def mark_runnable(function: Callable[..., Any], actor: Runnable) -> None:
-    """Make ``runnable`` find ``actor`` behind ``function``."""
-    # With the function itself, since other decorators copy attributes to theirs.
-    setattr(function, _RUNNABLE, (function, actor))
-
-
-def runnable(given: Any) -> Runnable:
-    """Return the actor behind a decorated function or a bound method.
-
-    Raises:
-        TypeError: There is none, or ``given`` is a method without its object.
-    """
-    if isinstance(getattr(given, "signature", None), inspect.Signature):
-        return cast(Runnable, given)  # the actor itself
-    is_bound = inspect.ismethod(given)
-    function: Any = given.__func__ if is_bound else given
-    found: Any = getattr(function, _RUNNABLE, (None, None))
-    marked, actor = found
-    if actor is None:
-        raise TypeError(
-            f"{given!r} is not an actor: decorate it with @agent, @tool or @llm."
-        )
-    if marked is not function:
-        raise TypeError(
-            f"{given!r} is an actor under another decorator: put @agent, @tool or @llm "
-            "above that one."
-        )
-    if is_bound:
-        return cast(Runnable, actor.bound_to(given.__self__))
-    if is_method(function):
-        raise TypeError(
-            f"{function.__qualname__} is a method without its object: give the method "
-            f"of an object, obj.{function.__name__}."
-        )
-    return cast(Runnable, actor)
-
-
-def is_method(function: Any) -> bool:
-    """Return whether a function was made in a class and takes ``self``."""
-    name = getattr(function, "__qualname__", "")
-    in_class = "." in name.rpartition("<locals>.")[2]
-    first = next(iter(inspect.signature(function).parameters), "")
-    return in_class and first in ("self", "cls")
-
-
 class ExecutionEvent(Event, Generic[T]):
     """A call of an actor: published at each change of status, and callable itself.
 
@@ -380,7 +357,8 @@ class ExecutionEvent(Event, Generic[T]):
         actor = runnable(self.actor)
         given = (input_data, extra_context, execution_state)
         takes = _count_positional(actor.signature)
-        return await actor.run(execution_state, given[:takes])
+        result: ExecutionResult[T] = await actor.run(execution_state, given[:takes])
+        return result
 
 
 def _count_positional(signature: inspect.Signature) -> int:

@@ -23,6 +23,8 @@ from asgi_events.events import (
     CancelledEvent,
     CompleteEvent,
     ErrorEvent,
+    InputAnswerEvent,
+    InputRequestEvent,
     LogEvent,
     LostEvent,
     ProgressEvent,
@@ -91,6 +93,54 @@ MODELS: list[Any] = [
             "message": "m",
         },
         id="progress of a total",
+    ),
+    pytest.param(
+        InputRequestEvent(
+            address="a",
+            timestamp=NOON,
+            n=1,
+            message="m",
+            response_schema={"type": "boolean"},
+            expires=NOON,
+            to="t",
+        ),
+        {
+            "event_type": "input_request",
+            "address": "a",
+            "timestamp": "2026-01-02T12:00:00Z",
+            "n": 1,
+            "message": "m",
+            "response_schema": {"type": "boolean"},
+            "expires": "2026-01-02T12:00:00Z",
+            "to": "t",
+        },
+        id="question",
+    ),
+    pytest.param(
+        InputAnswerEvent(
+            address="a", timestamp=NOON, n=1, action="accept", by="b", content=[False]
+        ),
+        {
+            "event_type": "input_answer",
+            "address": "a",
+            "timestamp": "2026-01-02T12:00:00Z",
+            "n": 1,
+            "action": "accept",
+            "by": "b",
+            "content": [False],
+        },
+        id="answer",
+    ),
+    pytest.param(
+        InputAnswerEvent(address="a", timestamp=NOON, n=1, action="expired"),
+        {
+            "event_type": "input_answer",
+            "address": "a",
+            "timestamp": "2026-01-02T12:00:00Z",
+            "n": 1,
+            "action": "expired",
+        },
+        id="no answer",
     ),
     pytest.param(
         ExecutionEvent[str](actor=research, timestamp=NOON),
@@ -320,7 +370,8 @@ def test_dates_an_event_in_utc() -> None:
         pytest.param(
             EventType,
             "agent_call tool_call llm_call log text_delta reasoning_delta progress "
-            "state conversation custom complete error cancelled lost",
+            "state conversation custom input_request input_answer "
+            "complete error cancelled lost",
             id="EventType",
         ),
         pytest.param(

@@ -40,10 +40,8 @@ from asgi_events.events import (
     EventType,
     ExecutionResult,
     has_failed,
-    is_method,
-    mark_runnable,
-    runnable,
 )
+from asgi_events.runnables import is_method, mark_runnable, runnable
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from itertools import count
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from pydantic import BaseModel
 
+from asgi_events.actors.asking import Questions, ask
 from asgi_events.actors.publisher import Publisher
 from asgi_events.actors.shown import shown
 from asgi_events.aio.threads import Threads, shared
@@ -24,14 +25,15 @@ from asgi_events.events import (
     EventType,
     ExecutionResult,
     Usage,
-    runnable,
 )
+from asgi_events.runnables import runnable
 
 if TYPE_CHECKING:
     from asgi_events.actors.cache import CacheBackend
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 current: ContextVar[ExecutionState | None] = ContextVar(
     "asgi_events_state", default=None
@@ -85,6 +87,8 @@ class ExecutionState(Publisher[Awaitable[None]]):
         owner: The owner of the execution; None without one.
         parent: The state of the call that made this one; None at the root.
         threads: The slots for the sync actors among the calls.
+        questions: Where what the calls ask waits for answers; None where nobody can
+            answer.
         open_calls: The calls of the execution that have not ended, by their addresses,
             in the order of their starts.
         ends_with: The fields of the event that ends the call: ``output``, ``usage``.
@@ -117,6 +121,7 @@ class ExecutionState(Publisher[Awaitable[None]]):
         self.execution_id = execution_id
         self.owner = owner
         self.threads: Threads = shared
+        self.questions: Questions | None = None
         self.address = ""
         self.parent: ExecutionState | None = None
         self._calls: dict[str, count[int]] = {}
@@ -136,6 +141,7 @@ class ExecutionState(Publisher[Awaitable[None]]):
             open_calls=self.open_calls,
         )
         state.threads = self.threads
+        state.questions = self.questions
         state.address = f"{self.address}/{segment}" if self.address else segment
         state.parent = self
         return state
@@ -176,6 +182,64 @@ class ExecutionState(Publisher[Awaitable[None]]):
     def publish(self, event: BaseModel) -> Awaitable[None]:
         """Publish any pydantic model."""
         return self.event_bus.publish(event)
+
+    @overload
+    def ask(
+        self,
+        message: str,
+        type: type[T],
+        *,
+        timeout: float | None = None,
+        to: str | None = None,
+        echo: bool = False,
+    ) -> Awaitable[T]: ...
+    @overload
+    def ask(
+        self,
+        message: str,
+        type: Any = bool,
+        *,
+        timeout: float | None = None,
+        to: str | None = None,
+        echo: bool = False,
+    ) -> Awaitable[Any]: ...
+
+    def ask(
+        self,
+        message: str,
+        type: Any = bool,
+        *,
+        timeout: float | None = None,
+        to: str | None = None,
+        echo: bool = False,
+    ) -> Awaitable[Any]:
+        """Ask people something, and wait for the answer: ``await state.ask("Book?")``.
+
+        Viewers see the question, also after a reload, and one of them answers, once.
+        While it is open ``cancel_after`` does not count.
+
+        Args:
+            message: What is asked.
+            type: What the answer is: a ``bool``, ``str``, ``int``, ``float``, a date,
+                a ``Literal`` or ``Enum`` of strings, or a flat pydantic model of these.
+            timeout: Seconds after which nobody is waited for any more; None for any
+                time.
+            to: Who may answer besides the owner, as ``authorize`` returns it.
+            echo: Viewers are shown the answer, too.
+
+        Returns:
+            The answer; in a sync actor the value itself, elsewhere what to await.
+
+        Raises:
+            InputDeclined: Somebody has declined.
+            InputExpired: Nobody has answered in time.
+            TypeError: There is no form for ``type``; the message names the field.
+            ValueError: A validator of ``type`` does not take what was answered; or
+                ``timeout`` is not positive.
+            RuntimeError: Nobody can answer: no ``Executions`` runs this.
+        """
+        asking = ask(self, message, type, timeout=timeout, to=to, echo=echo)
+        return self.event_bus.call(asking)
 
     @property
     def nowait(self) -> Publisher[None]:

@@ -2,93 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from asgi_events.aio.waiter import Waiter
 from asgi_events.events import (
     CANCELLED,
-    CompleteEvent,
     ExecutionStatus,
+    InputAction,
+    InputRequestEvent,
     ProgressEvent,
     TerminalEvent,
 )
-from asgi_events.exceptions import (
-    ExecutionCancelled,
-    ExecutionFailed,
-    ExecutionLost,
-    ResultGone,
-)
+from asgi_events.executions.facts import Facts
+from asgi_events.executions.history import History
+from asgi_events.executions.question_log import Question
+from asgi_events.executions.questions import Questions
 from asgi_events.executions.viewers import Viewers
 from asgi_events.log.cursor import ReadPage
 from asgi_events.log.log import Log
 from asgi_events.log.stored import StoredLog
 from asgi_events.wire.decoding import AnyEvent, EventDecoder
-from asgi_events.wire.frames import split
 from asgi_events.wire.sse import Decoder
-
-# How many frames are searched for the newest progress: the newest ones, then those
-# before them, 256 in all. The search ends when they have had so many bytes.
-_PROGRESS = 16, 48, 192
-_PROGRESS_BYTES = 1024 * 1024
-
-_FAILURES: Mapping[str, type[ExecutionFailed]] = {
-    ExecutionStatus.FAILED: ExecutionFailed,
-    ExecutionStatus.CANCELLED: ExecutionCancelled,
-    ExecutionStatus.LOST: ExecutionLost,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What an execution is, which does not change.
-
-    Attributes:
-        id: Its name in URLs and event ids; by default 32 hexadecimal digits.
-        actor: The actor's name.
-        owner: Who started it, as ``authorize`` returned; None without one.
-        created: When it was started.
-        fingerprint: A hash of what was asked for, to tell whether the same is asked
-            for again.
-        thread: The thread that it is a turn of; None without one.
-    """
-
-    id: str
-    actor: str
-    owner: str | None
-    created: datetime
-    fingerprint: str
-    thread: str | None = None
-
-    @classmethod
-    def from_meta(cls, id: str, meta: Mapping[str, str]) -> Facts:
-        """The facts that a store keeps with a log."""
-        return cls(
-            id=id,
-            actor=meta["actor"],
-            owner=meta.get("owner"),
-            created=datetime.fromisoformat(meta["created"]),
-            fingerprint=meta["fingerprint"],
-            thread=meta.get("thread"),
-        )
-
-    def to_meta(self) -> dict[str, str]:
-        """The facts as a store keeps them with a log."""
-        meta = {
-            "actor": self.actor,
-            "created": self.created.isoformat(),
-            "fingerprint": self.fingerprint,
-        }
-        if self.owner is not None:
-            meta["owner"] = self.owner
-        if self.thread is not None:
-            meta["thread"] = self.thread
-        return meta
 
 
 class Run(Protocol):
@@ -122,20 +61,24 @@ class Execution:
         log: Its frames.
         viewers: Who watches it.
         run: What is behind it.
+        questions: What it asks.
         read_page: Reads frames that the log has dropped; None where nobody has them.
         result_type: What the actor's function is annotated to return.
 
     Attributes:
+        facts: What it is.
+        history: Looks back in its log.
         log: Its frames.
         watchers: Who watches it in this process.
     """
 
     __slots__ = (
         "__weakref__",
-        "_facts",
-        "_read_page",
+        "_questions",
         "_result_type",
         "_run",
+        "facts",
+        "history",
         "log",
         "watchers",
     )
@@ -147,14 +90,16 @@ class Execution:
         log: Log,
         viewers: Viewers,
         run: Run,
+        questions: Questions,
         read_page: ReadPage | None = None,
         result_type: Any = Any,
     ) -> None:
         self.log = log
         self.watchers = viewers
-        self._facts = facts
+        self.facts = facts
         self._run = run
-        self._read_page = read_page
+        self._questions = questions
+        self.history = History(log, read_page)
         self._result_type = result_type
 
     def __repr__(self) -> str:
@@ -175,27 +120,27 @@ class Execution:
     @property
     def id(self) -> str:
         """Its name in URLs and event ids; by default 32 hexadecimal digits."""
-        return self._facts.id
+        return self.facts.id
 
     @property
     def actor(self) -> str:
         """The actor's name."""
-        return self._facts.actor
+        return self.facts.actor
 
     @property
     def owner(self) -> str | None:
         """Who started it, as ``authorize`` returned; None without one."""
-        return self._facts.owner
+        return self.facts.owner
 
     @property
     def thread(self) -> str | None:
         """The thread that it is a turn of; None without one."""
-        return self._facts.thread
+        return self.facts.thread
 
     @property
     def created(self) -> datetime:
         """When it was started."""
-        return self._facts.created
+        return self.facts.created
 
     @property
     def ended(self) -> datetime | None:
@@ -205,11 +150,6 @@ class Execution:
     @ended.setter
     def ended(self, moment: datetime) -> None:
         self._run.ended = moment
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of what was asked for."""
-        return self._facts.fingerprint
 
     @property
     def status(self) -> ExecutionStatus:
@@ -243,6 +183,57 @@ class Execution:
         """
         return await self._run.cancel(message)
 
+    async def questions(self) -> list[Question]:
+        """What it has asked so far, and what was answered, the oldest first.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        return list(await self._questions.all())
+
+    async def waiting(self) -> list[InputRequestEvent]:
+        """The questions that are open, the oldest first; none when it has ended.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        if self.status is not ExecutionStatus.STARTED:
+            return []
+        asked = await self.questions()
+        return [question.request for question in asked if question.answer is None]
+
+    async def answer(self, n: int, content: Any, *, by: str | None = None) -> bool:
+        """Answer a question, wherever it was asked; exactly one answer wins.
+
+        Args:
+            n: The number of the question.
+            content: The answer, as JSON that fits its ``response_schema``.
+            by: Who answers.
+
+        Returns:
+            Whether this is the answer that counts; False if it has this very answer
+            already.
+
+        Raises:
+            UnknownQuestion: There is none of that number.
+            InvalidInput: The content is not what was asked for.
+            AlreadyAnswered: There is another answer.
+            QuestionClosed: Nobody waits for the answer any more.
+            Unavailable: The store does not answer. It may have taken the answer: give
+                the same one again.
+        """
+        return await self._close(n, "accept", content, by)
+
+    async def decline(self, n: int, *, by: str | None = None) -> bool:
+        """Decline to answer a question; see ``answer``."""
+        return await self._close(n, "decline", None, by)
+
+    async def _close(
+        self, n: int, action: InputAction, content: Any, by: str | None
+    ) -> bool:
+        is_over = self.status is not ExecutionStatus.STARTED
+        return await self._questions.answer(n, action, content, by=by, is_over=is_over)
+
     async def result(self) -> Any:
         """Wait for the end, and return what the actor returned.
 
@@ -258,22 +249,9 @@ class Execution:
             Unavailable: The store does not answer.
         """
         await self.wait()
-        event = await self.terminal_event()
-        if event is None:
-            raise ResultGone(self.id)
-        if not isinstance(event, CompleteEvent):
-            status = self.status
-            failure = _FAILURES.get(status, ExecutionFailed)
-            raise failure(self.id, status.value, event.message)
-        try:
-            return TypeAdapter(self._result_type).validate_python(event.result)
-        except ValidationError as error:
-            raise ValueError(
-                f"Execution {self.id} returned something else than its actor "
-                f"{self.actor!r} is annotated to return: {error}"
-            ) from error
+        return await self.history.result(self.facts, self._result_type)
 
-    async def events(
+    def events(
         self,
         after: int = 0,
         *,
@@ -300,52 +278,16 @@ class Execution:
                 f"Execution {self.id} has {newest} events so far, so nobody can have "
                 f"had number {after}: give 0 for all of them."
             )
-        decoder, sse = EventDecoder(types), Decoder()
         last_event_id = f"{self.id}:{after}" if after else None
-        cursor = self.watchers.attach(last_event_id, counts=counts)
-        waiter = Waiter(cursor.on_ready)
-        try:
-            while (chunk := cursor.take()) is not None:
-                if not chunk:
-                    await waiter.sleep()
-                for block in sse.feed(chunk):
-                    event = decoder.from_sse(block)
-                    if event is not None:
-                        yield event
-        finally:
-            cursor.close()
+        return _events(self.watchers, last_event_id, counts, EventDecoder(types))
 
     async def terminal_event(self) -> TerminalEvent | None:
         """The terminal event; None while it runs, or when it is not kept any more."""
-        log = self.log
-        if log.end is None or log.committed < log.last:
-            return None
-        for payload in reversed(await self._between(log.last - 1, log.last)):
-            event = EventDecoder().from_json(payload)
-            if isinstance(event, TerminalEvent):
-                return event
-        return None
+        return await self.history.terminal_event()
 
     async def progress(self) -> ProgressEvent | None:
         """The newest progress among the newest 256 events; if they are long, fewer."""
-        last, size = self.log.committed, 0
-        for count in _PROGRESS:
-            after = max(last - count, 0)
-            payloads = await self._between(after, last)
-            for payload in reversed(payloads):
-                if b'"event_type":"progress"' in payload:
-                    event = EventDecoder().from_json(payload)
-                    if isinstance(event, ProgressEvent):
-                        return event
-            size += sum(map(len, payloads))
-            if size > _PROGRESS_BYTES:
-                break
-            last = after
-        return None
-
-    async def so_far(self) -> list[bytes]:
-        """Return the JSON of the events so far, of those that are kept."""
-        return await self._between(0, max(self.log.committed, self.log.known))
+        return await self.history.progress()
 
     def dismiss(self) -> None:
         """Send the viewers away, since the process stops; they reconnect."""
@@ -359,23 +301,19 @@ class Execution:
         if not self.watchers:
             log.skip_to(log.last + 1)
 
-    async def _between(self, after: int, last: int) -> list[bytes]:
-        return await _payloads(self.log, self._read_page, after, last)
 
-
-async def _payloads(
-    log: Log, read_page: ReadPage | None, after: int, last: int
-) -> list[bytes]:
-    """The payloads of the events after ``after`` up to ``last`` that are kept."""
-    frames: list[bytes] = []
-    while after < last:
-        if after >= log.first - 1 or read_page is None:
-            after = max(after, log.first - 1)
-            frames += log.since(after)[: max(last - after, 0)]
-            break
-        page = await read_page(after, _PROGRESS_BYTES)
-        if page is None or not page.frames:
-            break
-        frames += page.frames[: max(last + 1 - page.first, 0)]
-        after = page.first - 1 + len(page.frames)
-    return [split(frame)[0] for frame in frames]
+async def _events(
+    watchers: Viewers, last_event_id: str | None, counts: bool, decoder: EventDecoder
+) -> AsyncGenerator[AnyEvent, None]:
+    cursor = watchers.attach(last_event_id, counts=counts)
+    sse, waiter = Decoder(), Waiter(cursor.on_ready)
+    try:
+        while (chunk := cursor.take()) is not None:
+            if not chunk:
+                await waiter.sleep()
+            for block in sse.feed(chunk):
+                event = decoder.from_sse(block)
+                if event is not None:
+                    yield event
+    finally:
+        cursor.close()

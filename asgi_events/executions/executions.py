@@ -168,7 +168,7 @@ class Executions:
         if (idempotency_key, id, thread) == (None, None, None):
             return await begin(secrets.token_hex(16))
         execution = await self._start_once(owner, idempotency_key, id, begin)
-        if execution.fingerprint != asked.fingerprint:
+        if execution.facts.fingerprint != asked.fingerprint:
             raise IdempotencyConflict(idempotency_key or execution.id)
         return execution
 

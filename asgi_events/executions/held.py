@@ -6,8 +6,10 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from asgi_events.executions.execution import Execution, Facts, Run
+from asgi_events.executions.execution import Execution, Run
+from asgi_events.executions.facts import Facts
 from asgi_events.executions.listing import ListedExecution, Place, Query
+from asgi_events.executions.questions import Questions
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.viewers import Viewers
 from asgi_events.log.cursor import ReadPage
@@ -45,12 +47,14 @@ class Opened:
 
     Attributes:
         log: Its frames in this process.
+        questions: What it asks.
         recording: Carries them into the store; None where the log is all there is, or
             where another process does that.
         read_page: Reads what the log has dropped; None where nobody has it.
     """
 
     log: Log
+    questions: Questions
     recording: Recording | None = None
     read_page: ReadPage | None = None
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import count
 
 from asgi_events.aio.timers import Timer, timers
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import ThreadBusy, UnknownExecution
-from asgi_events.executions.execution import Execution, Facts, Run
+from asgi_events.executions.execution import Execution, Run
+from asgi_events.executions.facts import Facts
 from asgi_events.executions.held import Begin, Claim, Opened
 from asgi_events.executions.listing import (
     ListedExecution,
@@ -19,7 +21,10 @@ from asgi_events.executions.listing import (
     another_list,
 )
 from asgi_events.executions.options import ExecutionsOptions
+from asgi_events.executions.question_log import QuestionLog
+from asgi_events.executions.questions import Questions, closed
 from asgi_events.log.log import Log
+from asgi_events.stores.memory import MemoryStore
 from asgi_events.wire.window import trim_largest
 
 # Bytes of memory, measured with tracemalloc (Python 3.11): an execution that has ended,
@@ -63,6 +68,14 @@ class HeldInMemory:
         self._numbers = count()
         self._number: dict[str, int] = {}  # the order of the list
         self._retaining: Timer | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._asked = MemoryStore(max_retained_bytes=self._limit)
+        self._question_log = partial(
+            QuestionLog,
+            self._asked,
+            lease=options["lease"],
+            ttl=options["retention"],
+        )
 
     def __iter__(self) -> Iterator[Execution]:
         return iter(list(self.here.values()))
@@ -118,7 +131,8 @@ class HeldInMemory:
             max_bytes=self._options["max_bytes"],
             on_growth=self._grown,
         )
-        return Opened(log)
+        asked = self._question_log(facts.id)
+        return Opened(log, Questions(facts.id, asked, self._closing))
 
     async def discard(self, id: str) -> None:
         pass  # nothing is held before it runs
@@ -160,6 +174,8 @@ class HeldInMemory:
         self._keys.clear()
         self._newest.clear()
         self.held_bytes = 0
+        await closed(self._closing)
+        await self._asked.aclose()
 
     def _check_turn(self, owner: str | None, thread: str, id: str) -> None:
         newest = self.here.get(self._newest.get((owner, thread), ""))

@@ -18,7 +18,8 @@ from asgi_events.exceptions import (
     StoreError,
     UnknownExecution,
 )
-from asgi_events.executions.execution import Execution, Facts, Run
+from asgi_events.executions.execution import Execution, Run
+from asgi_events.executions.facts import Facts
 from asgi_events.executions.follower import Follower, Reaper, SharedWatch
 from asgi_events.executions.held import Begin, Claim, Make, Opened, OpenLog
 from asgi_events.executions.idempotency import (
@@ -34,6 +35,8 @@ from asgi_events.executions.listing import (
     list_stored,
 )
 from asgi_events.executions.options import ExecutionsOptions
+from asgi_events.executions.question_log import QuestionLog
+from asgi_events.executions.questions import Questions, closed
 from asgi_events.executions.recorder import Opening, Recorder
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.run import RemoteRun
@@ -76,6 +79,7 @@ class HeldInStore:
         self._options = options
         self._make = make
         self._name = secrets.token_hex(8)
+        self._closing: set[asyncio.Task[None]] = set()
         self._shared_watch = SharedWatch(store, self._get_writer)
         self._reaper = Reaper(store, lease=options["lease"])
         self._keeper = Keeper(store, self._shared_watch, lease=options["lease"])
@@ -168,7 +172,8 @@ class HeldInStore:
             self._shared_watch,
             on_stored=partial(self._keeper.keep, opening, log),
         )
-        return Opened(log, recording, partial(self._store.read, facts.id))
+        read_page = partial(self._store.read, facts.id)
+        return Opened(log, self._questions_of(facts.id), recording, read_page)
 
     async def _check_lease(self, id: str, grant: Grant, began: float) -> None:
         """Raise ``Ended`` if a start took so long that its thread may have gone on."""
@@ -214,6 +219,7 @@ class HeldInStore:
     async def aclose(self) -> None:
         self._starts.clear()
         self.here.clear()
+        await closed(self._closing)
         await self._reaper.aclose()
         await self._keeper.aclose()
 
@@ -246,8 +252,18 @@ class HeldInStore:
             store=self._store,
             follower=self._make_follower(log),
         )
-        opened = Opened(log, read_page=partial(self._store.read, id))
+        read_page = partial(self._store.read, id)
+        opened = Opened(log, self._questions_of(id), read_page=read_page)
         return self._make(Facts.from_meta(id, page.meta), opened, make_run)
+
+    def _questions_of(self, id: str) -> Questions:
+        log = QuestionLog(
+            self._store,
+            id,
+            lease=self._options["lease"],
+            ttl=self._options["retention"],
+        )
+        return Questions(id, log, self._closing, self._shared_watch)
 
     def _make_follower(self, log: StoredLog) -> Follower:
         after, lease = self._options["cancel_after"], self._options["lease"]

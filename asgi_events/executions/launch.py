@@ -21,7 +21,8 @@ from asgi_events.bus import EventBus
 from asgi_events.error_messages import ErrorMessage, redacted, with_traceback
 from asgi_events.events import SHUTTING_DOWN, TerminalEvent
 from asgi_events.exceptions import Draining, EventTooLarge, UnknownActor
-from asgi_events.executions.execution import Execution, Facts, Run
+from asgi_events.executions.execution import Execution, Run
+from asgi_events.executions.facts import Facts
 from asgi_events.executions.held import Claim, Held, Make, Opened
 from asgi_events.executions.names import check_owner, check_thread
 from asgi_events.executions.options import ExecutionsOptions
@@ -106,6 +107,7 @@ def make_execution(
         log=log,
         viewers=viewers,
         run=make_run(viewers),
+        questions=opened.questions,
         read_page=read_page,
         result_type=Any if actor is None else returned_by(actor),
     )
@@ -208,6 +210,7 @@ class Launcher:
             owner=facts.owner,
         )
         state.threads = self._threads
+        state.questions = opened.questions
         writer = LogWriter(
             opened.log,
             include_result=True,
@@ -237,6 +240,7 @@ class Launcher:
             state=state,
             writer=writer,
             recording=opened.recording,
+            questions=opened.questions,
             options=options,
             on_terminal=tell,
             on_end=end,

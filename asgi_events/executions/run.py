@@ -14,6 +14,7 @@ from asgi_events.aio.timers import Timer, timers
 from asgi_events.events import CANCELLED, CancelledEvent, TerminalEvent
 from asgi_events.executions.follower import Follower
 from asgi_events.executions.options import ExecutionsOptions
+from asgi_events.executions.questions import Questions
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.viewers import Viewers
 from asgi_events.log.stored import StoredLog
@@ -39,6 +40,7 @@ class LocalRun:
         state: The root state of the call.
         writer: Appends its events to the log.
         recording: Stores the log; None where nothing has to.
+        questions: What it asks.
         options: When it is cancelled.
         on_terminal: Called with its terminal event, once that is in the log.
         on_end: Called when a terminal event is stored, this run's or another
@@ -59,6 +61,7 @@ class LocalRun:
         state: ExecutionState,
         writer: LogWriter,
         recording: Recording | None,
+        questions: Questions,
         options: ExecutionsOptions,
         on_terminal: Callable[[TerminalEvent], None],
         on_end: Callable[[EndedRun], None],
@@ -70,6 +73,7 @@ class LocalRun:
         self._state = state
         self._writer = writer
         self._recording = recording
+        self._questions = questions
         self._options = options
         self._on_terminal = on_terminal
         self._on_end = on_end
@@ -80,6 +84,7 @@ class LocalRun:
         self._overtime: Timer | None = None
         self._stubborn: Timer | None = None
         viewers.on_change = self._viewers_changed
+        questions.on_change = self._count_unwatched
         self._task = loop.create_task(call, name=f"execution {id}")
         writer.on_end = self._terminated
         writer.follow(self._task, cache_backend=options["cache_backend"])
@@ -115,6 +120,7 @@ class LocalRun:
             return
         self._writer.cancel_message = message
         self._state.cancel()
+        self._questions.wake()
         self._task.cancel()
         self._stubborn = _later(self._options["cancel_timeout"], self._give_up)
 
@@ -131,6 +137,8 @@ class LocalRun:
             self._unwatched = None
         after = self._options["cancel_after"]
         if self._counted or after is None or self._over:
+            return
+        if self._questions.are_open:  # people may take their time
             return
         if self._viewers.dismissed:  # they were told to come back
             return
@@ -190,6 +198,7 @@ class LocalRun:
     def _give_way(self) -> None:
         self._writer.silence()
         self._state.cancel()
+        self._questions.wake()
         self._task.cancel()
 
     def _end(self, moment: datetime | None) -> None:
@@ -203,6 +212,7 @@ class LocalRun:
             _cleaning.add(self._task)
             self._task.add_done_callback(_cleaning.discard)
         self._over = True
+        self._questions.end()
         if self._waiting is not None:
             self._waiting.set_result(None)
         self._on_end(EndedRun(moment))

@@ -24,7 +24,7 @@ from functools import partial
 
 from asgi_events.aio.backoff import Backoff
 from asgi_events.exceptions import Busy, ThreadBusy, Unavailable, UnknownExecution
-from asgi_events.executions.execution import Facts
+from asgi_events.executions.facts import Facts
 from asgi_events.executions.held import OpenLog
 from asgi_events.executions.idempotency import retry
 from asgi_events.executions.thread_log import Recent, ThreadLog, Turn

@@ -8,6 +8,8 @@
 | ``GET /executions/{id}`` | its status, or the stream if ``Accept`` names it |
 | ``GET /executions/{id}/events`` | the stream, from ``Last-Event-ID`` or the start |
 | ``DELETE /executions/{id}`` | cancel: 202; 200 if it has ended |
+| ``GET /executions/{id}/inputs/{n}`` | a question, and what has closed it |
+| ``POST /executions/{id}/inputs/{n}`` | answer: 201 the first, 200 the same again |
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from asgi_events.exceptions import Unauthorized
 from asgi_events.executions.execution import Execution
 from asgi_events.types import Scope
 
-Action: TypeAlias = Literal["list", "start", "read", "cancel"]
+Action: TypeAlias = Literal["list", "start", "read", "cancel", "answer"]
 
 Authorize: TypeAlias = Callable[..., Awaitable[str | None] | str | None]
 """Decides who may do what, and returns the owner for whom a request acts.
@@ -19,15 +19,17 @@ cancel anything. If it has a parameter named ``actor``, they pass it too. It may
 coroutine function.
 
 scope: The ASGI scope of the request.
-action: ``"list"``, ``"start"``, ``"read"`` or ``"cancel"``.
-execution: The ``Execution`` to read or cancel. None to list or start, and if there is
-    no such execution or the store does not answer.
+action: ``"list"``, ``"start"``, ``"read"``, ``"cancel"`` or ``"answer"``.
+execution: The ``Execution`` to read or cancel, or whose questions are looked at or
+    answered. None to list or start, and if there is no such execution or the store does
+    not answer.
 actor: The name of the actor to start, or of the execution's actor; None if there is
     none. An actor of that name need not exist.
 
 It returns the owner. Executions that the request starts belong to this owner, and it
-finds no other owner's. If it returns None or raises ``Unauthorized``, the response is a
-401; if it raises ``Forbidden``, a 403. Anything else, also a blank str, is a 500.
+finds no other owner's; but of those it may answer the questions that are ``to`` this
+owner. If it returns None or raises ``Unauthorized``, the response is a 401; if it
+raises ``Forbidden``, a 403. Anything else, also a blank str, is a 500.
 
 A request that streams a running execution also asks for ``"cancel"``, because a viewer
 who may not cancel does not count for ``cancel_after``.

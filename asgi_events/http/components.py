@@ -28,6 +28,28 @@ _TIME: Schema = {"type": "string", "format": "date-time"}
 _LINK: Schema = {"type": "string", "format": "uri-reference"}
 
 
+ANSWER: Schema = {
+    "oneOf": [
+        {
+            "type": "object",
+            "properties": {
+                "action": {"type": "string", "const": "accept"},
+                "content": {"description": "What fits the `response_schema`."},
+            },
+            "required": ["action", "content"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "properties": {"action": {"type": "string", "const": "decline"}},
+            "required": ["action"],
+            "additionalProperties": False,
+        },
+    ]
+}
+"""The body of an answer to a question."""
+
+
 def json_object(**members: Any) -> Schema:
     """Return the schema of an object that has all of these members."""
     return {"type": "object", "properties": members, "required": list(members)}
@@ -61,6 +83,7 @@ class EventComponents:
         actors: The components of each actor.
         event: The union of all events, whatever the actor.
         execution: The status of any execution.
+        input: A question, and what has closed it.
         listing: The list of actors.
     """
 
@@ -70,6 +93,8 @@ class EventComponents:
         self._own = add_own_events(shared)
         self._complete = complete_event(shared)
         self._named = self._add_named()
+        self._question = shared.add("WaitingInput", question())
+        self.input = shared.add("AskedInput", _answered())
         actors = executions.actors
         inputs = add_inputs(shared, executions.inputs)
         results = add_results(shared, actors)
@@ -161,12 +186,12 @@ class EventComponents:
         }
 
     def _add_execution(self, name: str, result: Schema) -> Reference:
-        schema = _execution({"type": "string", "const": name}, result)
+        schema = _execution({"type": "string", "const": name}, result, self._question)
         return self._shared.add(f"{_pascal(name)}Execution", schema)
 
     def _add_any_execution(self) -> Reference:
         if not self.actors:
-            return self._shared.add("Execution", _execution(_TEXT, {}))
+            return self._shared.add("Execution", _execution(_TEXT, {}, self._question))
         mapping = {
             name: components.execution["$ref"]
             for name, components in self.actors.items()
@@ -204,7 +229,35 @@ def _block(data: Reference, name: str = "", more: Schema | None = None) -> Schem
     return json_object(**members, **(more or {}))
 
 
-def _execution(actor: Schema, result: Schema) -> Schema:
+def question() -> Schema:
+    """Return the schema of a question that an execution asks."""
+    return json_object(
+        n={"type": "integer", "minimum": 1},
+        address=_TEXT,
+        message=_TEXT,
+        response_schema={
+            "type": "object",
+            "additionalProperties": True,
+            "description": "What the answer may be, as JSON Schema.",
+        },
+        expires=_or_null(_TIME),
+        to=_or_null(_TEXT),
+    )
+
+
+def _answered() -> Schema:
+    """Return the schema of a question, and of what has closed it."""
+    actions = ["accept", "decline", "expired", "cancelled"]
+    closed = json_object(
+        action=_TEXT | {"enum": actions}, by=_or_null(_TEXT), timestamp=_TIME
+    )
+    schema = question()
+    schema["properties"]["answer"] = _or_null(closed)
+    schema["required"].append("answer")
+    return schema
+
+
+def _execution(actor: Schema, result: Schema, question: Reference) -> Schema:
     members = {
         "id": _TEXT,
         "actor": actor,
@@ -222,6 +275,11 @@ def _execution(actor: Schema, result: Schema) -> Schema:
             )
         ),
         "last": _NUMBER | {"description": "The number of its newest event."},
+        "waiting": {
+            "type": "array",
+            "items": question,
+            "description": "What it asks, and nobody has answered yet.",
+        },
         "viewers": _NUMBER,
         "links": json_object(self=_LINK, events=_LINK, cancel=_LINK),
     }

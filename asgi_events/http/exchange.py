@@ -85,11 +85,15 @@ class Exchange:
         owners = self._terms.owners
         return await owners.owner_of(self.request.scope, action, execution, actor=actor)
 
-    async def read_json(self) -> bytes:
-        """Read the body, which must be JSON; see ``Request.read_json``."""
+    async def read_json(self, most: int | None = None) -> bytes:
+        """Read the body, which must be JSON, of at most so many bytes.
+
+        See ``Request.read_json``.
+        """
+        limit = self._terms.max_body
         return await self.request.read_json(
             self._receive,
-            limit=self._terms.max_body,
+            limit=limit if most is None else min(limit, most),
             timeout=self._terms.body_timeout,
         )
 
@@ -98,6 +102,20 @@ class Exchange:
 
         Raises:
             UnknownExecution: There is none, or it is another owner's.
+            AccessDenied: The caller may not do that.
+            StoreError: The store does not answer.
+        """
+        execution, owner = await self.look_up(id, action)
+        if execution is None or execution.owner != owner:
+            raise UnknownExecution(id)
+        return execution
+
+    async def look_up(
+        self, id: str, action: Action
+    ) -> tuple[Execution | None, str | None]:
+        """Return the execution, of any owner, and who the caller is.
+
+        Raises:
             AccessDenied: The caller may not do that.
             StoreError: The store does not answer.
         """
@@ -110,10 +128,7 @@ class Exchange:
             # A caller who is refused learns that, and nothing about the store.
             await self.owner_of(action)
             raise
-        owner = await self.owner_of(action, execution)
-        if execution is None or execution.owner != owner:
-            raise UnknownExecution(id)
-        return execution
+        return execution, await self.owner_of(action, execution)
 
     async def newest(
         self, thread: str, action: Action, *, actor: str

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from asgi_events.actors.actor import Actor
 from asgi_events.executions.executions import Executions
 from asgi_events.http.components import (
+    ANSWER,
     ActorComponents,
     EventComponents,
     add_problem,
@@ -35,7 +36,15 @@ _PROBLEMS = {
     403: ("Forbidden", "The caller may not do that."),
     404: ("NotFound", "There is no such execution, or it is another owner's."),
     408: ("RequestTimeout", "The body did not come in time."),
-    410: ("Gone", "The key has started an execution that is no longer kept."),
+    409: (
+        "Conflict",
+        "The question has another answer: `action` and `by` say which and whose.",
+    ),
+    410: (
+        "Gone",
+        "The key has started an execution that is no longer kept; or nobody waits for "
+        "the answer any more.",
+    ),
     413: ("ContentTooLarge", "The body is too large."),
     415: ("UnsupportedMediaType", "The body is not JSON."),
     422: (
@@ -86,6 +95,13 @@ _PARAMETERS: dict[str, Any] = {
         "in": "header",
         "description": "The same key finds the same execution, which starts once.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+    "InputNumber": {
+        "name": "n",
+        "in": "path",
+        "required": True,
+        "description": "The number of the question.",
+        "schema": {"type": "integer", "minimum": 1},
     },
     "LastEventId": {
         "name": "Last-Event-ID",
@@ -187,6 +203,10 @@ class _Document:
             paths.setdefault(f"{prefix}/{quote(name, safe='')}", {})["post"] = started
         paths[execution] = {"get": self._about(), "delete": self._cancel()}
         paths[f"{execution}/events"] = {"get": self._stream()}
+        paths[f"{execution}/inputs/{{n}}"] = {
+            "get": self._about_input(),
+            "post": self._answer(),
+        }
         return paths
 
     def _list(self) -> dict[str, Any]:
@@ -270,6 +290,32 @@ class _Document:
                 "ExecutionId", "LastEventId", "LastEventIdQuery", "Wait"
             ),
         )
+
+    def _about_input(self) -> dict[str, Any]:
+        return self._operation(
+            "get_input",
+            "Say how a question stands.",
+            {200: _json("The question.", self._events.input)},
+            (*_DENIED, 404, *_FAILED),
+            parameters=self._parameters("ExecutionId", "InputNumber"),
+        )
+
+    def _answer(self) -> dict[str, Any]:
+        operation = self._operation(
+            "answer_input",
+            "Answer a question, once.",
+            {
+                200: _json("It has this very answer already.", self._events.input),
+                201: _json("This is its answer.", self._events.input),
+            },
+            (400, *_DENIED, 404, 408, 409, 410, 413, 415, 422, *_FAILED),
+            parameters=self._parameters("ExecutionId", "InputNumber"),
+        )
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": ANSWER}},
+        }
+        return operation
 
     def _operation(
         self,

@@ -7,16 +7,19 @@ from typing import Any
 
 from asgi_events.exceptions import (
     AccessDenied,
+    AlreadyAnswered,
     EventTooLarge,
     Gone,
     IdempotencyConflict,
     InvalidInput,
+    QuestionClosed,
     Refused,
     StoreError,
     ThreadBusy,
     Unauthorized,
     UnknownActor,
     UnknownExecution,
+    UnknownQuestion,
 )
 from asgi_events.types import Headers, Receive, Scope, Send
 from asgi_events.wire.encoding import encode_json
@@ -113,7 +116,7 @@ def problem_of(error: Exception) -> Problem:
             if malformed:
                 return Problem(400, f"The body is not JSON: {error.errors[0]['msg']}.")
             return Problem(422, "The input is not valid.", errors=error.errors)
-        case UnknownActor() | UnknownExecution():
+        case UnknownActor() | UnknownExecution() | UnknownQuestion():
             return Problem(404, str(error))
         case IdempotencyConflict():
             return Problem(422, str(error))
@@ -121,6 +124,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(413, str(error))
         case Gone():
             return Problem(410, str(error), execution=error.id)
+        case AlreadyAnswered():
+            return Problem(409, str(error), action=error.action, by=error.by)
+        case QuestionClosed():
+            return Problem(410, str(error), action=error.action)
         case Unauthorized():
             return Problem(
                 401, str(error), headers={"www-authenticate": error.challenge}

@@ -10,6 +10,7 @@ from asgi_events.exceptions import UnknownActor, UnknownExecution
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.viewers import Place
 from asgi_events.http.exchange import Exchange
+from asgi_events.http.inputs import about_waiting, answer_input
 from asgi_events.http.openapi import VERSIONS, openapi
 from asgi_events.http.problems import Problem
 from asgi_events.types import ASGIApp
@@ -41,6 +42,8 @@ async def answer(exchange: Exchange) -> ASGIApp:
         case ["executions", id, "events"]:
             exchange.allow("GET", "HEAD")
             return await _attach(exchange, id)
+        case ["executions", id, "inputs", number]:
+            return await answer_input(exchange, id, number)
         case [name] if request.method == "POST":
             return await _start(exchange, name)
         case [name]:
@@ -144,6 +147,7 @@ async def _about(exchange: Exchange, execution: Execution, status: int) -> ASGIA
         "error": _error_of(terminal),
         "progress": progress and _progress_of(progress),
         "last": execution.log.committed,
+        "waiting": [about_waiting(each) for each in await execution.waiting()],
         "viewers": execution.viewers,
         "links": {"self": link, "events": f"{link}/events", "cancel": link},
     }

@@ -25,7 +25,7 @@ async def about_thread(execution: Execution | None) -> dict[str, Any]:
     runs = execution.status is ExecutionStatus.STARTED
     transcript, run_id = Transcript(), execution.id
     run = AGUIRun(run_id, execution.thread or run_id, patches=False)
-    for payload in await execution.so_far():
+    for payload in await execution.history.so_far():
         for event in run.take(read_json(payload), execution.id):
             run_id = event.get("runId", run_id)
             transcript.add(event)

@@ -60,7 +60,7 @@ class VercelAIFormat:
         return b""
 
     def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
-        """Return the chunks of one event; b"" for a conversation, which they know."""
+        """Return the chunks of one event; b"" for what the page cannot use."""
         try:
             event = from_json(payload)
         except ValueError:  # nested deeper than the parser goes
@@ -70,6 +70,8 @@ class VercelAIFormat:
         match event:
             case {"event_type": "conversation", "thread": str(), "messages": list()}:
                 return b""
+            case {"event_type": "input_request" | "input_answer", "n": int()}:
+                return b""  # the page has no way to answer it here
         blocks = [_block(encode_json(chunk)) for chunk in self._chunks(event)]
         return self._begin() + b"".join(blocks)
 

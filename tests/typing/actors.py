@@ -85,3 +85,9 @@ async def starts(executions: Executions) -> None:
     assert_type(await executions.start(coroutine, {"topic": "a"}), Execution)
     assert_type(await executions.start("coroutine", id="a"), Execution)
     await executions.start(coroutine, ownr="a")  # type: ignore[call-arg]
+
+
+async def questions(state: ExecutionState) -> None:
+    assert_type(await state.ask("Sure?", bool), bool)
+    assert_type(await state.ask("How many?", int, timeout=1, to="ann", echo=True), int)
+    await state.ask("?", bool, 1.0)  # type: ignore[call-overload]

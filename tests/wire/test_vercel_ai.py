@@ -19,6 +19,8 @@ from asgi_events.events import (
     EventType,
     ExecutionEvent,
     ExecutionStatus,
+    InputAnswerEvent,
+    InputRequestEvent,
     LogEvent,
     LostEvent,
     ProgressEvent,
@@ -125,6 +127,12 @@ def test_begins_with_the_first_event_and_not_with_the_conversation() -> None:
     assert format.frame(1, b"e1:1", encode_json(conversation)) == b""
     started = format.frame(2, b"e1:2", encode_json(call("agent", "chat")))
     assert chunks(started) == BEGIN
+
+
+def test_says_nothing_of_questions_which_the_page_cannot_answer_here() -> None:
+    form = {"type": "boolean"}
+    asked = InputRequestEvent(address="a", n=1, message="?", response_schema=form)
+    assert told(asked, InputAnswerEvent(address="a", n=1, action="accept")) == []
 
 
 def test_says_a_whole_run_of_text_and_a_tool() -> None:

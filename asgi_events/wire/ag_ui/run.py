@@ -29,6 +29,8 @@ _NEEDED: Mapping[str, Mapping[str, type]] = {
     "log": {"address": str, "message": str},
     "progress": {"address": str},
     "custom": {"address": str, "name": str},
+    "input_request": {"n": int, "message": str},
+    "input_answer": {"n": int, "action": str},
     "complete": {"message": str},
     "error": {"message": str},
     "cancelled": {"message": str},
@@ -79,6 +81,8 @@ class AGUIRun:
             "progress": self._show,
             "custom": self._custom,
             "conversation": self._conversation,
+            "input_request": self._input,
+            "input_answer": self._input,
             "complete": self._complete,
             "cancelled": self._cancelled,
             "error": self._fail,
@@ -136,6 +140,9 @@ class AGUIRun:
 
     def _conversation(self, event: Members) -> None:
         pass  # said when the run began; later it would take messages away
+
+    def _input(self, event: Members) -> None:
+        pass  # a page of AG-UI has no way to answer it here
 
     def _call(self, event: Members) -> None:
         address, status = event["address"], event["execution_status"]

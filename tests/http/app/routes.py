@@ -106,6 +106,7 @@ def about(execution: Execution, **changes: Any) -> dict[str, Any]:
         "error": None,
         "progress": None,
         "last": execution.log.committed,
+        "waiting": [],
         "viewers": 0,
         "links": {"self": link, "events": f"{link}/events", "cancel": link},
     } | changes

@@ -46,6 +46,8 @@ OURS = [
     "StateEvent",
     "ConversationEvent",
     "CustomEvent",
+    "InputRequestEvent",
+    "InputAnswerEvent",
     "ErrorEvent",
     "CancelledEvent",
     "LostEvent",
@@ -104,7 +106,8 @@ def complete(result: Any = None, *, required: bool = True) -> dict[str, Any]:
 def union(complete: str, **more: str) -> dict[str, Any]:
     """The union of all events of a stream."""
     kinds = ["log", "text_delta", "reasoning_delta", "progress", "state"]
-    kinds += ["conversation", "custom", "error", "cancelled", "lost"]
+    kinds += ["conversation", "custom", "input_request", "input_answer"]
+    kinds += ["error", "cancelled", "lost"]
     calls = dict.fromkeys(["agent_call", "tool_call", "llm_call"], "ExecutionEvent")
     named = calls | dict(zip(kinds, OURS[1:], strict=True))
     named |= {"complete": complete} | more
@@ -287,7 +290,14 @@ async def test_leaves_an_actor_of_its_name_alone(make: Make) -> None:
     check(document)
 
 
-PATHS = ["/", "/openapi.json", "/count", "/executions/{id}", "/executions/{id}/events"]
+PATHS = [
+    "/",
+    "/openapi.json",
+    "/count",
+    "/executions/{id}",
+    "/executions/{id}/events",
+    "/executions/{id}/inputs/{n}",
+]
 
 
 async def test_names_the_paths_as_the_client_knows_them(make: Make) -> None:
@@ -589,6 +599,8 @@ def test_gives_actors_of_like_names_names_of_their_own(make: Make) -> None:
         "get_execution",
         "cancel_execution",
         "stream_execution",
+        "get_input",
+        "answer_input",
     ]
     check(document)
 
@@ -783,6 +795,7 @@ def test_becomes_part_of_the_document_of_fastapi(make: Make) -> None:
         "/events/climb",
         "/events/executions/{id}",
         "/events/executions/{id}/events",
+        "/events/executions/{id}/inputs/{n}",
     ]
     assert document["paths"]["/charts"] == theirs["paths"]["/charts"]
     assert document["paths"]["/events/"]["get"]["operationId"] == "list_actors2"
@@ -833,6 +846,7 @@ async def test_becomes_part_of_a_document_by_the_line_in_the_docs(
         "/events/research",
         "/events/executions/{id}",
         "/events/executions/{id}/events",
+        "/events/executions/{id}/inputs/{n}",
     ]
     check(document)
 

@@ -1,0 +1,146 @@
+"""Asks people something in the middle of a call, and waits for the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from pydantic import BaseModel, TypeAdapter
+
+from asgi_events.actors.forms import form_of
+from asgi_events.bus import EventBus
+from asgi_events.checks import check_flags, check_seconds, check_texts
+from asgi_events.events import InputAction, InputAnswerEvent, InputRequestEvent
+from asgi_events.exceptions import InputDeclined, InputExpired
+
+
+class Questions(Protocol):
+    """Where the questions of an execution wait for their answers."""
+
+    def next_number(self) -> int:
+        """The number of a new question."""
+
+    def opened(self) -> AbstractContextManager[None]:
+        """In this block a question is open."""
+
+    async def ask(self, request: InputRequestEvent) -> None:
+        """Make a question known to all processes."""
+
+    async def answer_to(
+        self, request: InputRequestEvent, is_over: Callable[[], bool]
+    ) -> InputAnswerEvent:
+        """Wait until a question is closed, and return what has closed it."""
+
+    async def close(
+        self, request: InputRequestEvent, action: InputAction
+    ) -> InputAnswerEvent:
+        """Close a question that nobody has answered; return what has closed it."""
+
+    def cancel(self, request: InputRequestEvent) -> None:
+        """Close a question whose call does not wait any more."""
+
+
+class Asker(Protocol):
+    """The members of the state of a call that asks; see ``ExecutionState``."""
+
+    event_bus: EventBus
+    questions: Questions | None
+    address: str
+
+    @property
+    def cancelled(self) -> bool: ...
+
+    def publish(self, event: BaseModel) -> Awaitable[None]: ...
+
+
+async def ask(
+    state: Asker,
+    message: str,
+    type: Any,
+    *,
+    timeout: float | None,
+    to: str | None,
+    echo: bool,
+) -> Any:
+    """Ask, wait, and return the answer; see ``ExecutionState.ask``."""
+    _check_not_blank(message=message)
+    check_seconds(timeout=timeout)
+    check_flags(echo=echo)
+    if to is not None:
+        _check_not_blank(to=to)
+    questions = state.questions
+    if questions is None:
+        raise RuntimeError(
+            "Nobody can answer here: only an execution that Executions runs can ask. "
+            "Start the actor with executions.start, or over HTTP."
+        )
+    form = form_of(type)
+    expires = None if timeout is None else _moment_in(timeout)
+    request = InputRequestEvent(
+        address=state.address,
+        n=questions.next_number(),
+        message=message,
+        response_schema=form,
+        expires=expires,
+        to=to,
+    )
+    with questions.opened():
+        answer = await _closed(state, questions, request, timeout)
+    shown = answer.content if echo else None
+    await state.publish(_told(request, answer.action, by=answer.by, content=shown))
+    if answer.action == "accept":
+        return TypeAdapter(type).validate_python(answer.content)
+    if answer.action == "decline":
+        raise InputDeclined(request.n, message, answer.by)
+    raise InputExpired(request.n, message, timeout)
+
+
+async def _closed(
+    state: Asker,
+    questions: Questions,
+    request: InputRequestEvent,
+    timeout: float | None,
+) -> InputAnswerEvent:
+    """Ask, and wait for what closes the question."""
+    is_told = False  # to viewers
+    try:
+        try:
+            async with asyncio.timeout(timeout):
+                await questions.ask(request)
+                published = state.publish(request)
+                is_told = True
+                await published
+                return await questions.answer_to(request, lambda: state.cancelled)
+        except TimeoutError:
+            return await questions.close(request, "expired")
+    except BaseException:
+        questions.cancel(request)
+        if is_told:
+            state.event_bus.publish_nowait(_told(request, "cancelled"))
+        raise
+
+
+def _told(
+    request: InputRequestEvent, action: InputAction, **more: Any
+) -> InputAnswerEvent:
+    """What viewers are told when a question is closed."""
+    return InputAnswerEvent(address=request.address, n=request.n, action=action, **more)
+
+
+def _check_not_blank(**texts: Any) -> None:
+    check_texts(**texts)
+    for name, text in texts.items():
+        if not text.strip():
+            raise ValueError(f"{name} must not be blank, got {text!r}")
+
+
+def _moment_in(timeout: float) -> datetime:
+    try:
+        return datetime.now(UTC) + timedelta(seconds=timeout)
+    except OverflowError:
+        raise ValueError(
+            f"timeout={timeout!r} is beyond the calendar; None waits for ever."
+        ) from None

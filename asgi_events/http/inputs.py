@@ -1,0 +1,92 @@
+"""The routes of the questions that an execution asks."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from asgi_events.events import InputRequestEvent
+from asgi_events.exceptions import InvalidInput, UnknownExecution, UnknownQuestion
+from asgi_events.executions.execution import Execution
+from asgi_events.executions.question_log import Question
+from asgi_events.http.exchange import Exchange
+from asgi_events.http.problems import Problem
+from asgi_events.types import ASGIApp
+
+_MOST = 64 * 1024  # bytes of an answer
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["accept", "decline"]
+    content: Any = None
+
+
+async def answer_input(exchange: Exchange, id: str, number: str) -> ASGIApp:
+    """Take an answer, or say how a question stands."""
+    exchange.allow("GET", "HEAD", "POST")
+    execution, question, owner = await _find(exchange, id, number)
+    if exchange.request.method != "POST":
+        return exchange.json(200, _about(question))
+    body = await exchange.read_json(_MOST)
+    try:
+        asked = _Body.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidInput.of("the answer", error) from None
+    n = question.request.n
+    if asked.action == "accept":
+        is_first = await execution.answer(n, asked.content, by=owner)
+    elif asked.content is not None:
+        raise Problem(422, "Who declines gives no content.")
+    else:
+        is_first = await execution.decline(n, by=owner)
+    stands = {each.request.n: each for each in await execution.questions()}
+    return exchange.json(201 if is_first else 200, _about(stands.get(n, question)))
+
+
+def about_waiting(request: InputRequestEvent) -> dict[str, Any]:
+    """Return what a viewer has to know of an open question."""
+    return {
+        "n": request.n,
+        "address": request.address,
+        "message": request.message,
+        "response_schema": request.response_schema,
+        "expires": request.expires,
+        "to": request.to,
+    }
+
+
+async def _find(
+    exchange: Exchange, id: str, number: str
+) -> tuple[Execution, Question, str | None]:
+    """The question, and who asks for it: the owner, or whom the question is to.
+
+    Raises:
+        UnknownExecution: There is none, or the caller may not know it.
+        UnknownQuestion: It has asked no such question.
+    """
+    execution, owner = await exchange.look_up(id, "answer")
+    if execution is None:
+        raise UnknownExecution(id)
+    asked = {str(each.request.n): each for each in await execution.questions()}
+    question = asked.get(number)
+    may = {execution.owner}
+    if question is not None and question.request.to is not None:
+        may.add(question.request.to)
+    if owner not in may:
+        raise UnknownExecution(id)
+    if question is None:
+        raise UnknownQuestion(id, number)
+    return execution, question, owner
+
+
+def _about(question: Question) -> dict[str, Any]:
+    answer = question.answer
+    closed = answer and {
+        "action": answer.action,
+        "by": answer.by,
+        "timestamp": answer.timestamp,
+    }
+    return {**about_waiting(question.request), "answer": closed}

@@ -1,0 +1,81 @@
+"""Actors that ask, for the tests of questions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pydantic import BaseModel, field_validator
+
+from asgi_events import agent, current_state
+from asgi_events.events import InputAnswerEvent, InputRequestEvent
+from asgi_events.exceptions import InputDeclined, InputExpired
+from asgi_events.executions import Execution
+from tests import TIMEOUT
+
+
+class Choice(BaseModel):
+    seat: str
+    bags: int = 1
+
+    @field_validator("seat")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        if value == "13":
+            raise ValueError("there is no row 13")
+        return value
+
+
+def outcome_of(error: Exception) -> str:
+    if isinstance(error, InputDeclined):
+        return f"declined by {error.by}"
+    if isinstance(error, InputExpired):
+        return f"expired after {error.timeout}"
+    return f"{type(error).__name__}"
+
+
+@agent
+async def book(timeout: float | None = None, to: str | None = None) -> str:
+    try:
+        choice = await current_state().ask("Book?", Choice, timeout=timeout, to=to)
+    except (InputDeclined, InputExpired, ValueError) as error:
+        return outcome_of(error)
+    return f"{choice!r}"
+
+
+@agent
+def book_sync(timeout: float | None = None) -> str:
+    try:
+        choice: Any = current_state().ask("Book?", Choice, timeout=timeout)
+    except (InputDeclined, InputExpired, ValueError) as error:
+        return outcome_of(error)
+    return f"{choice!r}"
+
+
+@agent
+async def confirm(echo: bool = False, count: int = 1) -> list[bool]:
+    state = current_state()
+    asked = (state.ask(f"Sure {n}?", echo=echo) for n in range(1, count + 1))
+    return list(await asyncio.gather(*asked))
+
+
+async def asked(execution: Execution, count: int = 1) -> list[InputRequestEvent]:
+    """Wait until it has asked so many questions."""
+    found: list[InputRequestEvent] = []
+    async with asyncio.timeout(TIMEOUT):
+        async for event in execution.events(counts=False):
+            if isinstance(event, InputRequestEvent):
+                found.append(event)
+            if len(found) == count:
+                return found
+    raise AssertionError(f"It has ended, and has asked {found}.")
+
+
+async def answers(execution: Execution) -> list[tuple[Any, ...]]:
+    """What viewers are told of the answers, until it ends."""
+    async with asyncio.timeout(TIMEOUT):
+        return [
+            (event.n, event.action, event.by, event.content)
+            async for event in execution.events()
+            if isinstance(event, InputAnswerEvent)
+        ]

@@ -1,0 +1,358 @@
+"""The HTTP routes: questions, and who may answer them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from asgi_events import EventsApp, agent, current_state
+from asgi_events.exceptions import Forbidden, Unavailable
+from asgi_events.executions import Execution
+from asgi_events.testing import Client
+from tests.executions.asking import asked, book
+from tests.executions.faulty_store import FaultyStore
+from tests.http.app.routes import JSON, STREAM, Make, problem, soon, unknown, whoever
+
+ACCEPT = {"action": "accept", "content": True}
+DECLINE = {"action": "decline"}
+WINDOW = {"action": "accept", "content": {"seat": "1A"}}
+
+
+@agent
+async def approve() -> list[bool]:
+    state = current_state()
+    first = state.ask("To bob?", to="bob")
+    return list(await asyncio.gather(first, state.ask("To nobody else?")))
+
+
+async def begun(app: EventsApp, actor: Any = book, **given: Any) -> Execution:
+    count = 2 if actor is approve else 1
+    execution = await app.executions.start(actor, given, owner="ann")
+    await asked(execution, count)
+    return execution
+
+
+def of(user: str) -> dict[str, str]:
+    return {"user": user} if user else {}
+
+
+async def post(
+    app: EventsApp, execution: Execution, body: Any, n: Any = 1, **headers: str
+) -> tuple[int, Any]:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    path = f"/executions/{execution.id}/inputs/{n}"
+    c = await Client(app).post(path, headers=JSON | of("ann") | headers, body=raw)
+    return c.status, await c.json()
+
+
+# What is asked
+
+
+async def test_says_what_is_asked(make: Make) -> None:
+    app = make(book, authorize=whoever)
+    execution = await begun(app, timeout=60.0, to="bob")
+    (request,) = await execution.waiting()
+    client = Client(app, headers=of("ann"))
+    about = await (await client.get(f"/executions/{execution.id}")).json()
+    c = await client.get(f"/executions/{execution.id}/inputs/1")
+    head = await client.head(f"/executions/{execution.id}/inputs/1")
+
+    assert request.expires is not None
+    waiting = {
+        "n": 1,
+        "address": "book",
+        "message": "Book?",
+        "response_schema": {
+            "type": "object",
+            "title": "Choice",
+            "required": ["seat"],
+            "properties": {
+                "seat": {"title": "Seat", "type": "string"},
+                "bags": {"title": "Bags", "type": "integer", "default": 1},
+            },
+        },
+        "expires": request.expires.isoformat().replace("+00:00", "Z"),
+        "to": "bob",
+    }
+    assert about["waiting"] == [waiting]
+    assert (c.status, await c.json()) == (200, waiting | {"answer": None})
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-length"] == c.headers["content-length"]
+
+
+async def test_takes_the_first_answer_and_says_which_one_stands(make: Make) -> None:
+    app = make(book, authorize=whoever)
+    execution = await begun(app, to="bob")
+    first = await post(app, execution, WINDOW, user="bob")
+    again = await post(app, execution, WINDOW)
+    other = await post(app, execution, {"action": "accept", "content": {"seat": "2"}})
+    declined = await post(app, execution, DECLINE)
+    await soon(execution.wait())
+    late = await post(app, execution, WINDOW)
+    about = await Client(app).get(f"/executions/{execution.id}", headers=of("ann"))
+
+    answer = first[1]["answer"]
+    assert (first[0], again[0], late[0]) == (201, 200, 200)
+    assert first[1] == again[1] == late[1]
+    assert answer == answer | {"action": "accept", "by": "bob"}
+    assert sorted(answer) == ["action", "by", "timestamp"]
+    detail = f"Question 1 of execution {execution.id!r} was accepted by 'bob' already."
+    conflict = problem(409, "Conflict", detail, action="accept", by="bob")
+    assert other == declined == (409, conflict)
+    assert (await about.json())["waiting"] == []
+    assert (await execution.result()).startswith("Choice(seat='1A'")
+
+
+async def test_takes_a_decline_as_an_answer(make: Make) -> None:
+    app = make(book, authorize=whoever)
+    execution = await begun(app)
+    declined = [await post(app, execution, DECLINE) for _ in range(2)]
+    accepted = await post(app, execution, WINDOW)
+
+    assert [status for status, _ in declined] == [201, 200]
+    assert declined[0][1]["answer"]["action"] == "decline"
+    assert (accepted[0], accepted[1]["action"]) == (409, "decline")
+    assert await soon(execution.result()) == "declined by ann"
+
+
+async def test_says_that_nobody_waits_any_more(make: Make) -> None:
+    app = make(book, authorize=whoever)
+    expired = await begun(app, timeout=0.01)
+    await soon(expired.wait())
+    cancelled = await begun(app)
+    await cancelled.cancel()
+    await soon(cancelled.wait())
+
+    assert await post(app, expired, WINDOW) == (
+        410,
+        problem(
+            410,
+            "Gone",
+            f"Question 1 of execution {expired.id!r} has expired.",
+            action="expired",
+        ),
+    )
+    status, said = await post(app, cancelled, DECLINE)
+    assert (status, said["action"]) == (410, "cancelled")
+
+
+async def test_does_not_say_what_was_answered(make: Make) -> None:
+    app = make(book, authorize=whoever)
+    execution = await begun(app)
+    await post(app, execution, {"action": "accept", "content": {"seat": "secret"}})
+    path = f"/executions/{execution.id}/inputs/1"
+    c = await Client(app).get(path, headers=of("ann"))
+    assert (c.status, b"secret" in c.body) == (200, False)
+
+
+async def test_answers_503_while_the_store_is_down(make: Make) -> None:
+    store = FaultyStore()
+    app = make(book, authorize=whoever, store=store)
+    execution = await begun(app)
+    store.after["append"].append(Unavailable("The reply is lost."))
+    lost = await post(app, execution, WINDOW)
+    again = await post(app, execution, WINDOW)
+    assert (lost[0], again[0]) == (503, 200)
+
+
+# Bad input
+
+BAD: list[tuple[Any, int]] = [
+    (b"", 422),
+    (b"{", 400),
+    (b"[]", 422),
+    ({"action": "accept"}, 422),
+    ({"action": "maybe"}, 422),
+    ({"action": "expired"}, 422),
+    ({"action": "cancelled"}, 422),
+    ({"content": {"seat": "1A"}}, 422),
+    (WINDOW | {"by": "bob"}, 422),
+    (WINDOW | {"token": ""}, 422),
+    (DECLINE | {"content": {"seat": "1A"}}, 422),
+    ({"action": "accept", "content": {"seat": 1}}, 422),
+    ({"action": "accept", "content": {"seat": "1A", "x": 1}}, 422),
+    ({"action": "accept", "content": {"seat": "1A", "bags": 1.5}}, 422),
+    (b'{"action":"accept","content":{"seat":"1A","bags":NaN}}', 422),
+    (b'{"action":"accept","content":{"seat":"1A","bags":Infinity}}', 422),
+    (b'{"action":"accept","content":{"seat":"1A","bags":1e999}}', 422),
+    (b'{"action":"accept","content":{"seat":"\\ud800"}}', 400),
+    (b'{"action":"accept","content":' + b"[" * 5000 + b"]" * 5000 + b"}", 400),
+    ({"action": "accept", "content": {"seat": "x" * 65_536}}, 413),
+    (b" " * 1_000_000, 413),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), BAD, ids=lambda each: (str(each)[:70], "long")[each is None]
+)
+async def test_refuses_a_body_that_is_no_answer(
+    make: Make, body: Any, status: int
+) -> None:
+    app = make(book, authorize=whoever)
+    execution = await begun(app)
+    answered = await post(app, execution, body)
+    waiting = await execution.waiting()
+
+    assert answered[0] == status
+    assert answered[1]["status"] == status
+    assert len(waiting) == 1
+    assert (await post(app, execution, WINDOW))[0] == 201
+
+
+async def test_takes_an_answer_of_just_64_kib(make: Make) -> None:
+    app = make(book, authorize=whoever)
+    execution = await begun(app)
+    frame = len(json.dumps(WINDOW)) - 2
+    body = {"action": "accept", "content": {"seat": "x" * (65_536 - frame)}}
+    assert len(json.dumps(body)) == 65_536
+    assert (await post(app, execution, body))[0] == 201
+
+
+async def test_names_the_field_that_is_wrong(make: Make) -> None:
+    app = make(book, authorize=whoever)
+    execution = await begun(app)
+    content = {"bags": "2"}
+    status, said = await post(app, execution, {"action": "accept", "content": content})
+    assert (status, said["errors"]) == (
+        422,
+        [
+            {"type": "missing", "loc": ["seat"], "msg": "It is required."},
+            {"type": "type", "loc": ["bags"], "msg": "It must be a whole number."},
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    "n", ["0", "2", "01", "-1", "1.0", "x", "%31%30", "%D9%A1", "9" * 6000], ids=str
+)
+async def test_knows_no_other_question(make: Make, n: str) -> None:
+    app = make(book, authorize=whoever)
+    execution = await begun(app)
+    path = f"/executions/{execution.id}/inputs/{n}"
+    client = Client(app, headers=of("ann") | JSON)
+    got = await client.get(path)
+    posted = await client.post(path, body=json.dumps(WINDOW).encode())
+    assert (got.status, posted.status) == (404, 404)
+    assert b"has asked no question" in got.body
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+async def test_has_no_other_methods(make: Make, method: str) -> None:
+    app = make(book, authorize=whoever)
+    execution = await begun(app)
+    path = f"/executions/{execution.id}/inputs/1"
+    c = await Client(app).request(method, path, headers=of("ann"))
+    assert (c.status, c.headers["allow"]) == (405, "GET, HEAD, POST")
+
+
+async def test_takes_only_json(make: Make) -> None:
+    app = make(book, authorize=whoever)
+    execution = await begun(app)
+    answered = await post(app, execution, WINDOW, **{"content-type": "text/plain"})
+    assert answered[0] == 415
+
+
+# Who may do what: the owner ann, bob to whom question 1 is, a stranger, and nobody
+
+ONE, TWO = "/executions/{}/inputs/1", "/executions/{}/inputs/2"
+MATRIX: list[tuple[str, str, Any, list[int]]] = [
+    ("GET", "/", None, [200, 200, 200, 401]),
+    ("GET", "/openapi.json", None, [200, 200, 200, 401]),
+    ("POST", "/book", {}, [202, 202, 202, 401]),
+    ("GET", "/executions/{}", None, [200, 404, 404, 401]),
+    ("HEAD", "/executions/{}", None, [200, 404, 404, 401]),
+    ("HEAD", "/executions/{}/events", None, [200, 404, 404, 401]),
+    ("DELETE", "/executions/{}", None, [202, 404, 404, 401]),
+    ("GET", ONE, None, [200, 200, 404, 401]),
+    ("HEAD", ONE, None, [200, 200, 404, 401]),
+    ("POST", ONE, ACCEPT, [201, 201, 404, 401]),
+    ("POST", ONE, DECLINE, [201, 201, 404, 401]),
+    ("POST", ONE, {"x": 1}, [422, 422, 404, 401]),
+    ("GET", TWO, None, [200, 404, 404, 401]),
+    ("HEAD", TWO, None, [200, 404, 404, 401]),
+    ("POST", TWO, ACCEPT, [201, 404, 404, 401]),
+    ("POST", TWO, DECLINE, [201, 404, 404, 401]),
+    ("POST", TWO, {"x": 1}, [422, 404, 404, 401]),
+    ("GET", "/executions/{}/inputs/3", None, [404, 404, 404, 401]),
+    ("POST", "/executions/{}/inputs/3", ACCEPT, [404, 404, 404, 401]),
+    ("GET", "/executions/nope/inputs/1", None, [404, 404, 404, 401]),
+    ("POST", "/executions/nope/inputs/1", ACCEPT, [404, 404, 404, 401]),
+]
+CELLS = [
+    pytest.param(method, path, body, user, status, id=f"{method} {path} {body} {user}")
+    for method, path, body, row in MATRIX
+    for user, status in zip(["ann", "bob", "eve", ""], row, strict=True)
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "user", "status"), CELLS)
+async def test_lets_each_do_what_they_may(
+    make: Make, method: str, path: str, body: Any, user: str, status: int
+) -> None:
+    app = make(approve, book, authorize=whoever)
+    execution = await begun(app, approve)
+    path = path.format(execution.id)
+    raw = b"" if body is None else json.dumps(body).encode()
+    c = await Client(app).request(method, path, headers=of(user) | JSON, body=raw)
+    questions = await execution.questions()
+    answered = [each.request.n for each in questions if each.answer is not None]
+
+    assert c.status == status
+    if status == 201:
+        assert answered == [1 if path.endswith("/1") else 2]
+    elif method != "DELETE":
+        assert answered == []
+    if status == 404 and user != "ann" and method != "HEAD":
+        # What a stranger is told of an execution that there is none of.
+        id = "nope" if "nope" in path else execution.id
+        assert await c.json() == problem(404, "Not Found", unknown(id))
+
+
+@pytest.mark.parametrize("user", ["ann", "bob", "eve", ""])
+async def test_streams_to_the_owner_alone(make: Make, user: str) -> None:
+    app = make(approve, authorize=whoever)
+    execution = await begun(app, approve)
+    path = f"/executions/{execution.id}/events"
+    async with Client(app).stream(path, headers=STREAM | of(user)) as c:
+        assert c.status == {"ann": 200, "": 401}.get(user, 404)
+
+
+async def test_lets_nobody_of_no_name_answer_for_another_owner(make: Make) -> None:
+    app = make(approve)  # without authorize, all callers are nobody
+    execution = await begun(app, approve)
+    for n in (1, 2, 3):
+        assert (await post(app, execution, ACCEPT, n))[0] == 404
+    assert len(await execution.waiting()) == 2
+
+
+async def test_lets_everybody_answer_where_nobody_is_an_owner(make: Make) -> None:
+    app = make(approve)
+    execution = await app.executions.start(approve)
+    await asked(execution, 2)
+    for n in (1, 2):
+        assert (await post(app, execution, ACCEPT, n))[0] == 201
+    assert await soon(execution.result()) == [True, True]
+
+
+async def test_asks_authorize_for_answer(make: Make) -> None:
+    told: list[tuple[str, Execution | None]] = []
+
+    def authorize(scope: Any, action: str, execution: Execution | None) -> str:
+        told.append((action, execution))
+        if dict(scope["headers"])[b"user"] == b"bob":
+            raise Forbidden
+        return "ann"
+
+    app = make(book, authorize=authorize)
+    execution = await begun(app)
+    path = f"/executions/{execution.id}/inputs/1"
+    statuses = [
+        (await Client(app).get(path, headers=of("bob"))).status,
+        (await post(app, execution, WINDOW, user="bob"))[0],
+        (await post(app, execution, WINDOW))[0],
+    ]
+    assert statuses == [403, 403, 201]
+    assert told == [("answer", execution)] * 3
