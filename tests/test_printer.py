@@ -11,6 +11,8 @@ from asgi_events import EventPrinter, EventType, ExecutionEvent, ExecutionStatus
 from asgi_events.events import (
     ConversationEvent,
     CustomEvent,
+    InputAnswerEvent,
+    InputRequestEvent,
     LogEvent,
     ProgressEvent,
     ReasoningDelta,
@@ -180,6 +182,39 @@ def test_prints_all_tokens_of_a_call_that_are_known() -> None:
         "  ✔ b 250 ms 4 tokens out\n"
         "  ✔ b 250 ms\n"
     )
+
+
+def question(n: int, message: str, to: str | None = None) -> InputRequestEvent:
+    form = {"type": "boolean"}
+    return InputRequestEvent(
+        address="a", n=n, message=message, response_schema=form, to=to, timestamp=LOCAL
+    )
+
+
+def answer(n: int, action: Any, **more: Any) -> InputAnswerEvent:
+    return InputAnswerEvent(address="a", n=n, action=action, timestamp=LOCAL, **more)
+
+
+def test_prints_questions_and_what_closes_them_in_one_line_each() -> None:
+    events = [
+        question(1, "Book\nit?"),
+        question(2, "Sure?", "bob\x1b[2J"),
+        answer(1, "accept", by="ann", content={"seat": "1A"}),
+        answer(2, "decline", by="bob\x1b[2J"),
+        answer(3, "accept", content=False),
+        answer(4, "expired"),
+        answer(5, "cancelled"),
+    ]
+    assert printed(*events) == (
+        "  ? 1: Book it?\n"
+        "  ? 2: Sure? (to bob\ufffd[2J)\n"
+        '  ! 1: answered by ann {"seat":"1A"}\n'
+        "  ! 2: declined by bob\ufffd[2J\n"
+        "  ! 3: answered false\n"
+        "  ! 4: expired\n"
+        "  ! 5: cancelled\n"
+    )
+    assert printed(events[0], show_address=True) == "  ? a: 1: Book it?\n"
 
 
 def test_names_the_address_of_a_custom_event() -> None:

@@ -32,6 +32,8 @@ from asgi_events.events import (
     EventType,
     ExecutionEvent,
     ExecutionStatus,
+    InputAnswerEvent,
+    InputRequestEvent,
     LogEvent,
     ProgressEvent,
     ReasoningDelta,
@@ -84,6 +86,7 @@ _STATUS_AT_END: dict[str, str] = {
     EventType.ERROR: ExecutionStatus.FAILED,
     EventType.LOST: ExecutionStatus.FAILED,
 }
+_ACTIONS = {"accept": "answered", "decline": "declined"}
 _MADE_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -194,6 +197,10 @@ class EventPrinter:
                 self._log(event)
             case ProgressEvent():
                 self._progress(event)
+            case InputRequestEvent():
+                self._question(event)
+            case InputAnswerEvent():
+                self._answer(event)
             case TerminalEvent():
                 self._end(event)
             case _ if (call := call_of(event, whole=self._show_address)) is not None:
@@ -251,6 +258,20 @@ class EventPrinter:
         data = "" if value is None else f" {_value(value)}"
         speaker = self._speaker(event.address)
         self._line(event, f"{mark} {speaker}{shown}{data}", deeper=1)
+
+    def _question(self, event: InputRequestEvent) -> None:
+        styles = self._screen.styles()
+        to = f" (to {_clean(event.to)})" if event.to is not None else ""
+        text = f"{styles.bold}{_clean(event.message)}{styles.reset}{to}"
+        speaker = self._speaker(event.address)
+        self._line(event, f"? {speaker}{event.n}: {text}", deeper=1)
+
+    def _answer(self, event: InputAnswerEvent) -> None:
+        how = _ACTIONS.get(event.action, event.action)
+        by = f" by {_clean(event.by)}" if event.by is not None else ""
+        content = "" if event.content is None else f" {_value(event.content)}"
+        speaker = self._speaker(event.address)
+        self._line(event, f"! {speaker}{event.n}: {how}{by}{content}", deeper=1)
 
     def _progress(self, event: ProgressEvent) -> None:
         styles = self._screen.styles()
