@@ -130,6 +130,41 @@ export interface components {
             name: string;
             data?: unknown;
         };
+        /** @description A call asks people something, and waits for the answer. */
+        InputRequestEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "input_request";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            n: number;
+            message: string;
+            response_schema: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            expires?: string;
+            to?: string;
+        };
+        /** @description A question is closed, exactly once. */
+        InputAnswerEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "input_answer";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            n: number;
+            /** @enum {string} */
+            action: "accept" | "decline" | "expired" | "cancelled";
+            by?: string;
+            content?: unknown;
+        };
         /** @description The execution raised, or returned an ``ExecutionResult`` that is not ok. */
         ErrorEvent: {
             /**
@@ -179,6 +214,35 @@ export interface components {
             /** @enum {string} */
             status: "started" | "completed" | "failed" | "cancelled" | "lost";
         };
+        WaitingInput: {
+            n: number;
+            address: string;
+            message: string;
+            /** @description What the answer may be, as JSON Schema. */
+            response_schema: {
+                [key: string]: unknown;
+            };
+            expires: string | null;
+            to: string | null;
+        };
+        AskedInput: {
+            n: number;
+            address: string;
+            message: string;
+            /** @description What the answer may be, as JSON Schema. */
+            response_schema: {
+                [key: string]: unknown;
+            };
+            expires: string | null;
+            to: string | null;
+            answer: {
+                /** @enum {string} */
+                action: "accept" | "decline" | "expired" | "cancelled";
+                by: string | null;
+                /** Format: date-time */
+                timestamp: string;
+            } | null;
+        };
         /** @description The execution returned. */
         CompleteEvent: {
             /**
@@ -193,7 +257,7 @@ export interface components {
             cache_stats?: unknown;
             result?: unknown;
         };
-        Event: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["CompleteEvent"];
+        Event: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["InputRequestEvent"] | components["schemas"]["InputAnswerEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["CompleteEvent"];
         Execution: {
             id: string;
             actor: string;
@@ -212,6 +276,8 @@ export interface components {
             } | null;
             /** @description The number of its newest event. */
             last: number;
+            /** @description What it asks, and nobody has answered yet. */
+            waiting: components["schemas"]["WaitingInput"][];
             viewers: number;
             links: {
                 /** Format: uri-reference */
@@ -270,12 +336,16 @@ export type ProgressEvent = components['schemas']['ProgressEvent'];
 export type StateEvent = components['schemas']['StateEvent'];
 export type ConversationEvent = components['schemas']['ConversationEvent'];
 export type CustomEvent = components['schemas']['CustomEvent'];
+export type InputRequestEvent = components['schemas']['InputRequestEvent'];
+export type InputAnswerEvent = components['schemas']['InputAnswerEvent'];
 export type ErrorEvent = components['schemas']['ErrorEvent'];
 export type CancelledEvent = components['schemas']['CancelledEvent'];
 export type LostEvent = components['schemas']['LostEvent'];
 export type Reset = components['schemas']['Reset'];
 export type Goodbye = components['schemas']['Goodbye'];
 export type End = components['schemas']['End'];
+export type WaitingInput = components['schemas']['WaitingInput'];
+export type AskedInput = components['schemas']['AskedInput'];
 export type CompleteEvent = components['schemas']['CompleteEvent'];
 export type Event = components['schemas']['Event'];
 export type Execution = components['schemas']['Execution'];

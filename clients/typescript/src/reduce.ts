@@ -70,6 +70,12 @@ function add(draft: Draft, event: Event | null): void {
     case "state":
       state.state = event.state;
       break;
+    case "input_request":
+      state.waiting = [...state.waiting, event];
+      break;
+    case "input_answer":
+      state.waiting = state.waiting.filter(({ n }) => n !== event.n);
+      break;
     case "complete":
       state.result = event.result ?? null;
       end(draft, STATUS[event.event_type]!);
@@ -114,5 +120,6 @@ function write(draft: Draft, texts: "text" | "reasoning", address: string, delta
 
 function end(draft: Draft, status: string): void {
   draft.state.status = status;
+  draft.state.waiting = [];
   draft.close();
 }

@@ -1,4 +1,4 @@
-import type { CustomEvent, LogEvent, ProgressEvent, Usage } from "./events.js";
+import type { CustomEvent, InputRequestEvent, LogEvent, ProgressEvent, Usage } from "./events.js";
 
 /**
  * How a call stands. `pending`: only its children are known. `unfinished`: it was still open when
@@ -51,8 +51,8 @@ export interface State<Result = unknown> {
   readonly reasoning: Readonly<Record<string, string>>;
   /** The newest progress of any call. */
   readonly progress: ProgressEvent | null;
-  /** The questions that wait for an answer. */
-  readonly waiting: readonly never[];
+  /** The questions that wait for an answer, in the order in which they were asked. */
+  readonly waiting: readonly InputRequestEvent[];
   readonly logs: readonly Numbered<LogEvent>[];
   readonly custom: readonly Numbered<CustomEvent>[];
   /** The newest state that a call has shared; undefined before the first. */

@@ -137,6 +137,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/events/executions/{id}/inputs/{n}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say how a question stands. */
+        get: operations["get_input"];
+        put?: never;
+        /** Answer a question, once. */
+        post: operations["answer_input"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -288,6 +306,41 @@ export interface components {
             name: string;
             data?: unknown;
         };
+        /** @description A call asks people something, and waits for the answer. */
+        InputRequestEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "input_request";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            n: number;
+            message: string;
+            response_schema: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            expires?: string;
+            to?: string;
+        };
+        /** @description A question is closed, exactly once. */
+        InputAnswerEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "input_answer";
+            address: string;
+            /** Format: date-time */
+            timestamp: string;
+            n: number;
+            /** @enum {string} */
+            action: "accept" | "decline" | "expired" | "cancelled";
+            by?: string;
+            content?: unknown;
+        };
         /** @description The execution raised, or returned an ``ExecutionResult`` that is not ok. */
         ErrorEvent: {
             /**
@@ -336,6 +389,35 @@ export interface components {
         End: {
             /** @enum {string} */
             status: "started" | "completed" | "failed" | "cancelled" | "lost";
+        };
+        WaitingInput: {
+            n: number;
+            address: string;
+            message: string;
+            /** @description What the answer may be, as JSON Schema. */
+            response_schema: {
+                [key: string]: unknown;
+            };
+            expires: string | null;
+            to: string | null;
+        };
+        AskedInput: {
+            n: number;
+            address: string;
+            message: string;
+            /** @description What the answer may be, as JSON Schema. */
+            response_schema: {
+                [key: string]: unknown;
+            };
+            expires: string | null;
+            to: string | null;
+            answer: {
+                /** @enum {string} */
+                action: "accept" | "decline" | "expired" | "cancelled";
+                by: string | null;
+                /** Format: date-time */
+                timestamp: string;
+            } | null;
         };
         /** anything */
         anything: {
@@ -391,7 +473,7 @@ export interface components {
             cache_stats?: unknown;
             result: components["schemas"]["Report"];
         };
-        ResearchEvent: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["ResearchCompleteEvent"] | components["schemas"]["Chart"];
+        ResearchEvent: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["InputRequestEvent"] | components["schemas"]["InputAnswerEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["ResearchCompleteEvent"] | components["schemas"]["Chart"];
         ResearchExecution: {
             id: string;
             /**
@@ -414,6 +496,8 @@ export interface components {
             } | null;
             /** @description The number of its newest event. */
             last: number;
+            /** @description What it asks, and nobody has answered yet. */
+            waiting: components["schemas"]["WaitingInput"][];
             viewers: number;
             links: {
                 /** Format: uri-reference */
@@ -438,7 +522,7 @@ export interface components {
             cache_stats?: unknown;
             result?: string;
         };
-        HelloEvent: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["HelloCompleteEvent"];
+        HelloEvent: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["InputRequestEvent"] | components["schemas"]["InputAnswerEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["HelloCompleteEvent"];
         HelloExecution: {
             id: string;
             /**
@@ -461,6 +545,8 @@ export interface components {
             } | null;
             /** @description The number of its newest event. */
             last: number;
+            /** @description What it asks, and nobody has answered yet. */
+            waiting: components["schemas"]["WaitingInput"][];
             viewers: number;
             links: {
                 /** Format: uri-reference */
@@ -485,7 +571,7 @@ export interface components {
             cache_stats?: unknown;
             result?: unknown;
         };
-        AnythingEvent: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["AnythingCompleteEvent"];
+        AnythingEvent: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["InputRequestEvent"] | components["schemas"]["InputAnswerEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["AnythingCompleteEvent"];
         AnythingExecution: {
             id: string;
             /**
@@ -508,6 +594,8 @@ export interface components {
             } | null;
             /** @description The number of its newest event. */
             last: number;
+            /** @description What it asks, and nobody has answered yet. */
+            waiting: components["schemas"]["WaitingInput"][];
             viewers: number;
             links: {
                 /** Format: uri-reference */
@@ -532,7 +620,7 @@ export interface components {
             cache_stats?: unknown;
             result?: unknown;
         };
-        Event: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["CompleteEvent"] | components["schemas"]["Chart"];
+        Event: components["schemas"]["ExecutionEvent"] | components["schemas"]["LogEvent"] | components["schemas"]["TextDelta"] | components["schemas"]["ReasoningDelta"] | components["schemas"]["ProgressEvent"] | components["schemas"]["StateEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["CustomEvent"] | components["schemas"]["InputRequestEvent"] | components["schemas"]["InputAnswerEvent"] | components["schemas"]["ErrorEvent"] | components["schemas"]["CancelledEvent"] | components["schemas"]["LostEvent"] | components["schemas"]["CompleteEvent"] | components["schemas"]["Chart"];
         Execution: components["schemas"]["ResearchExecution"] | components["schemas"]["HelloExecution"] | components["schemas"]["AnythingExecution"];
         ActorList: {
             actors: {
@@ -621,7 +709,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The key has started an execution that is no longer kept. */
+        /** @description The key has started an execution that is no longer kept; or nobody waits for the answer any more. */
         Gone: {
             headers: {
                 [name: string]: unknown;
@@ -678,6 +766,15 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The question has another answer: `action` and `by` say which and whose. */
+        Conflict: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: {
         /** @description The same key finds the same execution, which starts once. */
@@ -690,6 +787,8 @@ export interface components {
         ExecutionId: string;
         /** @description Seconds to wait for an execution that is about to start. */
         Wait: number;
+        /** @description The number of the question. */
+        InputNumber: number;
     };
     requestBodies: never;
     headers: {
@@ -1065,6 +1164,94 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_input: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of the execution. */
+                id: components["parameters"]["ExecutionId"];
+                /** @description The number of the question. */
+                n: components["parameters"]["InputNumber"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The question. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedInput"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    answer_input: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of the execution. */
+                id: components["parameters"]["ExecutionId"];
+                /** @description The number of the question. */
+                n: components["parameters"]["InputNumber"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    action: "accept";
+                    /** @description What fits the `response_schema`. */
+                    content: unknown;
+                } | {
+                    /** @constant */
+                    action: "decline";
+                };
+            };
+        };
+        responses: {
+            /** @description It has this very answer already. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedInput"];
+                };
+            };
+            /** @description This is its answer. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedInput"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            410: components["responses"]["Gone"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
         };

@@ -141,6 +141,20 @@ describe("reduce", () => {
     assert.deepEqual(state, { ...initialState, status: "started", count: 7, last: 7 });
   });
 
+  test("has the questions that wait, until they are answered or nobody can answer", () => {
+    const ask = (n: number) => ({ event_type: "input_request", address: "a", n, message: "Sure?", response_schema: { type: "boolean" } });
+    const answer = (n: number) => ({ event_type: "input_answer", address: "a", n, action: "accept" });
+    const waiting = (...events: { event_type: string }[]) => reduced(...events).waiting.map(({ n }) => n);
+    assert.deepEqual(waiting(ask(1), ask(2), ask(3)), [1, 2, 3]);
+    assert.deepEqual(waiting(ask(1), ask(2), answer(1), answer(7)), [2]);
+    assert.deepEqual(waiting(ask(1), { event_type: "cancelled" }), []);
+    assert.deepEqual(waiting(ask(1), { event_type: "end", status: "lost" } as any), []);
+    const before = reduced(ask(1));
+    assert.equal(reduce(before, [text("a", "1")]).waiting, before.waiting);
+    assert.deepEqual(reduce(before, [answer(1)]).waiting, []);
+    assert.equal(before.waiting.length, 1);
+  });
+
   test("keeps the identity of all that does not change", () => {
     const before = reduced(call("a", "started"), call("a/b", "started"), call("a/c", "started"), call("d", "started"), text("a", "1"));
     const after = reduce(before, [call("a/b", "completed"), call("a/b/e", "started")]);

@@ -686,6 +686,12 @@ function add(draft, event) {
     case "state":
       state.state = event.state;
       break;
+    case "input_request":
+      state.waiting = [...state.waiting, event];
+      break;
+    case "input_answer":
+      state.waiting = state.waiting.filter(({ n }) => n !== event.n);
+      break;
     case "complete":
       state.result = event.result ?? null;
       end(draft, STATUS[event.event_type]);
@@ -724,6 +730,7 @@ function write(draft, texts, address, delta) {
 }
 function end(draft, status) {
   draft.state.status = status;
+  draft.state.waiting = [];
   draft.close();
 }
 export {
