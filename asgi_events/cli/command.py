@@ -137,7 +137,8 @@ def _limit(text: str) -> int:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is not 'NAME: VALUE'")
+        # Without the text, which may be a secret.
+        raise argparse.ArgumentTypeError("it is not 'NAME: VALUE'")
     return name.strip(), value.strip()
 
 

@@ -75,7 +75,7 @@ def place_of(url: str) -> tuple[str, str]:
     match = _PATH.fullmatch(parts.path)
     if match is None or parts.query or parts.fragment:
         raise ValueError(
-            f"URL must be that of an execution, got {url!r}: write "
+            "URL must be that of an execution: write "
             "https://example.com/events/executions/ID."
         )
     return urlunsplit(parts._replace(path=match["base"])), unquote(match["id"])

@@ -92,7 +92,7 @@ def base_of(url: str) -> str:
     """
     check_texts(url=url)
     parts = urlsplit(url)
-    if parts.username is not None or parts.password is not None:
+    if "@" in parts.netloc or (not parts.netloc and "@" in url):
         raise ValueError("url must have no user name and no password: give auth=")
     if parts.scheme not in ("http", "https"):
         raise ValueError(
@@ -105,8 +105,7 @@ def base_of(url: str) -> str:
         raise ValueError(f"url must be an address, got {url!r}")
     if parts.query or parts.fragment:
         raise ValueError(
-            f"url must have no query and no fragment, got {url!r}: it is the address "
-            "of the routes."
+            "url must have no query and no fragment: it is the address of the routes."
         )
     return url.rstrip("/")
 
@@ -160,9 +159,13 @@ def checked_headers(headers: Any) -> RequestHeaders:
         )
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"auth: the header {name!r} and its value must be a str")
+            raise TypeError("auth: the name and the value of a header must be a str")
         if not _TOKEN.fullmatch(name):
-            raise ValueError(f"auth: no header can be called {name!r}")
+            # Without the name: it may be a whole header with its value.
+            raise ValueError(
+                "auth: a header has a name that HTTP does not allow: write "
+                '{"Authorization": "Bearer …"}'
+            )
         try:
             check_value(name, value)
         except ValueError:

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -121,6 +122,27 @@ async def test_says_why_there_is_nothing_to_watch(
 def test_refuses_a_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tail", url]) == 5
     assert "must be" in capsys.readouterr().err.replace("must begin", "must be")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["https://ann:s3cret@example.com/events"],
+        ["https://ann:s3cret@example.com/executions/1"],
+        ["ann:s3cret@example.com/executions/1"],
+        ["https://example.com/executions/1?token=s3cret"],
+        ["https://example.com/executions/1", "--header", "Authorization=s3cret"],
+        ["https://example.com/executions/1", "--header", "Bearer s3cret: a"],
+    ],
+)
+def test_keeps_secrets_to_itself(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with suppress(SystemExit):
+        main(["tail", *words])
+
+    error = capsys.readouterr().err
+    assert error and "s3cret" not in error
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ const LONGEST_WAIT = 60_000;
 export async function refusal(response: Response, url: string): Promise<RequestFailed> {
   const { status, headers } = response;
   const problem: Problem = (await response.json().catch(() => null)) ?? {};
-  const { title = `The server answered ${status} to ${url}`, detail, errors } = problem;
+  const { title = `${url} answered ${status}`, detail, errors } = problem;
   const invalid = Array.isArray(errors) ? errors.map(({ loc, msg }) => `${[loc].flat().join(".")}: ${msg}`) : [];
   const message = [title, detail, ...invalid].filter(Boolean).join("\n");
   return new RequestFailed(message, { status, url, problem, retryAfter: milliseconds(headers.get("retry-after")) });

@@ -39,7 +39,7 @@ export class Requests {
     this.#base = String(base).replace(/\/+$/, "");
     this.#options = options;
     const { stallTimeout = 45_000, giveUpAfter = Infinity } = options;
-    if (!(stallTimeout > 0)) throw new RangeError(`stallTimeout is above 0, not ${stallTimeout}`);
+    if (!(stallTimeout > 0)) throw new RangeError("stallTimeout must be above 0");
     this.stallTimeout = stallTimeout;
     this.giveUpAfter = giveUpAfter;
   }
@@ -69,7 +69,7 @@ export class Requests {
       const about = JSON.parse(text);
       if (about.id ?? about.status) return about;
     } catch {} // JSON of something else is no better
-    throw new ClientError(`${path} did not answer with an execution: is it the URL of the routes?`);
+    throw new ClientError(`${this.#base + path} answered no execution: is it the URL of the routes?`);
   }
 
   /**
@@ -83,7 +83,7 @@ export class Requests {
     const { auth, fetch = globalThis.fetch } = this.#options;
     const ask = typeof auth === "function" && auth;
     for (let last = !ask; ; last = true) {
-      const headers = new Headers(ask ? await attempt.wait(Promise.resolve(ask())) : (auth as Fields | undefined));
+      const headers = headersOf(ask ? await attempt.wait(Promise.resolve(ask())) : (auth as Fields | undefined));
       for (const name in init.headers) headers.set(name, init.headers[name]!);
       attempt.signal.throwIfAborted();
       const response = await attempt.hear(fetch(url, { cache: "no-store", ...init, headers, signal: attempt.signal }));
@@ -94,12 +94,22 @@ export class Requests {
   }
 }
 
+/** Returns headers. The error of `Headers` would repeat what it was given: a secret. */
+function headersOf(given: Fields | undefined): Headers {
+  try {
+    return new Headers(given);
+  } catch {
+    throw new ClientError("auth must be headers");
+  }
+}
+
 /** Resolves a URL against that of the page. Only when it is used: a server may import the module too. */
 function resolve(url: string): string {
-  let resolved = url;
+  let href = "";
   try {
-    resolved = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+    href = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
   } catch {} // relative, and there is no page
-  if (!/^https?:/.test(resolved)) throw new ClientError(`${url} has no scheme: write https://…`);
-  return resolved;
+  // `fetch` takes no password, and its error would repeat it.
+  if (!/^https?:..[^@/]+\//.test(href)) throw new ClientError("URL must have https:// and no password");
+  return href;
 }

@@ -44,7 +44,7 @@ export class EventStream<Event> implements AsyncIterableIterator<Event | ResetEv
 
   constructor(requests: Requests, id: string, options: StreamOptions) {
     const { after = 0, signal } = options;
-    if (!Number.isSafeInteger(after) || after < 0) throw new RangeError(`after is no number: ${after}`);
+    if (!Number.isSafeInteger(after) || after < 0) throw new RangeError("after must be a number");
     this.number = after;
     this.#requests = requests;
     this.#options = options;

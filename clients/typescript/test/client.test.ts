@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { inspect } from "node:util";
 import { Client, type Options } from "../src/index.js";
 import { type Answer, block, COMPLETE, END, HANG, json, log, logs, named, Server, stream, Time } from "./virtual.js";
 
@@ -106,9 +107,27 @@ describe("start", () => {
 
   for (const page of ["<html>", "{}", "5", "null"]) {
     test(`says that ${page} is no answer`, async () => {
-      await inTime([new Response(page)], (client) =>
-        assert.rejects(client.start("research", {}), { name: "ClientError", message: /did not answer with an execution/ }),
-      );
+      const message = "http://test/events/research answered no execution: is it the URL of the routes?";
+      await inTime([new Response(page)], (client) => assert.rejects(client.start("research", {}), { name: "ClientError", message }));
+    });
+  }
+
+  for (const auth of ["secret", { authorization: "Bearer secret\nsecret" }, { "Bearer secret": "x" }, { authorization: "secret€" }]) {
+    test(`keeps to itself what cannot be headers, ${JSON.stringify(auth)}`, async () => {
+      for (const given of [auth, () => auth] as Options["auth"][]) {
+        const { given: error, requests } = await inTime([], (client) => client.start("research").catch((error) => error), { auth: given });
+        assert.match(`${error}`, /^ClientError: auth must be headers/);
+        assert.doesNotMatch(inspect(error), /secret/);
+        assert.deepEqual(requests, []);
+      }
+    });
+  }
+
+  for (const url of ["http://ada:secret@test/events", "ada:secret@test/events"]) {
+    test(`keeps the password of the URL ${url} to itself`, async () => {
+      const error = await new Client(url).start("research").catch((error) => error);
+      assert.equal(error.name, "ClientError");
+      assert.doesNotMatch(inspect(error), /secret/);
     });
   }
 });

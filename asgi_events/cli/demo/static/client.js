@@ -145,7 +145,7 @@ var LONGEST_WAIT = 6e4;
 async function refusal(response, url) {
   const { status, headers } = response;
   const problem = await response.json().catch(() => null) ?? {};
-  const { title = `The server answered ${status} to ${url}`, detail, errors } = problem;
+  const { title = `${url} answered ${status}`, detail, errors } = problem;
   const invalid = Array.isArray(errors) ? errors.map(({ loc, msg }) => `${[loc].flat().join(".")}: ${msg}`) : [];
   const message = [title, detail, ...invalid].filter(Boolean).join("\n");
   return new RequestFailed(message, { status, url, problem, retryAfter: milliseconds(headers.get("retry-after")) });
@@ -166,7 +166,7 @@ var Requests = class {
     this.#base = String(base).replace(/\/+$/, "");
     this.#options = options;
     const { stallTimeout = 45e3, giveUpAfter = Infinity } = options;
-    if (!(stallTimeout > 0)) throw new RangeError(`stallTimeout is above 0, not ${stallTimeout}`);
+    if (!(stallTimeout > 0)) throw new RangeError("stallTimeout must be above 0");
     this.stallTimeout = stallTimeout;
     this.giveUpAfter = giveUpAfter;
   }
@@ -195,7 +195,7 @@ var Requests = class {
       if (about.id ?? about.status) return about;
     } catch {
     }
-    throw new ClientError(`${path} did not answer with an execution: is it the URL of the routes?`);
+    throw new ClientError(`${this.#base + path} answered no execution: is it the URL of the routes?`);
   }
   /**
    * Returns a response that is ok.
@@ -208,7 +208,7 @@ var Requests = class {
     const { auth, fetch = globalThis.fetch } = this.#options;
     const ask = typeof auth === "function" && auth;
     for (let last = !ask; ; last = true) {
-      const headers = new Headers(ask ? await attempt.wait(Promise.resolve(ask())) : auth);
+      const headers = headersOf(ask ? await attempt.wait(Promise.resolve(ask())) : auth);
       for (const name in init.headers) headers.set(name, init.headers[name]);
       attempt.signal.throwIfAborted();
       const response = await attempt.hear(fetch(url, { cache: "no-store", ...init, headers, signal: attempt.signal }));
@@ -218,14 +218,21 @@ var Requests = class {
     }
   }
 };
-function resolve(url) {
-  let resolved = url;
+function headersOf(given) {
   try {
-    resolved = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+    return new Headers(given);
+  } catch {
+    throw new ClientError("auth must be headers");
+  }
+}
+function resolve(url) {
+  let href = "";
+  try {
+    href = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
   } catch {
   }
-  if (!/^https?:/.test(resolved)) throw new ClientError(`${url} has no scheme: write https://…`);
-  return resolved;
+  if (!/^https?:..[^@/]+\//.test(href)) throw new ClientError("URL must have https:// and no password");
+  return href;
 }
 
 // src/cursor.ts
@@ -362,7 +369,7 @@ var EventStream = class {
   #connection;
   constructor(requests, id, options) {
     const { after = 0, signal } = options;
-    if (!Number.isSafeInteger(after) || after < 0) throw new RangeError(`after is no number: ${after}`);
+    if (!Number.isSafeInteger(after) || after < 0) throw new RangeError("after must be a number");
     this.number = after;
     this.#requests = requests;
     this.#options = options;
