@@ -144,7 +144,7 @@ class Decoder:
         self.last_event_id = last_event_id
         self.retry: int | None = None
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._pending = ""
+        self._pending: list[str] = []
         self._at_start = True
         self._after_cr = False
         self._data: list[str] = []
@@ -170,7 +170,13 @@ class Decoder:
         # NOTE: CR ends the line at once. An LF at the start of the next chunk belongs
         # to it. To wait for the LF would delay the last event of a quiet stream.
         self._after_cr = text.endswith("\r")
-        *lines, self._pending = _LINE_END.split(self._pending + text)
+        first, *lines = _LINE_END.split(text)
+        # Joined once: a long line that is joined with each chunk takes quadratic time.
+        self._pending.append(first)
+        if not lines:
+            return []
+        *lines, rest = "".join(self._pending), *lines
+        self._pending = [rest]
         return [event for line in lines if (event := self._take(line)) is not None]
 
     def _take(self, line: str) -> ServerSentEvent | None:
