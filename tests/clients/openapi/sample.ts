@@ -39,6 +39,10 @@ export function told(event: ResearchEvent): string {
       return `${event.thread} ${event.run} ${event.messages.map((message) => message["role"])}`;
     case "custom":
       return `${event.name} ${JSON.stringify(event.data)}`;
+    case "input_request":
+      return `${event.n.toFixed()} ${event.message} ${event.response_schema["type"]} ${event.expires} ${event.to}`;
+    case "input_answer":
+      return closed(event.action);
     case "chart":
       return chart(event);
     case "complete":
@@ -69,6 +73,16 @@ function call(event: ExecutionEvent): string {
     default:
       return never(event.execution_status);
   }
+}
+
+function closed(action: "accept" | "decline" | "expired" | "cancelled"): string {
+  const words: Record<typeof action, string> = {
+    accept: "was answered",
+    decline: "was declined",
+    expired: "nobody has answered",
+    cancelled: "nobody waits",
+  };
+  return words[action];
 }
 
 function chart({ points }: Chart): string {
