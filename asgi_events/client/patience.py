@@ -74,7 +74,10 @@ class Patience:
                 self._url, f"given up after {longest:g} s; {reason}"
             ) from error
         own = self._next()
-        yield from self.wait(reason, asked or own)
+        seconds = asked or own
+        if longest is not None:  # the last try is at the end of that time
+            seconds = min(seconds, self._since + longest - now)
+        yield from self.wait(reason, seconds)
 
     def wait(self, reason: str, seconds: float) -> Plan[None]:
         """Wait for a time that is given, and tell."""

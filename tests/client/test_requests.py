@@ -233,6 +233,7 @@ def test_has_not_started_after_a_while() -> None:
 
     with pytest.raises(Unreachable, match=f"{BASE}/count cannot be reached"):
         start(world)
+    assert world.pauses == [1.0, 2.0, 2.0]
 
     busy = answer(503, problem(503, "This process is shutting down."))
     world = World(*[busy] * 4, give_up_after=5.0)

@@ -75,7 +75,7 @@ export class Attempt {
         // A page that was suspended, or a machine that slept: what the peer has sent meanwhile may
         // not have been read yet, so it gets the time of one more heartbeat.
         if (patient && Date.now() - due > LATE) arm(this.stallTimeout / 3, false);
-        else this.abort(new Disconnected(`The server has sent nothing for ${this.stallTimeout / 1000} s`));
+        else this.abort(new Disconnected(`No byte for ${this.stallTimeout / 1000} s`));
       }, wait);
     };
     arm(this.stallTimeout, true);
@@ -86,7 +86,7 @@ export class Attempt {
 /** The error for what `fetch` says of a connection, which Node and Deno explain in its cause. */
 function broken(cause: Error): ClientError {
   const { message, code } = (cause.cause ?? cause) as { message?: string; code?: string };
-  const why = `The connection failed: ${message || code}`;
+  const why = `Connection failed: ${message || code}`;
   // A browser does not tell a wrong certificate from any other failure.
   return new (/certificate/i.test(why) ? ClientError : Disconnected)(why, { cause });
 }

@@ -45,6 +45,7 @@ export class Backoff {
     const usual = Math.min(Math.max(this.retry, 1) * 2 ** this.failures, LONGEST_DELAY) * (0.5 + Math.random() / 2);
     // A connection that the server has ended on purpose is no failure.
     if (asked === undefined || error instanceof RequestFailed) this.failures += 1;
-    return asked ?? usual;
+    // The last try is at the end of that time.
+    return Math.min(asked ?? usual, this.#since + this.giveUpAfter - now);
   }
 }

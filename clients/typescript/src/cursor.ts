@@ -69,7 +69,7 @@ export class Cursor {
 
   #reset(told: Partial<ResetEvent> | null): ResetEvent {
     this.#resets += 1;
-    if (this.#resets === MOST_RESETS) throw new TooManyResets(`The server has sent ${MOST_RESETS} resets and no event that is new`);
+    if (this.#resets === MOST_RESETS) throw new TooManyResets(`The server sent ${MOST_RESETS} resets without a new event`);
     const { reason = "malformed", first = 1 } = told ?? {};
     this.status = null;
     this.number = Math.max(first - 1, 0);

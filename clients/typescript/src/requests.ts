@@ -94,6 +94,11 @@ export class Requests {
   }
 }
 
+/** Returns the path of an execution. */
+export function pathOf(id: string): string {
+  return `/executions/${encodeURIComponent(id)}`;
+}
+
 /** Returns headers. The error of `Headers` would repeat what it was given: a secret. */
 function headersOf(given: Fields | undefined): Headers {
   try {

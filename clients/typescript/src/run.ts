@@ -1,6 +1,6 @@
 import { ExecutionFailed, type ClientError } from "./errors.js";
 import type { Event as AnyEvent, Execution as AnyExecution } from "./events.js";
-import type { Requests } from "./requests.js";
+import { pathOf, type Requests } from "./requests.js";
 import { EventStream, type StreamOptions } from "./stream.js";
 import type { ResetEvent, ResultOf } from "./types.js";
 
@@ -82,7 +82,7 @@ export class Run<Event = AnyEvent, Execution = AnyExecution> {
   }
 
   get #path(): string {
-    return `/executions/${encodeURIComponent(this.id)}`;
+    return pathOf(this.id);
   }
 }
 

@@ -3,7 +3,7 @@ import { Backoff, isTemporary } from "./backoff.js";
 import { Cursor } from "./cursor.js";
 import { Decoder } from "./decoder.js";
 import { Disconnected, NotAnEventStream, type RequestFailed, type Unreachable } from "./errors.js";
-import type { Requests } from "./requests.js";
+import { pathOf, type Requests } from "./requests.js";
 import type { ResetEvent } from "./types.js";
 
 /** How a stream is connected: `live` while events can come, `ended` once all have. */
@@ -115,7 +115,7 @@ export class EventStream<Event> implements AsyncIterableIterator<Event | ResetEv
   async *#connect(attempt: Attempt, backoff: Backoff): AsyncGenerator<Event | ResetEvent, void> {
     const cursor = this.#cursor;
     if (!this.#connection) this.#tell("connecting");
-    const path = `/executions/${encodeURIComponent(cursor.id)}`;
+    const path = pathOf(cursor.id);
     const headers: Record<string, string> = { accept: "text/event-stream" };
     if (cursor.lastEventId) headers["last-event-id"] = cursor.lastEventId;
     const response = await this.#requests.send(`${path}/events`, { headers }, attempt);

@@ -89,7 +89,7 @@ var Attempt = class {
       const due = Date.now() + wait;
       timer = setTimeout(() => {
         if (patient && Date.now() - due > LATE) arm(this.stallTimeout / 3, false);
-        else this.abort(new Disconnected(`The server has sent nothing for ${this.stallTimeout / 1e3} s`));
+        else this.abort(new Disconnected(`No byte for ${this.stallTimeout / 1e3} s`));
       }, wait);
     };
     arm(this.stallTimeout, true);
@@ -98,7 +98,7 @@ var Attempt = class {
 };
 function broken(cause) {
   const { message, code } = cause.cause ?? cause;
-  const why = `The connection failed: ${message || code}`;
+  const why = `Connection failed: ${message || code}`;
   return new (/certificate/i.test(why) ? ClientError : Disconnected)(why, { cause });
 }
 
@@ -136,7 +136,7 @@ var Backoff = class {
     const asked = error.retryAfter;
     const usual = Math.min(Math.max(this.retry, 1) * 2 ** this.failures, LONGEST_DELAY) * (0.5 + Math.random() / 2);
     if (asked === void 0 || error instanceof RequestFailed) this.failures += 1;
-    return asked ?? usual;
+    return Math.min(asked ?? usual, this.#since + this.giveUpAfter - now);
   }
 };
 
@@ -218,6 +218,9 @@ var Requests = class {
     }
   }
 };
+function pathOf(id) {
+  return `/executions/${encodeURIComponent(id)}`;
+}
 function headersOf(given) {
   try {
     return new Headers(given);
@@ -294,7 +297,7 @@ var Cursor = class {
   }
   #reset(told) {
     this.#resets += 1;
-    if (this.#resets === MOST_RESETS) throw new TooManyResets(`The server has sent ${MOST_RESETS} resets and no event that is new`);
+    if (this.#resets === MOST_RESETS) throw new TooManyResets(`The server sent ${MOST_RESETS} resets without a new event`);
     const { reason = "malformed", first = 1 } = told ?? {};
     this.status = null;
     this.number = Math.max(first - 1, 0);
@@ -429,7 +432,7 @@ var EventStream = class {
   async *#connect(attempt, backoff) {
     const cursor = this.#cursor;
     if (!this.#connection) this.#tell("connecting");
-    const path = `/executions/${encodeURIComponent(cursor.id)}`;
+    const path = pathOf(cursor.id);
     const headers = { accept: "text/event-stream" };
     if (cursor.lastEventId) headers["last-event-id"] = cursor.lastEventId;
     const response = await this.#requests.send(`${path}/events`, { headers }, attempt);
@@ -531,7 +534,7 @@ var Run = class {
     return this.#requests.json(this.#path, { method: "DELETE" }, signal);
   }
   get #path() {
-    return `/executions/${encodeURIComponent(this.id)}`;
+    return pathOf(this.id);
   }
 };
 function isReset(event) {
