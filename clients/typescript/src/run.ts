@@ -29,6 +29,8 @@ export class Run<Event = AnyEvent, Execution = AnyExecution> {
     readonly id: string,
   ) {
     this.#requests = requests;
+    // A path cannot have these as a segment.
+    if (/^\.{0,2}$/.test(id)) throw new RangeError("id must be an id");
   }
 
   /**

@@ -133,6 +133,11 @@ describe("start", () => {
 });
 
 describe("a run", () => {
+  test("is not of an id that no path can have", () => {
+    const client = new Client("https://a.example");
+    for (const id of ["", ".", ".."]) assert.throws(() => client.run(id), RangeError);
+  });
+
   test("sends nothing before it is asked", async () => {
     const { requests } = await inTime([], async (client) => void client.run("x").events());
     assert.deepEqual(requests, []);

@@ -485,6 +485,7 @@ var Run = class {
   constructor(requests, id) {
     this.id = id;
     this.#requests = requests;
+    if (/^\.{0,2}$/.test(id)) throw new RangeError("id must be an id");
   }
   id;
   #requests;
