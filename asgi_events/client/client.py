@@ -16,6 +16,7 @@ from asgi_events.client.connection import Connection, advance
 from asgi_events.client.facts import ExecutionFacts, StreamFacts
 from asgi_events.client.following import Following
 from asgi_events.client.terms import (
+    MAX_EVENT_BYTES,
     AsyncAuth,
     OnReconnect,
     Terms,
@@ -48,6 +49,8 @@ class Client:
             times the ``heartbeat_interval`` of the server. None for any time.
         give_up_after: Seconds without any connection after which ``Unreachable`` is
             raised. None to try for ever.
+        max_event_bytes: Bytes that an event, or another answer of the server, may have;
+            more raise ``EventTooLarge``. None for any number.
         on_reconnect: Is called before each pause with the reason, and the seconds until
             the next try.
 
@@ -63,12 +66,14 @@ class Client:
         http: AsyncHTTP | None = None,
         stall_timeout: float | None = 45.0,
         give_up_after: float | None = 120.0,
+        max_event_bytes: int | None = MAX_EVENT_BYTES,
         on_reconnect: OnReconnect | None = None,
     ) -> None:
         self._terms = Terms(
             base=base_of(url),
             stall_timeout=stall_timeout,
             give_up_after=give_up_after,
+            max_event_bytes=max_event_bytes,
             on_reconnect=on_reconnect,
         )
         self._auth = check_auth(auth, awaits=True)

@@ -116,6 +116,7 @@ class Following:
     def _read(self, url: str) -> Plan[ServerSentEvent | Broken]:
         """Read one response; return the block that ends it, or what has broken it."""
         stream = Decoder()
+        held = 0  # bytes since the last whole block
         is_new = True
         while True:
             chunk = yield Read()
@@ -124,7 +125,10 @@ class Following:
             if is_new:
                 self._patience.connected()
                 is_new = False
-            for block in stream.feed(chunk):
+            blocks = stream.feed(chunk)
+            held = 0 if blocks else held + len(chunk)
+            self._terms.check_size("event", held)
+            for block in blocks:
                 if block.event in ("end", "goodbye"):
                     return block
                 if block.retry is not None:

@@ -139,6 +139,7 @@ def _about(
         body = bytearray()
         while isinstance(chunk := (yield Read()), bytes):
             body += chunk
+            terms.check_size("answer", len(body))
         yield Close()
         if chunk is None:
             return answer.status, _read_about(answer, bytes(body))

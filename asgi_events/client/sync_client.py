@@ -16,6 +16,7 @@ from asgi_events.client.facts import ExecutionFacts, StreamFacts
 from asgi_events.client.following import Following
 from asgi_events.client.sync_connection import SyncConnection, advance
 from asgi_events.client.terms import (
+    MAX_EVENT_BYTES,
     Auth,
     OnReconnect,
     Terms,
@@ -45,6 +46,7 @@ class SyncClient:
         http: A ``Client`` of httpx2, or of httpx. It stays open.
         stall_timeout: Seconds without a byte after which a connection is broken.
         give_up_after: Seconds without any connection after which to give up.
+        max_event_bytes: Bytes that an event, or another answer, may have.
         on_reconnect: Is called before each pause with the reason and the seconds.
     """
 
@@ -56,12 +58,14 @@ class SyncClient:
         http: SyncHTTP | None = None,
         stall_timeout: float | None = 45.0,
         give_up_after: float | None = 120.0,
+        max_event_bytes: int | None = MAX_EVENT_BYTES,
         on_reconnect: OnReconnect | None = None,
     ) -> None:
         self._terms = Terms(
             base=base_of(url),
             stall_timeout=stall_timeout,
             give_up_after=give_up_after,
+            max_event_bytes=max_event_bytes,
             on_reconnect=on_reconnect,
         )
         self._auth = check_auth(auth, awaits=False)

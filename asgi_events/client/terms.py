@@ -14,12 +14,16 @@ from urllib.parse import quote, urlsplit
 
 from asgi_events.checks import (
     check_callables,
+    check_counts,
     check_seconds,
     check_texts,
     check_value,
 )
+from asgi_events.exceptions import EventTooLarge
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+
+MAX_EVENT_BYTES = 64 * 1024 * 1024
 
 RequestHeaders: TypeAlias = Mapping[str, str]
 """Headers of a request."""
@@ -52,6 +56,8 @@ class Terms:
             for any time.
         give_up_after: Seconds without a connection after which to give up; None to try
             for ever.
+        max_event_bytes: Bytes that an event, or the body of an answer, may have; None
+            for any number.
         on_reconnect: Is told of each pause.
         clock: Seconds that only grow.
         now: The time of day, for a ``Retry-After`` that is a date.
@@ -61,6 +67,7 @@ class Terms:
     base: str
     stall_timeout: float | None = 45.0
     give_up_after: float | None = 120.0
+    max_event_bytes: int | None = MAX_EVENT_BYTES
     on_reconnect: OnReconnect | None = None
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = _now
@@ -70,9 +77,15 @@ class Terms:
         check_seconds(
             stall_timeout=self.stall_timeout, give_up_after=self.give_up_after
         )
+        check_counts(max_event_bytes=self.max_event_bytes)
         check_callables(on_reconnect=self.on_reconnect)
         if iscoroutinefunction(self.on_reconnect):
             raise TypeError("on_reconnect is called, not awaited: give a function")
+
+    def check_size(self, kind: str, size: int) -> None:
+        """Raise ``EventTooLarge`` for what takes too much memory."""
+        if self.max_event_bytes is not None and size > self.max_event_bytes:
+            raise EventTooLarge(kind, size, self.max_event_bytes)
 
     def execution(self, id: str) -> str:
         """The URL of an execution."""

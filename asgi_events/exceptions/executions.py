@@ -61,7 +61,7 @@ class IdempotencyConflict(AsgiEventsError):
 
 
 class EventTooLarge(AsgiEventsError, ValueError):
-    """An event was not published, because it has too many bytes.
+    """An event has too many bytes: it was not published, or a client does not read it.
 
     Attributes:
         size: Bytes that it has as JSON.

@@ -11,6 +11,7 @@ from asgi_events.client.actions import Answer, Broken, Emit, Sleep, Steps
 from asgi_events.client.following import MAX_RESETS, Following
 from asgi_events.events import ExecutionStatus, LogEvent
 from asgi_events.exceptions import (
+    EventTooLarge,
     Forbidden,
     Gone,
     MalformedEvent,
@@ -379,6 +380,32 @@ def test_takes_no_event_for_the_end_that_another_one_follows() -> None:
 
     assert numbers(seen) == ["error", 2, "complete"]
     assert following.status == "completed"
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    "part", [b"data: " + b"x" * 94, b"data: x\n" * 13], ids=["line", "block"]
+)
+def test_holds_no_more_of_an_event_than_it_may(part: bytes) -> None:
+    world = World(stream(events(1, 2), *[part] * 1000), max_event_bytes=5000)
+    seen: list[Any] = []
+    following = Following(world.terms, ID, after=0, decoder=EventDecoder())
+
+    with pytest.raises(EventTooLarge, match="max_event_bytes=5000"):
+        world.run(following.plan(), seen)
+
+    assert numbers(seen) == [1, 2]
+
+
+def test_reads_any_number_of_events_and_heartbeats() -> None:
+    parts = [event(number) + KEEP_ALIVE for number in range(1, 200)]
+    world = World(stream(*parts, finish(200)), max_event_bytes=200)
+
+    seen, _ = world.follow()
+
+    assert len(seen) == 200
 
 
 # Resets

@@ -14,6 +14,7 @@ from asgi_events.client.actions import Broken
 from asgi_events.exceptions import (
     AsgiEventsError,
     ClientError,
+    EventTooLarge,
     ExecutionCancelled,
     ExecutionFailed,
     ExecutionLost,
@@ -225,6 +226,14 @@ def test_reads_no_more_of_a_refusal_than_it_needs() -> None:
     world = World(reply)
 
     with pytest.raises(RequestFailed, match="400: Bad Request"):
+        start(world)
+
+
+def test_reads_no_more_of_an_answer_than_it_may() -> None:
+    page = Reply(headers={"content-type": "application/json"}, body=(b" " * 99,) * 1000)
+    world = World(page, max_event_bytes=1000)
+
+    with pytest.raises(EventTooLarge, match="The answer has 1089 bytes"):
         start(world)
 
 
