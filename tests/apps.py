@@ -79,6 +79,7 @@ fleeting = EventsApp(endless, quiet, cancel_after=0, drain_grace=0.1)
 """Its executions end when their last viewer leaves."""
 
 _PAGE = b"""<!doctype html>
+<link rel="icon" href="data:,">
 <title>watch</title>
 <script>
 "use strict";
