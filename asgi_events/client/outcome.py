@@ -14,18 +14,11 @@ from asgi_events.client.following import Following, without_events
 from asgi_events.client.terms import Terms
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import (
-    ExecutionCancelled,
     ExecutionFailed,
-    ExecutionLost,
     ResultGone,
     UnknownExecution,
 )
 from asgi_events.wire.decoding import AnyEvent, EventDecoder
-
-_FAILURES: Mapping[str, type[ExecutionFailed]] = {
-    ExecutionStatus.CANCELLED: ExecutionCancelled,
-    ExecutionStatus.LOST: ExecutionLost,
-}
 
 
 def status(terms: Terms, id: str) -> Plan[str]:
@@ -59,7 +52,7 @@ def result(terms: Terms, id: str, type: Any) -> Plan[Any]:
 
 
 def _follow(terms: Terms, id: str, after: int) -> Plan[Following]:
-    """Watch to the end: whoever waits counts as a viewer, for ``cancel_after``."""
+    """Watch to the end; this counts as a viewer for ``cancel_after``."""
     following = Following(terms, id, after=after, decoder=EventDecoder())
     yield from without_events(following.plan())
     return following
@@ -67,8 +60,8 @@ def _follow(terms: Terms, id: str, after: int) -> Plan[Following]:
 
 def _settled(id: str, status: str, members: Mapping[str, Any], type: Any) -> Any:
     if status != ExecutionStatus.COMPLETED:
-        failure = _FAILURES.get(status, ExecutionFailed)
-        raise failure(id, str(status), str(members.get("message") or ""))
+        message = str(members.get("message") or "")
+        raise ExecutionFailed.of(id, str(status), message)
     try:
         return TypeAdapter(type).validate_python(members.get("result"))
     except ValidationError as error:

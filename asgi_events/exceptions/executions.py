@@ -1,5 +1,7 @@
 """What goes wrong with starting an execution, finding it, and its result."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 from pydantic import ValidationError
@@ -112,6 +114,11 @@ class ExecutionFailed(AsgiEventsError):
         self.status = status
         self.message = message
 
+    @staticmethod
+    def of(id: str, status: str, message: str) -> ExecutionFailed:
+        """Make the exception for an execution that ended with that status."""
+        return _FAILURES.get(status, ExecutionFailed)(id, status, message)
+
     def __str__(self) -> str:
         how = _HOW.get(self.status, f"ended as {self.status!r}")
         return f"Execution {self.id} has no result, it {how}: {self.message}"
@@ -124,6 +131,8 @@ class ExecutionCancelled(ExecutionFailed):
 class ExecutionLost(ExecutionFailed):
     """An execution has no result, because the process that ran it died."""
 
+
+_FAILURES = {"cancelled": ExecutionCancelled, "lost": ExecutionLost}
 
 _HOW = {"failed": "failed", "cancelled": "was cancelled", "lost": "was lost"}
 

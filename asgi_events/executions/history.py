@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from asgi_events.events import (
     CompleteEvent,
-    ExecutionStatus,
     ProgressEvent,
     TerminalEvent,
 )
 from asgi_events.exceptions import (
-    ExecutionCancelled,
     ExecutionFailed,
-    ExecutionLost,
     ResultGone,
 )
 from asgi_events.executions.facts import Facts
@@ -29,12 +25,6 @@ from asgi_events.wire.frames import split
 # before them, 256 in all. The search ends when they have had so many bytes.
 _PROGRESS = 16, 48, 192
 _PROGRESS_BYTES = 1024 * 1024
-
-_FAILURES: Mapping[str, type[ExecutionFailed]] = {
-    ExecutionStatus.FAILED: ExecutionFailed,
-    ExecutionStatus.CANCELLED: ExecutionCancelled,
-    ExecutionStatus.LOST: ExecutionLost,
-}
 
 
 class History:
@@ -68,8 +58,7 @@ class History:
         if event is None:
             raise ResultGone(id)
         if not isinstance(event, CompleteEvent):
-            status = str(self._log.end)
-            raise _FAILURES.get(status, ExecutionFailed)(id, status, event.message)
+            raise ExecutionFailed.of(id, str(self._log.end), event.message)
         try:
             return TypeAdapter(type).validate_python(event.result)
         except ValidationError as error:
