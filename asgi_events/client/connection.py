@@ -82,7 +82,7 @@ class Connection:
         return None
 
     async def aclose(self) -> None:
-        """Close the response, and wake whoever waits."""
+        """Close the response, and end a wait that is under way."""
         self.is_closed = True
         self._woken.set()
         await self._close()

@@ -86,7 +86,7 @@ class SyncConnection:
             return None
 
     def close(self) -> None:
-        """Close the response, and wake whoever waits.
+        """Close the response, and end a wait that is under way.
 
         Another thread that reads just now closes it after its next byte.
         """

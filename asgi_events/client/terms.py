@@ -58,7 +58,7 @@ class Terms:
             for ever.
         max_event_bytes: Bytes that an event, or the body of an answer, may have; None
             for any number.
-        on_reconnect: Is told of each pause.
+        on_reconnect: Is called before each pause.
         clock: Seconds that only grow.
         now: The time of day, for a ``Retry-After`` that is a date.
         dice: A random number from 0 to 1.
