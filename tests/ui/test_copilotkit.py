@@ -137,7 +137,7 @@ class Tab:
 async def tab_of(
     browser: Browser, server: Server | Proxy, thread: str, *, errors: Sequence[str] = ()
 ) -> AsyncIterator[Tab]:
-    """A tab of its own, in which there are no other ``errors`` that nobody handles."""
+    """A tab of its own, in which only ``errors`` may be that nobody handles."""
     context = await browser.new_context()
     context.set_default_timeout(3 * TIMEOUT * 1000)
     page = await context.new_page()
@@ -149,7 +149,7 @@ async def tab_of(
         yield Tab(page)
     finally:
         await context.close()
-    assert failures == list(errors)
+    assert set(failures) <= set(errors)
 
 
 async def test_shows_a_run_and_shows_it_again_after_a_reload(
@@ -228,7 +228,7 @@ async def test_tells_of_a_failure_and_of_a_broken_connection(
         failed = await tab.errors()
     whole = Cut(more=10**9)  # of the answer to the first connect, which is empty
     async with Proxy(server.port, [whole, Cut(events=7, held=False)]) as proxy:
-        # HttpAgent tells of it twice: it has a second error that nobody handles.
+        # A second error of HttpAgent, which nobody handles, unless the page was gone.
         broken = tab_of(browser, proxy, f"{thread}-2", errors=["network error"])
         async with broken as tab:
             await tab.say("Hi")
