@@ -4,7 +4,7 @@ They need httpx2, or httpx: ``pip install "asgi-events[client]"``. See
 ``docs/clients.md``.
 """
 
-from asgi_events.client.about import About
+from asgi_events.client.about import About, InputAnswer, Question
 from asgi_events.client.client import Client, EventStream, RemoteExecution
 from asgi_events.client.sync_client import (
     SyncClient,
@@ -16,6 +16,8 @@ __all__ = [
     "About",
     "Client",
     "EventStream",
+    "InputAnswer",
+    "Question",
     "RemoteExecution",
     "SyncClient",
     "SyncEventStream",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from pydantic import BaseModel
 
+from asgi_events.client import answering, outcome, requests
 from asgi_events.client import http as library
-from asgi_events.client import outcome, requests
-from asgi_events.client.about import About
+from asgi_events.client.about import About, Question
 from asgi_events.client.actions import Done, Plan, Steps, value_of
 from asgi_events.client.connection import Connection, advance
 from asgi_events.client.facts import ExecutionFacts, StreamFacts
@@ -122,7 +122,7 @@ class Client:
         """
         check_start(actor, key)
         about = await self._run(requests.start(self._terms, actor, input, key))
-        return RemoteExecution(self, about)
+        return RemoteExecution(self, about.id, about.actor)
 
     async def get(self, id: str) -> RemoteExecution:
         """Find an execution.
@@ -132,7 +132,14 @@ class Client:
             Unauthorized, Forbidden, RequestFailed, Unreachable: There is no answer.
         """
         about = await self._run(requests.about(self._terms, id))
-        return RemoteExecution(self, about)
+        return RemoteExecution(self, about.id, about.actor)
+
+    def execution(self, id: str) -> RemoteExecution:
+        """Return the execution of an id, without a request.
+
+        Whoever a question is to can answer it so, and need not be allowed to see more.
+        """
+        return RemoteExecution(self, requests.checked_id(id))
 
     async def _run(self, plan: Plan[T]) -> T:
         connection = self._connection()
@@ -169,8 +176,8 @@ class RemoteExecution(ExecutionFacts):
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: Client, about: About) -> None:
-        super().__init__(about)
+    def __init__(self, client: Client, id: str, actor: str = "") -> None:
+        super().__init__(id, actor)
         self._client = client
 
     async def about(self) -> About:
@@ -188,6 +195,50 @@ class RemoteExecution(ExecutionFacts):
     async def cancel(self) -> bool:
         """Cancel it; False when it is over already."""
         return await self._client._run(requests.cancel(self._client._terms, self.id))
+
+    async def waiting(self) -> list[Question]:
+        """Return the questions that are open, the oldest first."""
+        return await self._client._run(answering.waiting(self._client._terms, self.id))
+
+    async def question(self, n: int) -> Question:
+        """Return a question, and what has closed it.
+
+        Raises:
+            UnknownQuestion: It has asked no question of that number.
+        """
+        plan = answering.question(self._client._terms, self.id, n)
+        return await self._client._run(plan)
+
+    async def answer(self, n: int, content: Any) -> bool:
+        """Answer a question; of all answers exactly one counts.
+
+        If a response is lost, the answer is sent again.
+
+        Args:
+            n: The number of the question.
+            content: A pydantic model, or what fits its ``response_schema``.
+
+        Returns:
+            Whether this answer counts; False if the question had this very answer
+            before. After a lost response True says that the question has this very
+            answer, which somebody else may have given meanwhile.
+
+        Raises:
+            UnknownQuestion: It has asked no question of that number.
+            InvalidInput: The content does not fit; ``errors`` names the fields.
+            AlreadyAnswered: Another answer counts; ``action`` and ``by`` say which one.
+            QuestionClosed: Nobody waits for the answer any more.
+            Unreachable, Refused: It is not known what counts: give the same answer
+                again.
+        """
+        plan = answering.accept(self._client._terms, self.id, n, content)
+        return await self._client._run(plan)
+
+    async def decline(self, n: int) -> bool:
+        """Decline to answer a question; see ``answer``."""
+        return await self._client._run(
+            answering.decline(self._client._terms, self.id, n)
+        )
 
     @overload
     async def result(self) -> Any: ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from asgi_events.client.about import About
 from asgi_events.client.actions import Steps
 from asgi_events.client.following import Following
 
@@ -15,17 +14,18 @@ class ExecutionFacts:
 
     Attributes:
         id: Its name in URLs and event ids.
-        actor: The actor's name.
+        actor: The actor's name; empty if the server was not asked.
     """
 
     __slots__ = ("actor", "id")
 
-    def __init__(self, about: About) -> None:
-        self.id = about.id
-        self.actor = about.actor
+    def __init__(self, id: str, actor: str) -> None:
+        self.id = id
+        self.actor = actor
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} of {self.actor}>"
+        of = f" of {self.actor}" if self.actor else ""
+        return f"<{type(self).__name__} {self.id}{of}>"
 
 
 class StreamFacts:

@@ -26,10 +26,12 @@ class Patience:
 
     Attributes:
         retry: Seconds before the first new try; the server may say others.
+        is_in_doubt: Whether a try that has failed may have done what it asked for.
     """
 
     def __init__(self, terms: Terms, url: str) -> None:
         self.retry = 1.0
+        self.is_in_doubt = False
         self._terms = terms
         self._url = url
         self._failures = 0

@@ -9,16 +9,19 @@ from typing import Any, TypeAlias
 
 from asgi_events.client.actions import Answer
 from asgi_events.exceptions import (
+    AlreadyAnswered,
     AsgiEventsError,
     Forbidden,
     Gone,
     IdempotencyConflict,
     InvalidInput,
+    QuestionClosed,
     Refused,
     RequestFailed,
     Unauthorized,
     UnknownActor,
     UnknownExecution,
+    UnknownQuestion,
 )
 from asgi_events.wire.decoding import read_json
 
@@ -99,6 +102,26 @@ def of_execution(id: str) -> Explain:
         if refusal.answer.status == 404 and refusal.is_problem:
             return _worded(UnknownExecution(id), refusal)
         return general(refusal)
+
+    return explain
+
+
+def of_question(id: str, n: int) -> Explain:
+    """Return what explains a refusal of a request for a question, or of an answer."""
+
+    def explain(refusal: Refusal) -> AsgiEventsError:
+        if not refusal.is_problem:
+            return general(refusal)
+        match refusal.answer.status, refusal.members:
+            case 404, {"n": _}:
+                return _worded(UnknownQuestion(id, n), refusal)
+            case 409, {"action": str(action), "by": str() | None as by}:
+                return _worded(AlreadyAnswered(id, n, action, by), refusal)
+            case 410, {"action": str(action)}:
+                return _worded(QuestionClosed(id, n, action), refusal)
+            case 422, {"errors": list(errors)}:
+                return InvalidInput(f"question {n}", errors)
+        return of_execution(id)(refusal)
 
     return explain
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -45,7 +45,12 @@ REPEATED = frozenset({408, 425, 429, 500, 502, 503, 504})
 REPEATED_START = frozenset({429, 502, 503, 504})
 """Those after which a start is sent again, with the same ``Idempotency-Key``."""
 
-_JSON = {"accept": "application/json"}
+UNDONE = frozenset({425, 429})
+"""Those that say that nothing was done."""
+
+JSON = {"accept": "application/json"}
+
+T = TypeVar("T", bound=BaseModel)
 
 
 def start(terms: Terms, actor: str, input: Any, key: str | None) -> Plan[About]:
@@ -54,7 +59,7 @@ def start(terms: Terms, actor: str, input: Any, key: str | None) -> Plan[About]:
     send = Send(
         method="POST",
         url=terms.actor(actor),
-        headers={**_JSON, "content-type": "application/json", "idempotency-key": key},
+        headers={**JSON, "content-type": "application/json", "idempotency-key": key},
         content=_encoded(input),
     )
     explain = of_start(actor, key)
@@ -63,13 +68,13 @@ def start(terms: Terms, actor: str, input: Any, key: str | None) -> Plan[About]:
 
 def about(terms: Terms, id: str) -> Plan[About]:
     """Ask how an execution stands."""
-    send = Send(method="GET", url=_execution(terms, id), headers=_JSON)
+    send = Send(method="GET", url=execution(terms, id), headers=JSON)
     return (yield from _about(terms, send, of_execution(id)))[1]
 
 
 def cancel(terms: Terms, id: str) -> Plan[bool]:
     """Cancel an execution; whether it was running."""
-    send = Send(method="DELETE", url=_execution(terms, id), headers=_JSON)
+    send = Send(method="DELETE", url=execution(terms, id), headers=JSON)
     return (yield from _about(terms, send, of_execution(id)))[0] == 202
 
 
@@ -114,6 +119,7 @@ def answered(
             yield Close()
             if outcome.status not in repeated:
                 raise explain(refusal)
+            patience.is_in_doubt |= outcome.status not in UNDONE
             yield from patience.pause(
                 refusal.reason, error=explain(refusal), asked=refusal.retry_after
             )
@@ -127,13 +133,34 @@ def lost(patience: Patience, broken: Broken, url: str) -> Plan[None]:
     """
     if broken.is_final:
         raise Unreachable(url, broken.reason) from broken.error
+    patience.is_in_doubt = True  # the response may be all that was lost
     yield from patience.pause(broken.reason, error=broken.error)
 
 
-def _about(
-    terms: Terms, send: Send, explain: Explain, repeated: frozenset[int] = REPEATED
-) -> Plan[tuple[int, About]]:
-    patience = Patience(terms, send.url)
+def told(
+    terms: Terms,
+    patience: Patience,
+    send: Send,
+    model: type[T],
+    what: str,
+    explain: Explain,
+    repeated: frozenset[int] = REPEATED,
+) -> Plan[tuple[int, T]]:
+    """Send a request until it has an answer, and return its status and its body.
+
+    Args:
+        terms: What all requests have in common.
+        patience: When to try again, and when to give up.
+        send: The request, without the headers of ``auth``.
+        model: What the body is.
+        what: The same in words.
+        explain: Makes an exception of a refusal.
+        repeated: The statuses after which to try again.
+
+    Raises:
+        RequestFailed: The body is something else.
+        Unreachable, AsgiEventsError: There is no answer; see ``explain``.
+    """
     while True:
         answer = yield from answered(terms, patience, send, explain, repeated)
         body = bytearray()
@@ -142,22 +169,44 @@ def _about(
             terms.check_size("answer", len(body))
         yield Close()
         if chunk is None:
-            return answer.status, _read_about(answer, bytes(body))
+            try:
+                return answer.status, model.model_validate(read_json(bytes(body)))
+            except ValueError:  # ValidationError too
+                raise another(answer, what) from None
         yield from lost(patience, chunk, send.url)
 
 
-def _read_about(answer: Answer, body: bytes) -> About:
-    try:
-        return About.model_validate(read_json(body))
-    except ValueError:  # ValidationError too
-        what = answer.media_type or "no content type"
-        raise RequestFailed(
-            answer.status,
-            f"this is not how an execution stands ({what}): is it the URL of an "
-            "EventsApp?",
-            url=answer.url,
-            problem={},
-        ) from None
+def another(answer: Answer, what: str) -> RequestFailed:
+    """Return the exception for an answer that is something else than it should be."""
+    kind = answer.media_type or "no content type"
+    detail = f"this is not {what} ({kind}): is it the URL of an EventsApp?"
+    return RequestFailed(answer.status, detail, url=answer.url, problem={})
+
+
+def execution(terms: Terms, id: str) -> str:
+    """Return the URL of an execution; see ``checked_id``."""
+    return terms.execution(checked_id(id))
+
+
+def checked_id(id: str) -> str:
+    """Return an id that an execution can have.
+
+    Raises:
+        TypeError: The id is no str.
+        UnknownExecution: No execution can have that id.
+    """
+    check_texts(id=id)
+    if id in ("", ".", ".."):  # which a URL cannot have as a segment
+        raise UnknownExecution(id)
+    return id
+
+
+def _about(
+    terms: Terms, send: Send, explain: Explain, repeated: frozenset[int] = REPEATED
+) -> Plan[tuple[int, About]]:
+    patience = Patience(terms, send.url)
+    what = "how an execution stands"
+    return (yield from told(terms, patience, send, About, what, explain, repeated))
 
 
 def _read_refusal(terms: Terms, answer: Answer) -> Plan[Refusal]:
@@ -166,13 +215,6 @@ def _read_refusal(terms: Terms, answer: Answer) -> Plan[Refusal]:
         body += chunk
     asked = retry_after(answer.headers, terms.now())
     return read_refusal(answer, bytes(body), asked)
-
-
-def _execution(terms: Terms, id: str) -> str:
-    check_texts(id=id)
-    if id in ("", ".", ".."):  # which a URL cannot have as a segment
-        raise UnknownExecution(id)
-    return terms.execution(id)
 
 
 def _merged(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:

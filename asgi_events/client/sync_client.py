@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from pydantic import BaseModel
 
+from asgi_events.client import answering, outcome, requests
 from asgi_events.client import http as library
-from asgi_events.client import outcome, requests
-from asgi_events.client.about import About
+from asgi_events.client.about import About, Question
 from asgi_events.client.actions import Done, Plan, Steps, value_of
 from asgi_events.client.facts import ExecutionFacts, StreamFacts
 from asgi_events.client.following import Following
@@ -98,12 +98,16 @@ class SyncClient:
         """Start an actor; see ``Client.start``."""
         check_start(actor, key)
         about = self._run(requests.start(self._terms, actor, input, key))
-        return SyncRemoteExecution(self, about)
+        return SyncRemoteExecution(self, about.id, about.actor)
 
     def get(self, id: str) -> SyncRemoteExecution:
         """Find an execution; see ``Client.get``."""
         about = self._run(requests.about(self._terms, id))
-        return SyncRemoteExecution(self, about)
+        return SyncRemoteExecution(self, about.id, about.actor)
+
+    def execution(self, id: str) -> SyncRemoteExecution:
+        """Return the execution of an id; see ``Client.execution``."""
+        return SyncRemoteExecution(self, requests.checked_id(id))
 
     def _run(self, plan: Plan[T]) -> T:
         connection = self._connection()
@@ -136,8 +140,8 @@ class SyncRemoteExecution(ExecutionFacts):
 
     __slots__ = ("_client",)
 
-    def __init__(self, client: SyncClient, about: About) -> None:
-        super().__init__(about)
+    def __init__(self, client: SyncClient, id: str, actor: str = "") -> None:
+        super().__init__(id, actor)
         self._client = client
 
     def about(self) -> About:
@@ -155,6 +159,24 @@ class SyncRemoteExecution(ExecutionFacts):
     def cancel(self) -> bool:
         """Cancel it; False when it is over already."""
         return self._client._run(requests.cancel(self._client._terms, self.id))
+
+    def waiting(self) -> list[Question]:
+        """Return the questions that are open, the oldest first."""
+        return self._client._run(answering.waiting(self._client._terms, self.id))
+
+    def question(self, n: int) -> Question:
+        """Return a question, and what has closed it."""
+        plan = answering.question(self._client._terms, self.id, n)
+        return self._client._run(plan)
+
+    def answer(self, n: int, content: Any) -> bool:
+        """Answer a question; see ``RemoteExecution.answer``."""
+        plan = answering.accept(self._client._terms, self.id, n, content)
+        return self._client._run(plan)
+
+    def decline(self, n: int) -> bool:
+        """Decline to answer a question; see ``RemoteExecution.decline``."""
+        return self._client._run(answering.decline(self._client._terms, self.id, n))
 
     @overload
     def result(self) -> Any: ...

@@ -141,6 +141,12 @@ def check_after(after: int) -> None:
         raise ValueError(f"after must be at least 0, for all events, got {after}")
 
 
+def check_question(n: int) -> None:
+    """Raise for what is no number of a question."""
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise TypeError(f"n must be the number of a question, got {n!r}")
+
+
 def check_auth(auth: Any, *, awaits: bool) -> Any:
     """Return ``auth`` if it is headers, or what may return them.
 

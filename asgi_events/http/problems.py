@@ -116,8 +116,10 @@ def problem_of(error: Exception) -> Problem:
             if malformed:
                 return Problem(400, f"The body is not JSON: {error.errors[0]['msg']}.")
             return Problem(422, "The input is not valid.", errors=error.errors)
-        case UnknownActor() | UnknownExecution() | UnknownQuestion():
+        case UnknownActor() | UnknownExecution():
             return Problem(404, str(error))
+        case UnknownQuestion():
+            return Problem(404, str(error), n=error.n)
         case IdempotencyConflict():
             return Problem(422, str(error))
         case EventTooLarge():

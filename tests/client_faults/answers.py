@@ -91,6 +91,11 @@ def cut_at(at: int, *, then: str, framing: str = "chunked") -> Answer:
     return answer
 
 
+def cut_reply_at(at: int, whole: Reply) -> Answer:
+    """A reply, of which some bytes pass."""
+    return lambda log, request: replace(whole, cut=at, then="fin")
+
+
 def cut_reply(log: Log, at: int, *, then: str, framing: str) -> Reply:
     """The reply of ``cut_at`` to a client that has nothing yet."""
     return replace(whole_reply(log, framing), cut=at, then=then)

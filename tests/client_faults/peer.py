@@ -115,7 +115,7 @@ async def _read(reader: asyncio.StreamReader) -> tuple[str, Request]:
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     _, name, *rest = target.split("/")
     path = "/" + "/".join(rest)
-    return name, Request(_kind(method, rest), method, path, headers, body)
+    return name, Request(_kind(method, rest), method, path, name, headers, body)
 
 
 def _kind(method: str, segments: list[str]) -> str:
@@ -128,6 +128,8 @@ def _kind(method: str, segments: list[str]) -> str:
             return "cancel"
         case "GET", ["executions", _, "events"]:
             return "events"
+        case "POST", ["executions", _, "inputs", _]:
+            return "answer"
     return "other"
 
 

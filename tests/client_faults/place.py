@@ -27,9 +27,10 @@ class Request:
     """A request that has arrived.
 
     Attributes:
-        kind: ``start``, ``about``, ``events``, ``cancel`` or ``other``.
+        kind: ``start``, ``about``, ``events``, ``cancel``, ``answer`` or ``other``.
         method: The method.
         path: The path below the place.
+        place: The name of the place.
         headers: The headers by their names in lower case.
         body: The body.
     """
@@ -37,6 +38,7 @@ class Request:
     kind: str
     method: str
     path: str
+    place: str
     headers: Mapping[str, str]
     body: bytes
 
@@ -136,6 +138,7 @@ class Place:
         started: The execution of each ``Idempotency-Key``.
         cancelled: Whether a ``DELETE`` has arrived.
         running: Whether the execution runs: until its stream was sent as usual.
+        answered: The body of the answer to question 1; None while it is open.
     """
 
     log: Log
@@ -145,6 +148,7 @@ class Place:
     started: dict[str | None, str] = field(default_factory=dict)
     cancelled: bool = False
     running: bool = False
+    answered: bytes | None = None
 
     def of(self, kind: str) -> list[Request]:
         """The requests of a kind."""
@@ -159,9 +163,12 @@ class Place:
         if kind == "about" and self.of("events"):
             kind = "about later"
         plan = self.plan.get(kind)
-        if plan:
-            return plan.popleft()(self.log, request)
-        return self.usual(request)
+        if not plan:
+            return self.usual(request)
+        reply = plan.popleft()(self.log, request)
+        if kind == "answer" and reply.cut is not None:  # it was taken all the same
+            self.taken(request)
+        return reply
 
     def usual(self, request: Request) -> Reply:
         """What a real server answers."""
@@ -177,8 +184,28 @@ class Place:
             case "events":
                 self.running = False
                 return resumed(self.log, request)
+            case "answer":
+                return self.taken(request)
         return problem(404, f"There is nothing at {request.path!r}.")
 
+    def taken(self, request: Request) -> Reply:
+        """What a real server answers to an answer; the first one counts."""
+        first, self.answered = self.answered, self.answered or request.body
+        if first is None or first == request.body:
+            return told(201 if first is None else 200, QUESTION)
+        return problem(409, "It was answered.", action="accept", by="bob")
+
+
+QUESTION = {
+    "n": 1,
+    "address": "research",
+    "message": "More tea?",
+    "response_schema": {"type": "boolean"},
+    "expires": None,
+    "to": None,
+    "answer": {"action": "accept", "by": "ann", "timestamp": "2026-01-02T03:04:06Z"},
+}
+"""What a server says of a question that was answered."""
 
 _RUNNING = {
     "status": "started",

@@ -144,6 +144,8 @@ async def _answer(asked: _Asked, client: Client) -> None:
     question, outcome = asked.question, asked.outcome
     if question.verb == "start":
         run = await client.start("research", {"topic": "tea"})
+    elif question.verb == "answer":
+        run = client.execution(question.execution)
     else:
         run = await client.get(question.execution)
     if question.verb == "count":
@@ -164,6 +166,8 @@ async def _answer(asked: _Asked, client: Client) -> None:
             outcome.value = await run.result()
         case "cancel":
             await run.cancel()
+        case "answer":
+            outcome.value = await run.answer(1, True)
         case "about":
             outcome.value = await run.status()
 
@@ -220,6 +224,8 @@ def _answer_sync(asked: _Asked, client: SyncClient) -> None:
     question, outcome = asked.question, asked.outcome
     if question.verb == "start":
         run = client.start("research", {"topic": "tea"})
+    elif question.verb == "answer":
+        run = client.execution(question.execution)
     else:
         run = client.get(question.execution)
     if question.verb == "count":
@@ -238,6 +244,8 @@ def _answer_sync(asked: _Asked, client: SyncClient) -> None:
             outcome.value = run.result()
         case "cancel":
             run.cancel()
+        case "answer":
+            outcome.value = run.answer(1, True)
         case "about":
             outcome.value = run.status()
 

@@ -56,8 +56,9 @@ class Question:
     """What a client is asked to do.
 
     Attributes:
-        verb: ``follow``, ``result``, ``start``, ``about``, ``cancel``, or ``count``:
-            follow, and note the number of events and the growth of the memory alone.
+        verb: ``follow``, ``result``, ``start``, ``about``, ``cancel``, ``answer``:
+            accept question 1 with true, or ``count``: follow, and note the number of
+            events and the growth of the memory alone.
         base: The URL of the place.
         execution: The id; for ``start`` it is in the answer.
         after: The number of the event that the user has already.

@@ -10,6 +10,8 @@ from asgi_events.client import (
     About,
     Client,
     EventStream,
+    InputAnswer,
+    Question,
     RemoteExecution,
     SyncClient,
     SyncEventStream,
@@ -57,6 +59,13 @@ async def watches() -> None:
         assert_type(await execution.status(), str)
         assert_type(await execution.wait(), str)
         assert_type(await execution.cancel(), bool)
+        assert_type(client.execution("a"), RemoteExecution)
+        assert_type(await execution.waiting(), list[Question])
+        question = await execution.question(1)
+        assert_type(question, Question)
+        assert_type(question.answer, InputAnswer | None)
+        assert_type(await execution.answer(question.n, Report(title="a")), bool)
+        assert_type(await execution.decline(1), bool)
         async with execution.events() as entered:
             assert_type(entered, EventStream)
 
@@ -70,6 +79,11 @@ def sync_watches() -> None:
         assert_type(execution.result(Report), Report)
         assert_type(execution.result(), Any)
         assert_type(execution.cancel(), bool)
+        assert_type(client.execution("a"), SyncRemoteExecution)
+        assert_type(execution.waiting(), list[Question])
+        assert_type(execution.question(1), Question)
+        assert_type(execution.answer(1, True), bool)
+        assert_type(execution.decline(1), bool)
         with execution.events() as entered:
             assert_type(entered, SyncEventStream)
 
@@ -87,4 +101,6 @@ async def wrong_calls(client: Client, execution: RemoteExecution) -> None:
     await client.start(Report)  # type: ignore[arg-type]
     await client.start("a", None, "k")  # type: ignore[call-arg]
     execution.events(after="3")  # type: ignore[arg-type]
+    await execution.answer("1", True)  # type: ignore[arg-type]
+    await execution.answer(1)  # type: ignore[call-arg]
     execution.events(types=[3])  # type: ignore[list-item]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.client_faults.row import Row
 from tests.client_faults.rows import (
+    answers,
     connections,
     contents,
     elsewhere,
@@ -39,5 +40,10 @@ _MODULES = (
 
 
 def named() -> list[Row]:
-    """Every row but the cuts, of which there is one for each byte."""
+    """Every row but the cuts, of which there is one for each byte, and the answers."""
     return [row for module in _MODULES for row in module.rows()]
+
+
+def answering() -> list[Row]:
+    """The rows of answers to questions, for clients that can give any."""
+    return list(answers.rows())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.client_faults.answers import empty, plain, redirect, refuse
+from tests.client_faults.answers import cut_reply_at, empty, plain, redirect, refuse
 from tests.client_faults.log import Log
 from tests.client_faults.place import Answer, Place, Reply, Request, about, told
 from tests.client_faults.row import Check, Failure, Outcome, Question, Range, Row
@@ -126,15 +126,7 @@ def cut_answer(at: int) -> Answer:
     """What a server says of an execution, of which some bytes pass."""
 
     def answer(log: Log, request: Request) -> Reply:
-        whole = told(202, about(log))
-        return Reply(
-            status=202,
-            headers=whole.headers,
-            body=whole.body,
-            framing="length",
-            cut=at,
-            then="fin",
-        )
+        return cut_reply_at(at, told(202, about(log)))(log, request)
 
     return answer
 
