@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -19,13 +20,14 @@ from asgi_events.stores.rules import status_of
 MOST = 1000
 """How many executions a page may have."""
 
-_STATUSES = (
+STATUSES = (
     ExecutionStatus.STARTED,
     ExecutionStatus.COMPLETED,
     ExecutionStatus.FAILED,
     ExecutionStatus.CANCELLED,
     ExecutionStatus.LOST,
 )
+"""How the executions of a list may stand."""
 
 
 class AnyOwner(Enum):
@@ -39,6 +41,10 @@ ANY_OWNER: Final = AnyOwner.ANY_OWNER
 
 Place: TypeAlias = tuple[str, str]
 """Where an execution stands in a list, as its cursors say it."""
+
+
+class InvalidQuery(ValueError):
+    """A list was asked for that there cannot be; the message names the argument."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +113,7 @@ class Query:
 
     Raises:
         TypeError: An argument is of a wrong type.
-        ValueError: An argument is out of its range, or ``after`` is the cursor of
+        InvalidQuery: An argument is out of its range, or ``after`` is the cursor of
             another list.
     """
 
@@ -121,16 +127,17 @@ class Query:
         after: str | None = None,
         limit: int = 50,
     ) -> None:
-        check_thread(thread)
         self.match: dict[str, str | None] = {}
-        if not isinstance(owner, AnyOwner):
-            check_owner(owner)
-            self.match["owner"] = owner
-        if thread is not None:
-            self.match["thread"] = thread
-        if actor is not None:
-            check_actor(actor)
-            self.match["actor"] = actor
+        with _names_checked():
+            check_thread(thread)
+            if not isinstance(owner, AnyOwner):
+                check_owner(owner)
+                self.match["owner"] = owner
+            if thread is not None:
+                self.match["thread"] = thread
+            if actor is not None:
+                check_actor(actor)
+                self.match["actor"] = actor
         self.status = None if status is None else _status(status)
         self.limit = _limit(limit)
         self.before = None if after is None else self._place(after)
@@ -160,7 +167,7 @@ class Query:
             if not (first + second).isascii():
                 raise ValueError
         except (ValueError, TypeError, AttributeError, RecursionError):
-            raise ValueError(
+            raise InvalidQuery(
                 "after must be the cursor of a page before, as its `next` is, got "
                 f"{cursor!r:.80}"
             ) from None
@@ -169,11 +176,11 @@ class Query:
         return first, second
 
 
-def another_list() -> ValueError:
+def another_list() -> InvalidQuery:
     """The error of a cursor that another list has given."""
-    return ValueError(
+    return InvalidQuery(
         "after is a cursor of another list: go on with the owner, thread, status and "
-        "actor of the page before, or begin without a cursor."
+        "actor of the page before, or begin without a cursor"
     )
 
 
@@ -193,10 +200,18 @@ async def list_stored(
     ]
 
 
+@contextmanager
+def _names_checked() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise InvalidQuery(str(error)) from None
+
+
 def _status(status: ExecutionStatus | str) -> str:
-    if status not in _STATUSES:
-        known = ", ".join(_STATUSES)
-        raise ValueError(f"status must be one of {known}, got {status!r:.80}")
+    if status not in STATUSES:
+        known = ", ".join(STATUSES)
+        raise InvalidQuery(f"status must be one of {known}, got {status!r:.80}")
     return str(status)
 
 
@@ -204,5 +219,5 @@ def _limit(limit: int) -> int:
     if isinstance(limit, bool) or not isinstance(limit, int):
         raise TypeError(f"limit must be an int, got {limit!r}")
     if not 1 <= limit <= MOST:
-        raise ValueError(f"limit must be 1 to {MOST}, got {limit}")
+        raise InvalidQuery(f"limit must be 1 to {MOST}, got {limit}")
     return limit

@@ -19,7 +19,7 @@ def check_thread(thread: str | None) -> None:
     if thread is not None and not is_thread(thread):
         raise ValueError(
             f"thread must be None or 1 to {_LONGEST} printable characters that are not "
-            f"all blank, got {thread!r}"
+            f"all blank, got {thread!r:.80}"
         )
 
 

@@ -5,6 +5,7 @@
 | ``GET /`` | the actors, their input as JSON Schema, links |
 | ``GET /openapi.json`` | the OpenAPI document; ``?version=3.1`` for OpenAPI 3.1 |
 | ``POST /{actor}`` | start: 202 and links, or the stream if ``Accept`` names it |
+| ``GET /executions`` | the caller's executions, the newest first, page by page |
 | ``GET /executions/{id}`` | its status, or the stream if ``Accept`` names it |
 | ``GET /executions/{id}/events`` | the stream, from ``Last-Event-ID`` or the start |
 | ``DELETE /executions/{id}`` | cancel: 202; 200 if it has ended |

@@ -27,15 +27,16 @@ actor: The name of the actor to start, or of the execution's actor; None if ther
     none. An actor of that name need not exist.
 
 It returns the owner. Executions that the request starts belong to this owner, and it
-finds no other owner's; but of those it may answer the questions that are ``to`` this
-owner. If it returns None or raises ``Unauthorized``, the response is a 401; if it
+finds and lists no other owner's; but of those it may answer the questions that are
+``to`` this owner. If it returns None or raises ``Unauthorized``, the response is a 401; if it
 raises ``Forbidden``, a 403. Anything else, also a blank str, is a 500.
 
 A request that streams a running execution also asks for ``"cancel"``, because a viewer
 who may not cancel does not count for ``cancel_after``.
 
 Each owner has their own ``Idempotency-Key``s. Without this hook all callers share them:
-a caller who knows a key can find its execution, so make a key as random as an id.
+a caller who knows a key can find its execution, so make a key as random as an id. And
+nobody may list executions, since an id is all that is needed to read and cancel one.
 """
 
 

@@ -85,6 +85,7 @@ class EventComponents:
         execution: The status of any execution.
         input: A question, and what has closed it.
         listing: The list of actors.
+        page: A page of the list of executions.
     """
 
     def __init__(self, shared: Shared, executions: Executions) -> None:
@@ -112,6 +113,8 @@ class EventComponents:
         self.event = self._add_event("", _any_of(results.values()), published)
         self.execution = self._add_any_execution()
         self.listing = shared.add("ActorList", _listing())
+        listed = shared.add("ListedExecution", _listed())
+        self.page = shared.add("ExecutionList", _page(listed))
 
     def _published(self, actors: Iterable[Actor[..., Any]]) -> dict[Any, Schema]:
         models = list({m: None for actor in actors for m in actor.publishes})
@@ -281,9 +284,32 @@ def _execution(actor: Schema, result: Schema, question: Reference) -> Schema:
             "description": "What it asks, and nobody has answered yet.",
         },
         "viewers": _NUMBER,
-        "links": json_object(self=_LINK, events=_LINK, cancel=_LINK),
+        "links": _links(),
     }
     return json_object(**members)
+
+
+def _links() -> Schema:
+    return json_object(self=_LINK, events=_LINK, cancel=_LINK)
+
+
+def _listed() -> Schema:
+    return json_object(
+        id=_TEXT,
+        actor=_TEXT,
+        thread=_or_null(_TEXT),
+        status=_status(),
+        last=_NUMBER | {"description": "The number of its newest event."},
+        created=_TIME,
+        ended=_or_null(_TIME),
+        links=_links(),
+    )
+
+
+def _page(listed: Reference) -> Schema:
+    following = _or_null(_TEXT) | {"description": "The `after` of the next page."}
+    executions = {"type": "array", "items": listed}
+    return json_object(executions=executions, next=following)
 
 
 def _listing() -> Schema:

@@ -19,6 +19,7 @@ from asgi_events.http.components import (
     EventComponents,
     add_problem,
 )
+from asgi_events.http.parameters import HEADERS, LIST_PARAMETERS, PARAMETERS
 from asgi_events.http.shared import Kind, Reference, Shared, free_name
 from asgi_events.wire.sse import MEDIA_TYPE
 
@@ -57,70 +58,6 @@ _PROBLEMS = {
         "ServiceUnavailable",
         "The server is shutting down, or the store does not answer.",
     ),
-}
-
-_HEADERS: dict[str, Any] = {
-    "Location": {
-        "description": "The path of the execution.",
-        "required": True,
-        "schema": {"type": "string", "format": "uri-reference"},
-    },
-    "Retry-After": {
-        "description": "Seconds until the client may try again.",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 0},
-    },
-    "WWW-Authenticate": {
-        "description": "How to authenticate.",
-        "required": True,
-        "schema": {"type": "string"},
-    },
-    "Accept-Post": {
-        "description": "The media type that the body must have.",
-        "required": True,
-        "schema": {"type": "string"},
-    },
-}
-
-_PARAMETERS: dict[str, Any] = {
-    "ExecutionId": {
-        "name": "id",
-        "in": "path",
-        "required": True,
-        "description": "The id of the execution.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-    },
-    "IdempotencyKey": {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "The same key finds the same execution, which starts once.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-    },
-    "InputNumber": {
-        "name": "n",
-        "in": "path",
-        "required": True,
-        "description": "The number of the question.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    "LastEventId": {
-        "name": "Last-Event-ID",
-        "in": "header",
-        "description": "The id of the last event that the client has.",
-        "schema": {"type": "string"},
-    },
-    "LastEventIdQuery": {
-        "name": "last_event_id",
-        "in": "query",
-        "description": "The same, for clients that cannot set headers.",
-        "schema": {"type": "string"},
-    },
-    "Wait": {
-        "name": "wait",
-        "in": "query",
-        "description": "Seconds to wait for an execution that is about to start.",
-        "schema": {"type": "number", "minimum": 0},
-    },
 }
 
 
@@ -201,6 +138,7 @@ class _Document:
         for name, actor in self._executions.actors.items():
             started = self._start(actor, self._events.actors[name])
             paths.setdefault(f"{prefix}/{quote(name, safe='')}", {})["post"] = started
+        paths[f"{prefix}/executions"] = {"get": self._list_executions()}
         paths[execution] = {"get": self._about(), "delete": self._cancel()}
         paths[f"{execution}/events"] = {"get": self._stream()}
         paths[f"{execution}/inputs/{{n}}"] = {
@@ -231,6 +169,18 @@ class _Document:
             {200: _json("This document.", any_object)},
             (400, *_DENIED, 500),
             parameters=[version],
+        )
+
+    def _list_executions(self) -> dict[str, Any]:
+        return self._operation(
+            "list_executions",
+            "List the caller's executions, the newest first.",
+            {
+                200: _json("A page of the list.", self._events.page)
+                | {"headers": self._headers("Link")}
+            },
+            (400, *_DENIED, *_FAILED),
+            parameters=LIST_PARAMETERS,
         )
 
     def _start(
@@ -365,11 +315,11 @@ class _Document:
 
     def _headers(self, *names: str) -> dict[str, Reference]:
         shared = self._shared["headers"]
-        return {name: shared.add(name, _HEADERS[name]) for name in names}
+        return {name: shared.add(name, HEADERS[name]) for name in names}
 
     def _parameters(self, *names: str) -> list[Reference]:
         shared = self._shared["parameters"]
-        return [shared.add(name, _PARAMETERS[name]) for name in names]
+        return [shared.add(name, PARAMETERS[name]) for name in names]
 
 
 def _json(description: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from asgi_events.executions.execution import Execution
 from asgi_events.executions.viewers import Place
 from asgi_events.http.exchange import Exchange
 from asgi_events.http.inputs import about_waiting, answer_input
+from asgi_events.http.listing import links_of, list_executions
 from asgi_events.http.openapi import VERSIONS, openapi
 from asgi_events.http.problems import Problem
 from asgi_events.types import ASGIApp
@@ -32,6 +33,9 @@ async def answer(exchange: Exchange) -> ASGIApp:
         case ["openapi.json"] if request.method != "POST":  # an actor may be called so
             exchange.allow("GET", "HEAD")
             return await _describe(exchange)
+        case ["executions"]:
+            exchange.allow("GET", "HEAD")
+            return await list_executions(exchange)
         case ["executions", id]:
             exchange.allow("GET", "HEAD", "DELETE")
             if request.method == "DELETE":
@@ -129,14 +133,14 @@ async def _stream(
 ) -> ASGIApp:
     headers = {}
     if exchange.request.method == "POST":
-        headers["location"] = _link(exchange, execution)
+        headers["location"] = links_of(exchange, execution.id)["self"]
     return await exchange.stream(execution, headers=headers, place=place)
 
 
 async def _about(exchange: Exchange, execution: Execution, status: int) -> ASGIApp:
     terminal = await execution.terminal_event()
     progress = await execution.progress()
-    link = _link(exchange, execution)
+    links = links_of(exchange, execution.id)
     body = {
         "id": execution.id,
         "actor": execution.actor,
@@ -149,13 +153,10 @@ async def _about(exchange: Exchange, execution: Execution, status: int) -> ASGIA
         "last": execution.log.committed,
         "waiting": [about_waiting(each) for each in await execution.waiting()],
         "viewers": execution.viewers,
-        "links": {"self": link, "events": f"{link}/events", "cancel": link},
+        "links": links,
     }
-    return exchange.json(status, body, {"location": link} if status == 202 else None)
-
-
-def _link(exchange: Exchange, execution: Execution) -> str:
-    return f"{exchange.request.base}/executions/{execution.id}"
+    headers = {"location": links["self"]} if status == 202 else None
+    return exchange.json(status, body, headers)
 
 
 def _error_of(terminal: TerminalEvent | None) -> str | None:

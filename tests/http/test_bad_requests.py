@@ -211,10 +211,11 @@ async def test_takes_a_mebibyte_by_default(make: Make) -> None:
     [
         ("/", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"], "GET, HEAD"),
         ("/count", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"], "POST"),
+        ("/executions", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"], "GET, HEAD"),
         ("/executions/{}", ["POST", "PUT", "PATCH", "OPTIONS"], "GET, HEAD, DELETE"),
         ("/executions/{}/events", ["POST", "PUT", "DELETE", "PATCH"], "GET, HEAD"),
     ],
-    ids=["list", "actor", "execution", "events"],
+    ids=["list", "actor", "executions", "execution", "events"],
 )
 async def test_answers_405_and_what_is_allowed(
     make: Make, path: str, wrong: list[str], allow: str
@@ -238,7 +239,6 @@ async def test_answers_405_and_what_is_allowed(
     ("method", "path"),
     [
         ("GET", "/nope"),
-        ("GET", "/executions"),
         ("GET", "/count/x"),
         ("POST", "/count/x"),
         ("GET", "/executions/x/events/y"),

@@ -304,6 +304,31 @@ export interface components {
                 };
             }[];
         };
+        ListedExecution: {
+            id: string;
+            actor: string;
+            thread: string | null;
+            /** @enum {string} */
+            status: "started" | "completed" | "failed" | "cancelled" | "lost";
+            /** @description The number of its newest event. */
+            last: number;
+            /** Format: date-time */
+            created: string;
+            ended: string | null;
+            links: {
+                /** Format: uri-reference */
+                self: string;
+                /** Format: uri-reference */
+                events: string;
+                /** Format: uri-reference */
+                cancel: string;
+            };
+        };
+        ExecutionList: {
+            executions: components["schemas"]["ListedExecution"][];
+            /** @description The `after` of the next page. */
+            next: string | null;
+        };
         /** @description A problem (RFC 9457). */
         Problem: {
             /** Format: uri-reference */
@@ -350,4 +375,6 @@ export type CompleteEvent = components['schemas']['CompleteEvent'];
 export type Event = components['schemas']['Event'];
 export type Execution = components['schemas']['Execution'];
 export type ActorList = components['schemas']['ActorList'];
+export type ListedExecution = components['schemas']['ListedExecution'];
+export type ExecutionList = components['schemas']['ExecutionList'];
 export type Problem = components['schemas']['Problem'];

@@ -102,6 +102,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/events/executions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the caller's executions, the newest first. */
+        get: operations["list_executions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events/executions/{id}": {
         parameters: {
             query?: never;
@@ -638,6 +655,31 @@ export interface components {
                 };
             }[];
         };
+        ListedExecution: {
+            id: string;
+            actor: string;
+            thread: string | null;
+            /** @enum {string} */
+            status: "started" | "completed" | "failed" | "cancelled" | "lost";
+            /** @description The number of its newest event. */
+            last: number;
+            /** Format: date-time */
+            created: string;
+            ended: string | null;
+            links: {
+                /** Format: uri-reference */
+                self: string;
+                /** Format: uri-reference */
+                events: string;
+                /** Format: uri-reference */
+                cancel: string;
+            };
+        };
+        ExecutionList: {
+            executions: components["schemas"]["ListedExecution"][];
+            /** @description The `after` of the next page. */
+            next: string | null;
+        };
         /** @description A problem (RFC 9457). */
         Problem: {
             /** Format: uri-reference */
@@ -800,6 +842,8 @@ export interface components {
         "Accept-Post": string;
         /** @description Seconds until the client may try again. */
         "Retry-After": number;
+        /** @description The next page, as `rel="next"` (RFC 8288), if there is one. */
+        Link: string;
     };
     pathItems: never;
 }
@@ -1049,6 +1093,43 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
             429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    list_executions: {
+        parameters: {
+            query?: {
+                /** @description Only those of that thread. */
+                thread?: string;
+                /** @description Only those that stand so. */
+                status?: "started" | "completed" | "failed" | "cancelled" | "lost";
+                /** @description Only those of that actor. */
+                actor?: string;
+                /** @description The `next` of the page before. */
+                after?: string;
+                /** @description How many a page has at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecutionList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
         };

@@ -6,6 +6,7 @@ from typing import Any
 
 from asgi_events import EventsApp, agent, current_state, tool
 from asgi_events.actors import Actor
+from asgi_events.exceptions import Unavailable
 from asgi_events.executions import Execution
 from asgi_events.stores import Grant
 from asgi_events.stores.memory import MemoryStore
@@ -81,6 +82,16 @@ class SlowStore(MemoryStore):
         self.opening.set()
         await self.openable.wait()
         return await super().open(key, writer=writer, lease=lease, ttl=ttl, meta=meta)
+
+
+class AwayStore(MemoryStore):
+    """Answers no read and no list."""
+
+    async def read(self, key: str, after: int, max_bytes: int) -> Any:
+        raise Unavailable("away")
+
+    async def list(self, *_: Any, **__: Any) -> Any:
+        raise Unavailable("away")
 
 
 async def soon(waiting: Awaitable[Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asgi_events import EventsApp
-from asgi_events.exceptions import Forbidden, Unauthorized, Unavailable
+from asgi_events.exceptions import Forbidden, Unauthorized
 from asgi_events.executions import Execution
 from asgi_events.http.authorize import Action
 from asgi_events.stores.memory import MemoryStore
@@ -18,6 +18,7 @@ from tests.http.app.routes import (
     SECRET,
     START,
     STREAM,
+    AwayStore,
     Gate,
     Make,
     about,
@@ -36,6 +37,7 @@ pytestmark = pytest.mark.usefixtures("fixed_time")
 
 REQUESTS = [
     ("GET", "/", "list", {}),
+    ("GET", "/executions", "list", {}),
     ("POST", "/count", "start", {}),
     ("POST", "/count", "start", START),
     ("POST", "/nope", "start", {}),
@@ -48,6 +50,7 @@ REQUESTS = [
 
 IDS = [
     "list",
+    "list executions",
     "start",
     "start stream",
     "start unknown",
@@ -263,16 +266,10 @@ async def test_does_not_count_who_may_not_cancel_in_another_process(
     assert not for_guest
 
 
-class AwayStore(MemoryStore):
-    """Answers no read."""
-
-    async def read(self, key: str, after: int, max_bytes: int) -> Any:
-        raise Unavailable("away")
-
-
 @pytest.mark.parametrize(
     ("method", "path", "action"),
     [
+        ("GET", "/executions", "list"),
         ("GET", "/executions/x", "read"),
         ("GET", "/executions/x/events", "read"),
         ("DELETE", "/executions/x", "cancel"),
