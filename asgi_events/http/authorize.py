@@ -28,8 +28,8 @@ actor: The name of the actor to start, or of the execution's actor; None if ther
 
 It returns the owner. Executions that the request starts belong to this owner, and it
 finds and lists no other owner's; but of those it may answer the questions that are
-``to`` this owner. If it returns None or raises ``Unauthorized``, the response is a 401; if it
-raises ``Forbidden``, a 403. Anything else, also a blank str, is a 500.
+``to`` this owner. If it returns None or raises ``Unauthorized``, the response is a 401;
+if it raises ``Forbidden``, a 403. Anything else, also a blank str, is a 500.
 
 A request that streams a running execution also asks for ``"cancel"``, because a viewer
 who may not cancel does not count for ``cancel_after``.
