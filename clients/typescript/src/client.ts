@@ -41,11 +41,9 @@ export class Client<Paths = unknown> {
     ...[input, options]: [...Input<Paths, Actor>, options?: StartOptions]
   ): Promise<Run<EventOf<Paths, Actor>, ExecutionOf<Paths, Actor>>> {
     const { key = randomKey(), signal } = (options ?? {}) as StartOptions;
-    const headers: Record<string, string> = { "idempotency-key": key };
-    if (input !== undefined) headers["content-type"] = "application/json";
     const { id } = await this.#requests.json(
       `/${encodeURIComponent(actor)}`,
-      { method: "POST", headers, ...(input !== undefined && { body: JSON.stringify(input) }) },
+      { method: "POST", headers: { "idempotency-key": key }, body: input },
       signal,
       NOT_STARTED,
     );
