@@ -333,7 +333,7 @@ async def test_answers_what_is_asked(react: str, tab: Tab, backend: Backend) -> 
 
 
 async def test_says_why_an_answer_does_not_count(tab: Tab, backend: Backend) -> None:
-    id, other = await backend.start("book"), await backend.start("talk")
+    id = await backend.start("book")
     came, go = asyncio.Event(), asyncio.Event()
 
     async def late(route: Route) -> None:
@@ -355,12 +355,14 @@ async def test_says_why_an_answer_does_not_count(tab: Tab, backend: Backend) -> 
     await tab.click("a", "window")
     await came.wait()
     assert await tab.shown("a") == "live | started | -"  # that was the one before
-    await tab.show({"name": "a", "id": other})
-    await tab.until("a", id=other, text=HALF)
+    await tab.show({"name": "a", "id": None})
+    await tab.until("a", connection="idle")
+    await tab.click("a", "start")
+    other = await tab.until("a", text=HALF)
     go.set()
     await tab.page.wait_for_function("refused.a")
     assert await tab.shown("a") == "live | started | -"  # that is of another execution
-    await backend.go(other)
+    await backend.go(other["id"])
 
     await tab.page.unroute_all()
     await tab.show({"name": "a", "id": id})
