@@ -34,6 +34,7 @@ from asgi_events.actors.call import Call
 from asgi_events.actors.runners import is_generator, runner
 from asgi_events.actors.shown import Part, checked_show, shown
 from asgi_events.actors.state import ExecutionState, running_state
+from asgi_events.actors.when_busy import WhenBusy, checked_when_busy
 from asgi_events.error_messages import describe
 from asgi_events.event_types import check_publishes
 from asgi_events.events import (
@@ -72,11 +73,14 @@ class Actor(Generic[P, R]):
         cache_backend: The actor's own cache; implies ``cacheable``.
         publishes: The models, each with an ``event_type``, that it and what it calls
             publish; the OpenAPI document describes them.
+        when_busy: What a start in a thread does while another execution of the thread
+            runs: ``"reject"`` raises ``ThreadBusy``, ``"queue"`` waits for its turn,
+            ``"replace"`` cancels the others.
 
     Raises:
         TypeError: ``function`` is not a function, or a model has no ``event_type``.
-        ValueError: The name cannot be part of an address or a URL, or an ``event_type``
-            is taken.
+        ValueError: The name cannot be part of an address or a URL, an ``event_type``
+            is taken, or there is no such ``when_busy``.
 
     Attributes:
         name: The name in addresses and URLs.
@@ -85,6 +89,7 @@ class Actor(Generic[P, R]):
         function: The function itself; of a method's actor, the bound method.
         signature: The signature of ``function``.
         publishes: As given.
+        when_busy: As given.
     """
 
     def __init__(
@@ -99,9 +104,11 @@ class Actor(Generic[P, R]):
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,
         publishes: Sequence[type[BaseModel]] = (),
+        when_busy: WhenBusy = "reject",
     ) -> None:
         _check_function(function, event_type)
         check_retry(retry)
+        self.when_busy = checked_when_busy(when_busy)
         self.publishes = check_publishes(publishes)
         self.function = function
         self.event_type = event_type
@@ -334,11 +341,14 @@ class _Decorator:
         cache_backend: The actor's own cache; implies ``cacheable``.
         publishes: The models, each with an ``event_type``, that it and what it calls
             publish; the OpenAPI document describes them.
+        when_busy: What a start in a thread does while another execution of the thread
+            runs: ``"reject"`` raises ``ThreadBusy``, ``"queue"`` waits for its turn,
+            ``"replace"`` cancels the others.
 
     Raises:
         TypeError: It does not decorate a function, or a model has no ``event_type``.
-        ValueError: The name cannot be part of an address or a URL, or an ``event_type``
-            is taken.
+        ValueError: The name cannot be part of an address or a URL, an ``event_type``
+            is taken, or there is no such ``when_busy``.
     """
 
     def __init__(self, event_type: EventType, **options: Any) -> None:
@@ -372,6 +382,7 @@ class _Decorator:
         cacheable: bool = False,
         cache_backend: CacheBackend | None = None,
         publishes: Sequence[type[BaseModel]] = (),
+        when_busy: WhenBusy = "reject",
     ) -> _Decorator: ...
 
     def __call__(

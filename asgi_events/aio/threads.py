@@ -11,14 +11,16 @@ caller free.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from threading import Lock, Thread
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,6 +59,41 @@ shared = Threads(MAX_THREADS)
 """The slots for calls outside of any ``Executions``."""
 
 _call: ContextVar[_Call | None] = ContextVar("asgi_events_call", default=None)
+
+
+class Calls:
+    """The calls in threads that one context has made: a cancel ends none of them."""
+
+    def __init__(self) -> None:
+        self._running: set[Future[Any]] = set()
+
+    async def wait(self) -> None:
+        """Wait until all have returned."""
+        loop = asyncio.get_running_loop()
+        while running := list(self._running):
+            ended = asyncio.Event()
+            running[0].add_done_callback(partial(_set, loop, ended))
+            await ended.wait()
+
+    def add(self, future: Future[Any]) -> None:
+        """Add one that begins; it is dropped when it has returned."""
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+
+
+_calls: ContextVar[Calls | None] = ContextVar("asgi_events_calls", default=None)
+
+
+def noted_calls() -> Calls:
+    """The calls that this context makes from now on."""
+    calls = Calls()
+    _calls.set(calls)
+    return calls
+
+
+def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event, _: object) -> None:
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(event.set)
 
 
 @contextmanager
@@ -120,6 +157,8 @@ class DaemonThreads(Executor):
 
         call.run = start
         future.add_done_callback(withdraw)
+        if (calls := _calls.get()) is not None:
+            calls.add(future)
         _enter(call)
         return future
 

@@ -58,6 +58,7 @@ class About(BaseModel):
     Attributes:
         id: The execution's id.
         actor: The actor's name.
+        thread: The thread that it is a turn of; None without one.
         status: ``started`` while it runs, then how it ended: one of
             ``ExecutionStatus``, or a word that only a later version knows.
         created: When it was started.
@@ -74,6 +75,7 @@ class About(BaseModel):
 
     id: str
     actor: str
+    thread: str | None = None
     status: str
     created: datetime | None = None
     ended: datetime | None = None

@@ -101,7 +101,12 @@ class Client:
             await self._http.aclose()
 
     async def start(
-        self, actor: str, input: Any = None, *, key: str | None = None
+        self,
+        actor: str,
+        input: Any = None,
+        *,
+        key: str | None = None,
+        thread: str | None = None,
     ) -> RemoteExecution:
         """Start an actor; it runs whether or not anybody watches.
 
@@ -111,17 +116,21 @@ class Client:
                 bytes of JSON.
             key: The ``Idempotency-Key``: the same key finds the same execution again,
                 and never starts a second one. By default a new random one.
+            thread: The thread of the caller that it continues, a conversation say. One
+                execution of a thread runs at a time.
 
         Raises:
             UnknownActor: There is no such actor.
             InvalidInput: The input does not validate.
-            IdempotencyConflict: The key was used with another actor or input.
+            IdempotencyConflict: The key was used with another actor, input or thread.
+            ThreadBusy: Another execution of the thread runs, and the actor rejects this
+                one.
             Gone: The key has started an execution that is no longer kept.
             Refused: The server was busy all the time.
             Unauthorized, Forbidden, RequestFailed, Unreachable: It has not started.
         """
-        check_start(actor, key)
-        about = await self._run(requests.start(self._terms, actor, input, key))
+        check_start(actor, key, thread)
+        about = await self._run(requests.start(self._terms, actor, input, key, thread))
         return RemoteExecution(self, about.id, about.actor)
 
     async def get(self, id: str) -> RemoteExecution:

@@ -18,6 +18,7 @@ from asgi_events.exceptions import (
     QuestionClosed,
     Refused,
     RequestFailed,
+    ThreadBusy,
     Unauthorized,
     UnknownActor,
     UnknownExecution,
@@ -126,7 +127,7 @@ def of_question(id: str, n: int) -> Explain:
     return explain
 
 
-def of_start(actor: str, key: str) -> Explain:
+def of_start(actor: str, key: str, thread: str | None = None) -> Explain:
     """Return what explains a refusal of a request that starts an actor."""
 
     def explain(refusal: Refusal) -> AsgiEventsError:
@@ -135,6 +136,8 @@ def of_start(actor: str, key: str) -> Explain:
         match refusal.answer.status, refusal.members:
             case 404, _:
                 return _worded(UnknownActor(actor, []), refusal)
+            case 409, {"execution": str(id)}:
+                return _worded(ThreadBusy(thread or "", id), refusal)
             case 410, {"execution": str(id)}:
                 return _worded(Gone(key, id), refusal)
             case 422, {"errors": list(errors)}:

@@ -53,16 +53,18 @@ JSON = {"accept": "application/json"}
 T = TypeVar("T", bound=BaseModel)
 
 
-def start(terms: Terms, actor: str, input: Any, key: str | None) -> Plan[About]:
+def start(
+    terms: Terms, actor: str, input: Any, key: str | None, thread: str | None = None
+) -> Plan[About]:
     """Start an actor, once."""
     key = secrets.token_hex(16) if key is None else key
     send = Send(
         method="POST",
-        url=terms.actor(actor),
+        url=terms.actor(actor, thread),
         headers={**JSON, "content-type": "application/json", "idempotency-key": key},
         content=_encoded(input),
     )
-    explain = of_start(actor, key)
+    explain = of_start(actor, key, thread)
     return (yield from _about(terms, send, explain, REPEATED_START))[1]
 
 

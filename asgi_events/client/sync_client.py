@@ -93,11 +93,16 @@ class SyncClient:
             self._http.close()
 
     def start(
-        self, actor: str, input: Any = None, *, key: str | None = None
+        self,
+        actor: str,
+        input: Any = None,
+        *,
+        key: str | None = None,
+        thread: str | None = None,
     ) -> SyncRemoteExecution:
         """Start an actor; see ``Client.start``."""
-        check_start(actor, key)
-        about = self._run(requests.start(self._terms, actor, input, key))
+        check_start(actor, key, thread)
+        about = self._run(requests.start(self._terms, actor, input, key, thread))
         return SyncRemoteExecution(self, about.id, about.actor)
 
     def get(self, id: str) -> SyncRemoteExecution:

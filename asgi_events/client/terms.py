@@ -91,9 +91,10 @@ class Terms:
         """The URL of an execution."""
         return f"{self.base}/executions/{quote(id, safe='')}"
 
-    def actor(self, name: str) -> str:
-        """The URL of an actor."""
-        return f"{self.base}/{quote(name, safe='')}"
+    def actor(self, name: str, thread: str | None = None) -> str:
+        """The URL of an actor, and of the thread in which it is started."""
+        query = "" if thread is None else f"?thread={quote(thread, safe='')}"
+        return f"{self.base}/{quote(name, safe='')}{query}"
 
 
 def base_of(url: str) -> str:
@@ -123,9 +124,16 @@ def base_of(url: str) -> str:
     return url.rstrip("/")
 
 
-def check_start(actor: str, key: str | None) -> None:
-    """Raise for a name or a key that no request can have."""
+def check_start(actor: str, key: str | None, thread: str | None) -> None:
+    """Raise for a name, a key or a thread that no request can have."""
     check_texts(actor=actor)
+    if thread is not None:
+        check_texts(thread=thread)
+        if not (len(thread) <= 255 and thread.isprintable() and thread.strip()):
+            raise ValueError(
+                "thread must have 1 to 255 printable characters that are not all "
+                f"blank, got {thread!r}"
+            )
     if key is None:
         return
     check_texts(key=key)

@@ -20,7 +20,7 @@ AsgiEventsError
 │   └── QuestionClosed      nobody waits for the answer any more
 ├── Refused                 nothing was started: try again later
 │   ├── Draining            the process is shutting down
-│   ├── LimitReached        max_executions or max_viewers
+│   ├── LimitReached        max_executions, max_viewers or max_queued
 │   └── ThreadBusy          an execution of the thread still runs
 ├── AccessDenied            raised by an ``authorize`` hook
 │   ├── Unauthorized        the caller is not known

@@ -172,7 +172,7 @@ class Draining(Refused):
 
 
 class LimitReached(Refused):
-    """``max_executions`` are running, or ``max_viewers`` are watching.
+    """``max_executions`` are running, ``max_viewers`` watch, or ``max_queued`` wait.
 
     Attributes:
         option: The name of the option.
@@ -189,11 +189,11 @@ class LimitReached(Refused):
 
 
 class ThreadBusy(Refused):
-    """The newest execution of a thread still runs.
+    """An execution of a thread runs, and the actor is to reject another one.
 
     Attributes:
         thread: The thread.
-        execution_id: The id of that execution.
+        execution_id: The id of the execution that runs.
     """
 
     status = 409

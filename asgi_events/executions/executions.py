@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Self, Unpack
 
@@ -72,7 +72,7 @@ class Executions:
         lasts = self.store is not None and self.store.durable
         self.viewing = Viewing(given, viewers, drain=self.drain, returns=lasts)
         make = partial(make_execution, self.actors, self.viewing)
-        key_ttl = given["retention"] + (given["max_duration"] or _LONGEST)
+        key_ttl = given["retention"] + _longest(self.actors, given)
         self._held: Held = (
             HeldInMemory(given, key_ttl=key_ttl)
             if self.store is None
@@ -141,7 +141,8 @@ class Executions:
                 except in a thread.
             thread: The thread of that owner which it continues, a conversation say. In
                 all processes that share the store one execution of a thread runs at a
-                time. A thread is known as long as a key, from its newest start.
+                time; the actor's ``when_busy`` says what another start does. A thread
+                is known as long as a key, from its newest start.
             preface: Events, any pydantic models, that viewers see before those of the
                 actor.
 
@@ -154,9 +155,10 @@ class Executions:
             EventTooLarge: One of ``preface`` has more bytes than ``max_event_bytes``.
             Gone: The key, or the id in this thread, has started an execution that is no
                 longer kept.
-            ThreadBusy: The newest execution of the thread still runs.
+            ThreadBusy: Another execution of the thread runs, and the actor rejects this
+                one.
             LimitReached: ``max_executions``, or ``max_executions_per_owner`` of that
-                owner, run already.
+                owner, run already; or ``max_queued`` of the thread wait.
             Draining: The process is shutting down.
             StoreError: The store did not open the log.
         """
@@ -290,6 +292,17 @@ class Executions:
                 await self.store.aclose()
         finally:
             signals.forget(self)
+
+
+def _longest(
+    actors: Mapping[str, Actor[..., Any]], options: ExecutionsOptions
+) -> float:
+    """Seconds that an execution may take, and wait for its turn."""
+    longest = options["max_duration"]
+    if longest is None:
+        return _LONGEST
+    queues = any(actor.when_busy == "queue" for actor in actors.values())
+    return longest * (1 + options["max_queued"]) if queues else longest
 
 
 def _name_of(actor: str | ActorFunction[..., Any]) -> str:

@@ -107,23 +107,27 @@ class SharedWatch:
     def __init__(self, store: EventStore, writer: Callable[[], str]) -> None:
         self._store = store
         self._writer = writer
-        self._wakes: dict[str, Callable[[], None]] = {}
+        self._wakes: dict[str, list[Callable[[], None]]] = {}
         self._writers: dict[str, Callable[[], None]] = {}
         self._watch: Watch | None = None
         self._task: asyncio.Task[None] | None = None
 
     def add(self, key: str, wake: Callable[[], None]) -> None:
         """Call ``wake`` when ``key`` may have changed."""
-        self._wakes[key] = wake
+        self._wakes.setdefault(key, []).append(wake)
         if self._watch is not None:
             self._watch.add(key)
         self._begin()
 
-    def discard(self, key: str) -> None:
-        """Forget ``key``."""
-        self._wakes.pop(key, None)
-        if self._watch is not None:
-            self._watch.discard(key)
+    def discard(self, key: str, wake: Callable[[], None]) -> None:
+        """Call this ``wake`` no more."""
+        wakes = self._wakes.get(key, [])
+        if wake in wakes:
+            wakes.remove(wake)
+        if not wakes:
+            self._wakes.pop(key, None)
+            if self._watch is not None:
+                self._watch.discard(key)
         self._end()
 
     def add_writer(self, key: str, wake: Callable[[], None]) -> None:
@@ -168,9 +172,10 @@ class SharedWatch:
                 watch.add(key)
             while True:
                 for key in await watch.get():
-                    for wakes in (self._wakes, self._writers):
-                        if key in wakes:
-                            wakes[key]()
+                    for wake in list(self._wakes.get(key, ())):
+                        wake()
+                    if key in self._writers:
+                        self._writers[key]()
         finally:
             self._watch = None
             await watch.aclose()
@@ -236,7 +241,7 @@ class Follower:
                 else:
                     await backoff.wait()
         finally:
-            self._shared_watch.discard(self._key)
+            self._shared_watch.discard(self._key, self._changed.set)
 
     async def _has_looked(self) -> bool:
         """Take the new frames, or wait for some; False if that failed."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from asgi_events.actors.when_busy import WhenBusy
 from asgi_events.executions.execution import Execution, Run
 from asgi_events.executions.facts import Facts
 from asgi_events.executions.listing import ListedExecution, Place, Query
@@ -29,6 +30,10 @@ It raises ``Busy`` or ``Ended`` if there is one of that id, ``UnknownExecution``
 there was one in its thread, and ``Refused`` if nothing may start."""
 
 
+Turn: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""Waits until an execution may run."""
+
+
 class Make(Protocol):
     """Makes an execution of this process or of another one."""
 
@@ -50,12 +55,14 @@ class Opened:
         questions: What it asks.
         recording: Carries them into the store; None where the log is all there is, or
             where another process does that.
+        turn: Waits until it is its turn in its thread; None without a thread.
         read_page: Reads what the log has dropped; None where nobody has it.
     """
 
     log: Log
     questions: Questions
     recording: Recording | None = None
+    turn: Turn | None = None
     read_page: ReadPage | None = None
 
 
@@ -109,11 +116,14 @@ class Held(Protocol):
             Unavailable: The store does not answer.
         """
 
-    async def open(self, facts: Facts, claim: Claim | None) -> Opened:
-        """Open the log of an execution that is about to start, in its thread's turn.
+    async def open(
+        self, facts: Facts, claim: Claim | None, when_busy: WhenBusy
+    ) -> Opened:
+        """Open the log of an execution that is about to start, and take its turn.
 
         Raises:
-            ThreadBusy: The newest execution of the thread still runs.
+            ThreadBusy, LimitReached: Others of the thread run or wait; see
+                ``check_turn``.
             UnknownExecution: The thread had one of that id, which is no longer kept.
         """
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import count
 
+from asgi_events.actors.when_busy import WhenBusy
 from asgi_events.aio.timers import Timer, timers
 from asgi_events.events import ExecutionStatus
-from asgi_events.exceptions import ThreadBusy, UnknownExecution
+from asgi_events.exceptions import UnknownExecution
 from asgi_events.executions.execution import Execution, Run
 from asgi_events.executions.facts import Facts
 from asgi_events.executions.held import Begin, Claim, Opened
@@ -23,6 +24,7 @@ from asgi_events.executions.listing import (
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.question_log import QuestionLog
 from asgi_events.executions.questions import Questions, closed
+from asgi_events.executions.turns import check_turn, replaced_by
 from asgi_events.log.log import Log
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.wire.window import trim_largest
@@ -63,6 +65,7 @@ class HeldInMemory:
         # Of keys: (owner, key). Of what was started in threads: (owner, thread, id).
         self._keys: dict[tuple[str | None, ...], tuple[str, float]] = {}
         self._newest: dict[tuple[str | None, str], str] = {}  # of each thread
+        self._unfinished: dict[tuple[str | None, str], list[Execution]] = {}
         self._retained: dict[str, float] = {}  # until when, the oldest first
         self._name = secrets.token_hex(8)  # in the cursors of lists
         self._numbers = count()
@@ -121,9 +124,14 @@ class HeldInMemory:
             raise another_list()
         return int(number)
 
-    async def open(self, facts: Facts, claim: Claim | None) -> Opened:
+    async def open(
+        self, facts: Facts, claim: Claim | None, when_busy: WhenBusy
+    ) -> Opened:
+        turn = None
         if facts.thread is not None:
-            self._check_turn(facts.owner, facts.thread, facts.id)
+            behind = self._behind(facts, facts.thread, when_busy)
+            message = replaced_by(facts.id) if when_busy == "replace" else None
+            turn = partial(_over, behind, message)
         log = Log(
             facts.id,
             keeps="newest",
@@ -132,7 +140,7 @@ class HeldInMemory:
             on_growth=self._grown,
         )
         asked = self._question_log(facts.id)
-        return Opened(log, Questions(facts.id, asked, self._closing))
+        return Opened(log, Questions(facts.id, asked, self._closing), turn=turn)
 
     async def discard(self, id: str) -> None:
         pass  # nothing is held before it runs
@@ -144,11 +152,14 @@ class HeldInMemory:
         if execution.thread is not None:
             owner, thread, id = execution.owner, execution.thread, execution.id
             self._newest[owner, thread] = id
+            self._unfinished.setdefault((owner, thread), []).append(execution)
             now = asyncio.get_running_loop().time()
             self._remember((owner, thread, id), id, now)
 
     def retain(self, execution: Execution, run: Run) -> None:
         execution.end(run)
+        if execution.thread is not None:
+            self._leave(execution, (execution.owner, execution.thread))
         if execution.id not in self.here:  # a drain has forgotten it
             return
         until = asyncio.get_running_loop().time() + self._options["retention"]
@@ -173,17 +184,32 @@ class HeldInMemory:
         self._retained.clear()
         self._keys.clear()
         self._newest.clear()
+        self._unfinished.clear()
         self.held_bytes = 0
         await closed(self._closing)
         await self._asked.aclose()
 
-    def _check_turn(self, owner: str | None, thread: str, id: str) -> None:
-        newest = self.here.get(self._newest.get((owner, thread), ""))
+    def _behind(
+        self, facts: Facts, thread: str, when_busy: WhenBusy
+    ) -> Sequence[Execution]:
+        """Those that a new execution of a thread has to wait for."""
+        owner, id = facts.owner, facts.id
         _, until = self._keys.get((owner, thread, id), ("", 0.0))
         if until > asyncio.get_running_loop().time():
             raise UnknownExecution(id)
-        if newest is not None and newest.status is ExecutionStatus.STARTED:
-            raise ThreadBusy(thread, newest.id)
+        all = self._unfinished.get((owner, thread), ())
+        behind = [each for each in all if each.status is ExecutionStatus.STARTED]
+        ids = [each.id for each in behind]
+        check_turn(facts, when_busy, ids, self._options["max_queued"])
+        return behind
+
+    def _leave(self, execution: Execution, thread: tuple[str | None, str]) -> None:
+        """Take an execution that has ended out of its thread."""
+        unfinished = self._unfinished.get(thread, [])
+        if execution in unfinished:
+            unfinished.remove(execution)
+        if not unfinished:
+            self._unfinished.pop(thread, None)
 
     def _remember(self, key: tuple[str | None, ...], id: str, now: float) -> None:
         """Remember a key; forget the oldest if it is over or too many are known."""
@@ -231,6 +257,15 @@ class HeldInMemory:
         for _ in trim_largest(execution.log for execution in self.here.values()):
             if self.held_bytes <= enough:  # each log has reported what it freed
                 break
+
+
+async def _over(behind: Sequence[Execution], message: str | None) -> None:
+    """Wait for the ends of executions, which a message cancels."""
+    if message is not None:
+        for execution in behind:
+            await execution.cancel(message)
+    for execution in behind:
+        await execution.wait()
 
 
 def _matches(execution: Execution, query: Query) -> bool:

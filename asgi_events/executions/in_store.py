@@ -11,13 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from weakref import WeakValueDictionary
 
-from asgi_events.exceptions import (
-    Ended,
-    Fenced,
-    Missing,
-    StoreError,
-    UnknownExecution,
-)
+from asgi_events.actors.when_busy import WhenBusy
+from asgi_events.exceptions import StoreError, UnknownExecution
 from asgi_events.executions.execution import Execution, Run
 from asgi_events.executions.facts import Facts
 from asgi_events.executions.follower import Follower, Reaper, SharedWatch
@@ -35,15 +30,17 @@ from asgi_events.executions.listing import (
     list_stored,
 )
 from asgi_events.executions.options import ExecutionsOptions
+from asgi_events.executions.predecessors import Predecessors
 from asgi_events.executions.question_log import QuestionLog
 from asgi_events.executions.questions import Questions, closed
 from asgi_events.executions.recorder import Opening, Recorder
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.run import RemoteRun
+from asgi_events.executions.taking import Taking
 from asgi_events.executions.turns import Turns
 from asgi_events.log.log import Bounds
 from asgi_events.log.stored import StoredLog
-from asgi_events.stores.contract import EventStore, Grant, Page
+from asgi_events.stores.contract import EventStore, Page
 
 logger = logging.getLogger(__name__)
 
@@ -83,13 +80,18 @@ class HeldInStore:
         self._shared_watch = SharedWatch(store, self._get_writer)
         self._reaper = Reaper(store, lease=options["lease"])
         self._keeper = Keeper(store, self._shared_watch, lease=options["lease"])
+        predecessors = Predecessors(
+            store, self.here, self._look, self._shared_watch, lease=options["lease"]
+        )
         self._turns = Turns(
             store,
             self._look,
             self._runs,
             self.discard,
+            predecessors,
             lease=options["lease"],
             ttl=key_ttl,
+            max_queued=options["max_queued"],
             on_taken=self._keeper.keep_turn,
         )
         self._starts = IdempotentStarts(
@@ -142,7 +144,9 @@ class HeldInStore:
     async def list(self, query: Query) -> Sequence[tuple[Place, ListedExecution]]:
         return await list_stored(self._store, query)
 
-    async def open(self, facts: Facts, claim: Claim | None) -> Opened:
+    async def open(
+        self, facts: Facts, claim: Claim | None, when_busy: WhenBusy
+    ) -> Opened:
         lease, writer = self._options["lease"], self._get_writer()
         opening = Opening(
             store=self._store,
@@ -153,15 +157,17 @@ class HeldInStore:
             meta=facts.to_meta() | {"writer": writer, "lease": f"{lease:g}"},
         )
         open_log: OpenLog = opening.open
+        taking = None
         if facts.thread is not None:
-            open_log = partial(self._turns.take, facts, opening.open)
+            taking = Taking(self._turns, facts, when_busy, opening.open)
+            open_log = taking.take
             if claim is not open_only:  # a start that is refused writes nothing
-                await self._turns.check(facts)
+                await taking.check()
         began = asyncio.get_running_loop().time()
         try:
             grant = await (open_log() if claim is None else claim(open_log))
-            if facts.thread is not None:
-                await self._check_lease(facts.id, grant, began)
+            if taking is not None:
+                await taking.check_lease(began)
         except BaseException:
             self._keeper.discard_mark(facts.id)  # of a turn that it does not use
             raise
@@ -171,21 +177,12 @@ class HeldInStore:
             self._make_follower(log),
             self._shared_watch,
             on_stored=partial(self._keeper.keep, opening, log),
+            why=None if taking is None else taking.why_cancelled,
         )
         read_page = partial(self._store.read, facts.id)
-        return Opened(log, self._questions_of(facts.id), recording, read_page)
-
-    async def _check_lease(self, id: str, grant: Grant, began: float) -> None:
-        """Raise ``Ended`` if a start took so long that its thread may have gone on."""
-        # No process is taken for dead before half of its lease is over.
-        if asyncio.get_running_loop().time() < began + self._options["lease"] / 2:
-            return
-        try:
-            await self._store.renew(id, grant)
-        except Missing:  # lost by the store: the recorder writes it again
-            pass
-        except Fenced as error:
-            raise Ended(str(error)) from error
+        turn = None if taking is None else taking.wait
+        questions = self._questions_of(facts.id)
+        return Opened(log, questions, recording, turn, read_page)
 
     async def discard(self, id: str) -> None:
         try:

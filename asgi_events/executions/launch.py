@@ -162,7 +162,7 @@ class Launcher:
         Raises:
             Draining: The process stops.
             EventTooLarge: An event of the preface has too many bytes.
-            LimitReached: No more may run.
+            LimitReached: No more may run, or wait in its thread.
             ThreadBusy: Another execution of its thread runs.
             UnknownExecution: There was one of that id in the thread, no longer kept.
             Busy, Ended: There is one of that id.
@@ -183,7 +183,8 @@ class Launcher:
         )
         place = self._running.take(asked.owner)
         try:
-            opened = await self._held.open(facts, claim)
+            when_busy = self._actors[asked.actor].when_busy
+            opened = await self._held.open(facts, claim, when_busy)
             if shutdown.begun and claim is None:
                 await self._held.discard(id)  # nobody else knows the id
                 raise Draining
@@ -235,7 +236,8 @@ class Launcher:
 
         make_run = partial(
             LocalRun,
-            call=self._actors[facts.actor].run(state, kwargs=asked.arguments),
+            call=partial(self._actors[facts.actor].run, state, kwargs=asked.arguments),
+            turn=opened.turn,
             id=id,
             state=state,
             writer=writer,

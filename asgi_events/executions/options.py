@@ -60,6 +60,17 @@ def check_handlers(*, handlers: Any) -> None:
             check_callables(handler=handler)
 
 
+_MOST_QUEUED = 256  # each turn names all that it waits for
+
+
+def _queued(*, max_queued: Any) -> None:
+    check_counts(required=True, max_queued=max_queued)
+    if max_queued > _MOST_QUEUED:
+        raise ValueError(
+            f"max_queued must be at most {_MOST_QUEUED}, got {max_queued!r}"
+        )
+
+
 _seconds = partial(check_seconds, required=True)
 _seconds_or_none = check_seconds
 _counts = partial(check_counts, required=True)
@@ -99,6 +110,8 @@ class ExecutionsOptions(TypedDict, total=False):
         max_executions_per_owner: How many of each owner may run; None for any number.
             What has no owner is not counted.
         max_viewers_per_owner: How many may watch in the name of each owner, likewise.
+        max_queued: How many executions of one thread may wait for their turn; see
+            ``when_busy`` of actors.
         max_threads: How many sync actors may run at a time; the others wait. What a
             sync actor calls may run in its place, so nested calls wait for nobody.
             None for any number.
@@ -154,6 +167,7 @@ class ExecutionsOptions(TypedDict, total=False):
     max_viewers: Annotated[int | None, Option(10_000, _counts_or_none)]
     max_executions_per_owner: Annotated[int | None, Option(None, _counts_or_none)]
     max_viewers_per_owner: Annotated[int | None, Option(None, _counts_or_none)]
+    max_queued: Annotated[int, Option(16, _queued)]
     max_threads: Annotated[int | None, Option(MAX_THREADS, _counts_or_none)]
     max_events: Annotated[int, Option(10_000, _counts)]
     max_bytes: Annotated[int, Option(16 * 1024 * 1024, _counts)]

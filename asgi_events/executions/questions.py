@@ -253,7 +253,7 @@ class Questions:
         if self._watch is not None and self.are_open:
             self._watch.add(self._log.key, self.wake)
         elif self._watch is not None:
-            self._watch.discard(self._log.key)
+            self._watch.discard(self._log.key, self.wake)
         if self.on_change is not None:
             self.on_change()
 

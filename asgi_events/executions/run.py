@@ -10,9 +10,11 @@ from typing import Any
 
 from asgi_events.actors.call import cancel_open_calls
 from asgi_events.actors.state import ExecutionState
+from asgi_events.aio.threads import noted_calls
 from asgi_events.aio.timers import Timer, timers
-from asgi_events.events import CANCELLED, CancelledEvent, TerminalEvent
+from asgi_events.events import CANCELLED, SHUTTING_DOWN, CancelledEvent, TerminalEvent
 from asgi_events.executions.follower import Follower
+from asgi_events.executions.held import Turn
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.questions import Questions
 from asgi_events.executions.recording import Recording
@@ -35,7 +37,8 @@ class LocalRun:
 
     Args:
         viewers: Who watches it.
-        call: The actor's call.
+        call: Calls the actor.
+        turn: Waits for its turn in its thread; None without a thread.
         id: The execution's id.
         state: The root state of the call.
         writer: Appends its events to the log.
@@ -56,7 +59,8 @@ class LocalRun:
         self,
         viewers: Viewers,
         *,
-        call: Coroutine[Any, Any, Any],
+        call: Callable[[], Coroutine[Any, Any, Any]],
+        turn: Turn | None,
         id: str,
         state: ExecutionState,
         writer: LogWriter,
@@ -85,14 +89,32 @@ class LocalRun:
         self._stubborn: Timer | None = None
         viewers.on_change = self._viewers_changed
         questions.on_change = self._count_unwatched
-        self._task = loop.create_task(call, name=f"execution {id}")
+        self._task = loop.create_task(self._run(call, turn), name=f"execution {id}")
         writer.on_end = self._terminated
         writer.follow(self._task, cache_backend=options["cache_backend"])
         self._recorder: asyncio.Task[None] | None = None
         if recording is not None:
             self._recorder = loop.create_task(self._record(recording))
-        if (longest := options["max_duration"]) is not None:
-            self._overtime = _later(longest, self._run_over_time)
+
+    async def _run(
+        self, call: Callable[[], Coroutine[Any, Any, Any]], turn: Turn | None
+    ) -> Any:
+        """Call the actor when its turn has come."""
+        in_threads = noted_calls()
+        try:
+            if turn is not None:
+                await turn()
+            if (longest := self._options["max_duration"]) is not None:
+                self._overtime = _later(longest, self._run_over_time)
+            return await call()
+        except asyncio.CancelledError:
+            # Sync code runs on, and the thread is free when the log has ended. The
+            # end of the process ends the code.
+            if turn is not None and self._writer.cancel_message != SHUTTING_DOWN:
+                await in_threads.wait()
+            raise
+        finally:
+            del self  # a cancelled task holds this frame, and this the task
 
     async def cancel(self, message: str = CANCELLED) -> bool:
         """Cancel the task; False when it is over."""

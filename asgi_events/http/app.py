@@ -4,7 +4,8 @@
 |---|---|
 | ``GET /`` | the actors, their input as JSON Schema, links |
 | ``GET /openapi.json`` | the OpenAPI document; ``?version=3.1`` for OpenAPI 3.1 |
-| ``POST /{actor}`` | start: 202 and links, or the stream if ``Accept`` names it |
+| ``POST /{actor}`` | start: 202 and links, or the stream if ``Accept`` names it; |
+| | ``?thread=`` names the thread that it continues |
 | ``GET /executions`` | the caller's executions, the newest first, page by page |
 | ``GET /executions/{id}`` | its status, or the stream if ``Accept`` names it |
 | ``GET /executions/{id}/events`` | the stream, from ``Last-Event-ID`` or the start |

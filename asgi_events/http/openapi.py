@@ -39,7 +39,8 @@ _PROBLEMS = {
     408: ("RequestTimeout", "The body did not come in time."),
     409: (
         "Conflict",
-        "The question has another answer: `action` and `by` say which and whose.",
+        "Another execution of the thread runs: `execution` is its id; or the question "
+        "has another answer: `action` and `by` say which and whose.",
     ),
     410: (
         "Gone",
@@ -194,9 +195,9 @@ class _Document:
                 200: self._blocks(components.event) | location,
                 202: _json("It has started.", components.execution) | location,
             },
-            (400, *_DENIED, 404, 408, 410, 413, 415, 422, 429, *_FAILED),
+            (400, *_DENIED, 404, 408, 409, 410, 413, 415, 422, 429, *_FAILED),
             parameters=self._parameters(
-                "IdempotencyKey", "LastEventId", "LastEventIdQuery"
+                "Thread", "IdempotencyKey", "LastEventId", "LastEventIdQuery"
             ),
         )
         operation["requestBody"] = {

@@ -67,6 +67,13 @@ PARAMETERS: dict[str, Any] = {
         "description": "The same, for clients that cannot set headers.",
         "schema": {"type": "string"},
     },
+    "Thread": {
+        "name": "thread",
+        "in": "query",
+        "description": "The thread of the caller that it continues, a conversation "
+        "say: one execution of a thread runs at a time.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
     "Wait": {
         "name": "wait",
         "in": "query",

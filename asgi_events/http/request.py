@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
+from asgi_events.executions.names import is_thread
 from asgi_events.http.problems import Problem
 from asgi_events.types import Receive, Scope
 from asgi_events.wire.sse import MEDIA_TYPE
@@ -119,6 +120,30 @@ class Request:
         query = self.scope.get("query_string", b"").decode("latin-1")
         values = parse_qs(query).get(name)
         return values[-1] if values else None
+
+    def thread(self) -> str | None:
+        """Return the thread that the query names; None if it names none.
+
+        It is not in a header, since browsers send headers in Latin-1 only, and not in
+        the body, which is the input of the actor.
+
+        Raises:
+            Problem: 400, it cannot be the name of a thread.
+        """
+        query: bytes = self.scope.get("query_string", b"")
+        try:
+            values = parse_qs(query.decode(), True, errors="strict").get("thread", [])
+        except UnicodeDecodeError:
+            raise Problem(400, "The query is not UTF-8.") from None
+        if not values:
+            return None
+        if len(values) > 1 or not is_thread(values[0]):
+            raise Problem(
+                400,
+                "thread must be one name of 1 to 255 printable characters that are not "
+                f"all blank, got {values!r:.80}. Nothing was started.",
+            )
+        return values[0]
 
     def seconds(self, name: str, longest: float) -> float:
         """Return a number of seconds from the query, at most ``longest``, or 0.

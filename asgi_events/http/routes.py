@@ -93,8 +93,11 @@ async def _start(exchange: Exchange, name: str) -> ASGIApp:
     key = request.headers.get("idempotency-key")
     if key is not None and not (0 < len(key) <= 255 and key.isprintable()):
         raise Problem(400, "An Idempotency-Key has 1 to 255 printable characters.")
+    thread = request.thread()
     body = await exchange.read_json()
-    start = partial(executions.start, name, body, owner=owner, idempotency_key=key)
+    start = partial(
+        executions.start, name, body, owner=owner, idempotency_key=key, thread=thread
+    )
     if not request.wants_stream:
         return await _about(exchange, await start(), 202)
     with exchange.place_for(owner) as place:
@@ -144,6 +147,7 @@ async def _about(exchange: Exchange, execution: Execution, status: int) -> ASGIA
     body = {
         "id": execution.id,
         "actor": execution.actor,
+        "thread": execution.thread,
         "status": execution.status,
         "created": execution.created,
         "ended": execution.ended if terminal is None else terminal.timestamp,

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from asgi_events.client import outcome, requests
 from asgi_events.client.actions import Broken
+from asgi_events.client.terms import check_start
 from asgi_events.exceptions import (
     AsgiEventsError,
     ClientError,
@@ -27,6 +28,7 @@ from asgi_events.exceptions import (
     Refused,
     RequestFailed,
     ResultGone,
+    ThreadBusy,
     TooManyResets,
     Unauthorized,
     UnknownActor,
@@ -140,6 +142,29 @@ def test_puts_the_name_of_an_actor_into_one_segment() -> None:
     assert world.requests[0][1] == "/a%2Fb%20%C3%BC"
 
 
+@pytest.mark.parametrize(
+    "thread, path",
+    [
+        (None, "/count"),
+        ("c1", "/count?thread=c1"),
+        ("a/b &ü", "/count?thread=a%2Fb%20%26%C3%BC"),
+    ],
+)
+def test_names_the_thread_in_the_query(thread: str | None, path: str) -> None:
+    world = World(answer(202, STARTED | {"thread": thread}))
+
+    found = world.run(requests.start(world.terms, "count", None, None, thread))
+
+    assert world.requests[0][1] == path
+    assert found.thread == thread
+
+
+@pytest.mark.parametrize("thread", ["", " ", "a\n", "x" * 256])
+def test_sends_no_thread_that_there_cannot_be(thread: str) -> None:
+    with pytest.raises(ValueError, match="thread must have 1 to 255 printable"):
+        check_start("count", None, thread)
+
+
 INVALID = [{"type": "missing", "loc": ["to"], "msg": "Field required"}]
 
 START_REFUSED: list[tuple[Reply, type[Exception], str]] = [
@@ -148,6 +173,7 @@ START_REFUSED: list[tuple[Reply, type[Exception], str]] = [
     (answer(403, problem(403, "Not you.")), Forbidden, "Not you."),
     (answer(404, problem(404, "No actor.")), UnknownActor, "No actor."),
     (answer(408, problem(408, "Late.")), RequestFailed, "408: Late."),
+    (answer(409, problem(409, "Busy.", execution="x")), ThreadBusy, "Busy."),
     (answer(409, problem(409, "Busy.")), RequestFailed, "409: Busy."),
     (answer(410, problem(410, "Over.", execution="x")), Gone, "Over."),
     (answer(410, problem(410, "Over.")), RequestFailed, "410: Over."),

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Callable
 
 import pytest
 
-from asgi_events import Executions, agent
-from asgi_events.actors import Actor
+from asgi_events import Executions
 from asgi_events.exceptions import (
     Draining,
     Gone,
@@ -20,121 +16,9 @@ from asgi_events.exceptions import (
 )
 from asgi_events.executions import Execution
 from asgi_events.stores import EventStore
-from asgi_events.stores.memory import MemoryStore
-from asgi_events.stores.redis import RedisStore
-from asgi_events.stores.sqlite import SQLiteStore
 from tests import TIMEOUT
 from tests.executions.scenes import end_of, soon
-from tests.valkey import Valkey
-
-STORES = ["memory", "sqlite", pytest.param("valkey", marks=pytest.mark.server)]
-KINDS = ["no store", *STORES]
-
-
-class Chat:
-    """An actor whose runs end when the test says so.
-
-    Attributes:
-        asked: What it was asked, in the order of its runs.
-        running: How many run now.
-        most: How many have run at once.
-        open: While it is set a run ends at once.
-    """
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.running = self.most = 0
-        self.open = asyncio.Event()
-
-        @agent
-        async def chat(text: str = "") -> str:
-            self.asked.append(text)
-            self.running += 1
-            self.most = max(self.most, self.running)
-            try:
-                await self.open.wait()
-            finally:
-                self.running -= 1
-            return text
-
-        self.actor: Actor[..., Any] = chat
-
-
-Process: TypeAlias = Callable[..., Executions]
-
-
-@pytest.fixture
-def chat() -> Chat:
-    return Chat()
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    with Valkey() as server:
-        yield server
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def share(
-    request: pytest.FixtureRequest, kind: str, tmp_path: Path
-) -> Callable[[], EventStore | None]:
-    """Opens the one store of a test, as each of several processes does."""
-    if kind == "sqlite":
-        return lambda: SQLiteStore(tmp_path / "events.db")
-    if kind == "valkey":
-        server: Valkey = request.getfixturevalue("valkey")
-        with server.client() as client:
-            client.flushall()
-        return lambda: RedisStore(server.url)
-    memory = MemoryStore() if kind == "memory" else None
-    return lambda: memory
-
-
-@pytest.fixture
-async def process(
-    share: Callable[[], EventStore | None], chat: Chat
-) -> AsyncIterator[Process]:
-    """Makes the executions of one more process."""
-    async with AsyncExitStack() as stack:
-
-        def make(**options: Any) -> Executions:
-            store = share()
-            if store is not None:
-                stack.push_async_callback(store.aclose)
-                options["store"] = store
-            made = Executions(chat.actor, **options)
-            stack.push_async_callback(made.drain, 0)
-            return made
-
-        yield make
-
-
-shared = pytest.mark.parametrize("kind", STORES, indirect=True)
-
-
-async def ended(chat: Chat, execution: Execution) -> str:
-    chat.open.set()
-    status = await end_of(execution)
-    chat.open.clear()
-    return status
-
-
-async def begun(chat: Chat, execution: Execution) -> None:
-    async with asyncio.timeout(TIMEOUT):
-        async for _ in execution.events():
-            return
-
-
-async def refused(starting: Any) -> tuple[str, str]:
-    """The thread and the id of the execution that refuse a start."""
-    with pytest.raises(ThreadBusy) as raised:
-        await soon(starting)
-    return raised.value.thread, raised.value.execution_id
+from tests.executions.threads import Chat, Process, begun, ended, refused, shared
 
 
 async def until_forgotten(executions: Executions, id: str) -> None:
@@ -325,7 +209,7 @@ async def test_is_free_when_a_viewer_has_seen_the_end(
     executions = process()
     for _ in range(20):
         execution = await executions.start(chat.actor, thread="t")
-        chat.open.set()
+        chat.open()
         async with asyncio.timeout(TIMEOUT):
             async for _ in execution.events():
                 pass

@@ -8,6 +8,8 @@ const NOT_STARTED = [429, 502, 503, 504];
 export interface StartOptions {
   /** The same key starts the same execution; the client makes one for each call. */
   key?: string | undefined;
+  /** The thread of the caller that it continues; one execution of a thread runs at a time. */
+  thread?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -40,10 +42,12 @@ export class Client<Paths = unknown> {
     actor: Actor,
     ...[input, options]: [...Input<Paths, Actor>, options?: StartOptions]
   ): Promise<Run<EventOf<Paths, Actor>, ExecutionOf<Paths, Actor>>> {
-    const { key = randomKey(), signal } = (options ?? {}) as StartOptions;
+    const { key = randomKey(), thread, signal } = (options ?? {}) as StartOptions;
+    const headers: Record<string, string> = { "idempotency-key": key };
+    if (input !== undefined) headers["content-type"] = "application/json";
     const { id } = await this.#requests.json(
-      `/${encodeURIComponent(actor)}`,
-      { method: "POST", headers: { "idempotency-key": key }, body: input },
+      `/${encodeURIComponent(actor)}${thread === undefined ? "" : `?thread=${encodeURIComponent(thread)}`}`,
+      { method: "POST", headers, ...(input !== undefined && { body: JSON.stringify(input) }) },
       signal,
       NOT_STARTED,
     );

@@ -1,82 +1,6 @@
 // Made of /openapi.json by `python -m tests.typescript.generated`; do not edit.
 export interface components {
     schemas: {
-        BooleanField: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "boolean";
-            title?: string;
-            description?: string;
-            default?: boolean;
-        };
-        NumberField: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "integer" | "number";
-            title?: string;
-            description?: string;
-            minimum?: number;
-            maximum?: number;
-            enum?: number[];
-            default?: number;
-        };
-        TextField: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "string";
-            title?: string;
-            description?: string;
-            minLength?: number;
-            maxLength?: number;
-            /** @enum {string} */
-            format?: "date" | "date-time" | "email" | "uri";
-            enum?: string[];
-            oneOf?: {
-                const: string;
-                title: string;
-            }[];
-            default?: string;
-        };
-        ListField: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "array";
-            title?: string;
-            description?: string;
-            items: {
-                type: string;
-                enum: string[];
-            };
-            minItems?: number;
-            maxItems?: number;
-            uniqueItems?: boolean;
-            default?: string[];
-        };
-        InputField: components["schemas"]["BooleanField"] | components["schemas"]["NumberField"] | components["schemas"]["TextField"] | components["schemas"]["ListField"];
-        /** @description Several fields. An answer has a member for each. */
-        InputFields: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "object";
-            title?: string;
-            description?: string;
-            properties: {
-                [key: string]: components["schemas"]["InputField"];
-            };
-            required?: string[];
-        };
-        /** @description What an answer may be, as JSON Schema: one field, or several of them. */
-        InputForm: components["schemas"]["BooleanField"] | components["schemas"]["NumberField"] | components["schemas"]["TextField"] | components["schemas"]["ListField"] | components["schemas"]["InputFields"];
         /**
          * ExecutionStatus
          * @description The status of a call, or of a whole execution.
@@ -218,7 +142,9 @@ export interface components {
             timestamp: string;
             n: number;
             message: string;
-            response_schema: components["schemas"]["InputForm"];
+            response_schema: {
+                [key: string]: unknown;
+            };
             /** Format: date-time */
             expires?: string;
             to?: string;
@@ -292,7 +218,10 @@ export interface components {
             n: number;
             address: string;
             message: string;
-            response_schema: components["schemas"]["InputForm"];
+            /** @description What the answer may be, as JSON Schema. */
+            response_schema: {
+                [key: string]: unknown;
+            };
             expires: string | null;
             to: string | null;
         };
@@ -300,7 +229,10 @@ export interface components {
             n: number;
             address: string;
             message: string;
-            response_schema: components["schemas"]["InputForm"];
+            /** @description What the answer may be, as JSON Schema. */
+            response_schema: {
+                [key: string]: unknown;
+            };
             expires: string | null;
             to: string | null;
             answer: {
@@ -329,6 +261,7 @@ export interface components {
         Execution: {
             id: string;
             actor: string;
+            thread: string | null;
             /** @enum {string} */
             status: "started" | "completed" | "failed" | "cancelled" | "lost";
             /** Format: date-time */
@@ -419,13 +352,6 @@ export interface components {
     pathItems: never;
 }
 
-export type BooleanField = components['schemas']['BooleanField'];
-export type NumberField = components['schemas']['NumberField'];
-export type TextField = components['schemas']['TextField'];
-export type ListField = components['schemas']['ListField'];
-export type InputField = components['schemas']['InputField'];
-export type InputFields = components['schemas']['InputFields'];
-export type InputForm = components['schemas']['InputForm'];
 export type ExecutionStatus = components['schemas']['ExecutionStatus'];
 export type Usage = components['schemas']['Usage'];
 export type ExecutionEvent = components['schemas']['ExecutionEvent'];

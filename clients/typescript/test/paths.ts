@@ -194,82 +194,6 @@ export interface components {
             /** Context */
             ctx?: Record<string, never>;
         };
-        BooleanField: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "boolean";
-            title?: string;
-            description?: string;
-            default?: boolean;
-        };
-        NumberField: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "integer" | "number";
-            title?: string;
-            description?: string;
-            minimum?: number;
-            maximum?: number;
-            enum?: number[];
-            default?: number;
-        };
-        TextField: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "string";
-            title?: string;
-            description?: string;
-            minLength?: number;
-            maxLength?: number;
-            /** @enum {string} */
-            format?: "date" | "date-time" | "email" | "uri";
-            enum?: string[];
-            oneOf?: {
-                const: string;
-                title: string;
-            }[];
-            default?: string;
-        };
-        ListField: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "array";
-            title?: string;
-            description?: string;
-            items: {
-                type: string;
-                enum: string[];
-            };
-            minItems?: number;
-            maxItems?: number;
-            uniqueItems?: boolean;
-            default?: string[];
-        };
-        InputField: components["schemas"]["BooleanField"] | components["schemas"]["NumberField"] | components["schemas"]["TextField"] | components["schemas"]["ListField"];
-        /** @description Several fields. An answer has a member for each. */
-        InputFields: {
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "object";
-            title?: string;
-            description?: string;
-            properties: {
-                [key: string]: components["schemas"]["InputField"];
-            };
-            required?: string[];
-        };
-        /** @description What an answer may be, as JSON Schema: one field, or several of them. */
-        InputForm: components["schemas"]["BooleanField"] | components["schemas"]["NumberField"] | components["schemas"]["TextField"] | components["schemas"]["ListField"] | components["schemas"]["InputFields"];
         /**
          * ExecutionStatus
          * @description The status of a call, or of a whole execution.
@@ -411,7 +335,9 @@ export interface components {
             timestamp: string;
             n: number;
             message: string;
-            response_schema: components["schemas"]["InputForm"];
+            response_schema: {
+                [key: string]: unknown;
+            };
             /** Format: date-time */
             expires?: string;
             to?: string;
@@ -485,7 +411,10 @@ export interface components {
             n: number;
             address: string;
             message: string;
-            response_schema: components["schemas"]["InputForm"];
+            /** @description What the answer may be, as JSON Schema. */
+            response_schema: {
+                [key: string]: unknown;
+            };
             expires: string | null;
             to: string | null;
         };
@@ -493,7 +422,10 @@ export interface components {
             n: number;
             address: string;
             message: string;
-            response_schema: components["schemas"]["InputForm"];
+            /** @description What the answer may be, as JSON Schema. */
+            response_schema: {
+                [key: string]: unknown;
+            };
             expires: string | null;
             to: string | null;
             answer: {
@@ -566,6 +498,7 @@ export interface components {
              * @enum {string}
              */
             actor: "research";
+            thread: string | null;
             /** @enum {string} */
             status: "started" | "completed" | "failed" | "cancelled" | "lost";
             /** Format: date-time */
@@ -615,6 +548,7 @@ export interface components {
              * @enum {string}
              */
             actor: "hello";
+            thread: string | null;
             /** @enum {string} */
             status: "started" | "completed" | "failed" | "cancelled" | "lost";
             /** Format: date-time */
@@ -664,6 +598,7 @@ export interface components {
              * @enum {string}
              */
             actor: "anything";
+            thread: string | null;
             /** @enum {string} */
             status: "started" | "completed" | "failed" | "cancelled" | "lost";
             /** Format: date-time */
@@ -819,6 +754,15 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description Another execution of the thread runs: `execution` is its id; or the question has another answer: `action` and `by` say which and whose. */
+        Conflict: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description The key has started an execution that is no longer kept; or nobody waits for the answer any more. */
         Gone: {
             headers: {
@@ -876,17 +820,10 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The question has another answer: `action` and `by` say which and whose. */
-        Conflict: {
-            headers: {
-                [name: string]: unknown;
-            };
-            content: {
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
     };
     parameters: {
+        /** @description The thread of the caller that it continues, a conversation say: one execution of a thread runs at a time. */
+        Thread: string;
         /** @description The same key finds the same execution, which starts once. */
         IdempotencyKey: string;
         /** @description The id of the last event that the client has. */
@@ -1003,6 +940,8 @@ export interface operations {
     start_research: {
         parameters: {
             query?: {
+                /** @description The thread of the caller that it continues, a conversation say: one execution of a thread runs at a time. */
+                thread?: components["parameters"]["Thread"];
                 /** @description The same, for clients that cannot set headers. */
                 last_event_id?: components["parameters"]["LastEventIdQuery"];
             };
@@ -1046,6 +985,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
             410: components["responses"]["Gone"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
@@ -1058,6 +998,8 @@ export interface operations {
     start_hello: {
         parameters: {
             query?: {
+                /** @description The thread of the caller that it continues, a conversation say: one execution of a thread runs at a time. */
+                thread?: components["parameters"]["Thread"];
                 /** @description The same, for clients that cannot set headers. */
                 last_event_id?: components["parameters"]["LastEventIdQuery"];
             };
@@ -1101,6 +1043,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
             410: components["responses"]["Gone"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
@@ -1113,6 +1056,8 @@ export interface operations {
     start_anything: {
         parameters: {
             query?: {
+                /** @description The thread of the caller that it continues, a conversation say: one execution of a thread runs at a time. */
+                thread?: components["parameters"]["Thread"];
                 /** @description The same, for clients that cannot set headers. */
                 last_event_id?: components["parameters"]["LastEventIdQuery"];
             };
@@ -1156,6 +1101,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
             410: components["responses"]["Gone"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];

@@ -90,9 +90,9 @@ export class Server {
 
   readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
     const request = new Request(url, { ...init, signal: null });
-    const { pathname } = new URL(request.url);
+    const { pathname, search } = new URL(request.url);
     const headers = Object.fromEntries(request.headers);
-    this.requests.push({ method: request.method, path: pathname, headers, body: await request.clone().text() });
+    this.requests.push({ method: request.method, path: pathname + search, headers, body: await request.clone().text() });
     const answer = this.#answers.length > 1 ? this.#answers.shift()! : this.#answers[0]!;
     if (answer === HANG) return new Promise(() => {});
     if (answer instanceof Error) throw answer;

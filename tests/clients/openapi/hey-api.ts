@@ -12,8 +12,6 @@ export type {
   Execution,
   ExecutionEvent,
   Goodbye,
-  InputField,
-  InputForm,
   Problem,
   Report,
   ResearchEvent,

@@ -8,8 +8,6 @@ export type {
   Execution,
   ExecutionEvent,
   Goodbye,
-  InputField,
-  InputForm,
   Problem,
   Report,
   ResearchEvent,

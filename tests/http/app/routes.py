@@ -110,6 +110,7 @@ def about(execution: Execution, **changes: Any) -> dict[str, Any]:
     return {
         "id": execution.id,
         "actor": execution.actor,
+        "thread": execution.thread,
         "status": str(execution.status),
         "created": execution.created.isoformat().replace("+00:00", "Z"),
         "ended": ended,
