@@ -11,6 +11,7 @@ from asgi_events.actors.actor import Actor
 from asgi_events.event_types import event_type_of
 from asgi_events.events import EventType, ExecutionStatus
 from asgi_events.executions.executions import Executions
+from asgi_events.http.forms import add_form
 from asgi_events.http.schemas import (
     Schema,
     add_inputs,
@@ -91,11 +92,12 @@ class EventComponents:
     def __init__(self, shared: Shared, executions: Executions) -> None:
         self._shared = shared
         self._redacts = executions.viewing.options["redact"] is not None
-        self._own = add_own_events(shared)
+        form = add_form(shared)
+        self._own = add_own_events(shared, form)
         self._complete = complete_event(shared)
         self._named = self._add_named()
-        self._question = shared.add("WaitingInput", question())
-        self.input = shared.add("AskedInput", _answered())
+        self._question = shared.add("WaitingInput", question(form))
+        self.input = shared.add("AskedInput", _answered(form))
         actors = executions.actors
         inputs = add_inputs(shared, executions.inputs)
         results = add_results(shared, actors)
@@ -232,29 +234,25 @@ def _block(data: Reference, name: str = "", more: Schema | None = None) -> Schem
     return json_object(**members, **(more or {}))
 
 
-def question() -> Schema:
+def question(form: Reference) -> Schema:
     """Return the schema of a question that an execution asks."""
     return json_object(
         n={"type": "integer", "minimum": 1},
         address=_TEXT,
         message=_TEXT,
-        response_schema={
-            "type": "object",
-            "additionalProperties": True,
-            "description": "What the answer may be, as JSON Schema.",
-        },
+        response_schema=form,
         expires=_or_null(_TIME),
         to=_or_null(_TEXT),
     )
 
 
-def _answered() -> Schema:
+def _answered(form: Reference) -> Schema:
     """Return the schema of a question, and of what has closed it."""
     actions = ["accept", "decline", "expired", "cancelled"]
     closed = json_object(
         action=_TEXT | {"enum": actions}, by=_or_null(_TEXT), timestamp=_TIME
     )
-    schema = question()
+    schema = question(form)
     schema["properties"]["answer"] = _or_null(closed)
     schema["required"].append("answer")
     return schema

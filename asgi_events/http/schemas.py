@@ -12,8 +12,14 @@ from pydantic_core import core_schema
 from asgi_events.actors.actor import Actor
 from asgi_events.actors.inputs import ActorInput, returned_by
 from asgi_events.event_types import event_type_of
-from asgi_events.events import CompleteEvent, Event, EventType, TerminalEvent
-from asgi_events.http.shared import Shared
+from asgi_events.events import (
+    CompleteEvent,
+    Event,
+    EventType,
+    InputRequestEvent,
+    TerminalEvent,
+)
+from asgi_events.http.shared import Reference, Shared
 from asgi_events.wire.decoding import OURS
 
 Schema: TypeAlias = dict[str, Any]
@@ -74,10 +80,14 @@ def add_published(
     )
 
 
-def add_own_events(shared: Shared) -> dict[str, Schema]:
+def add_own_events(shared: Shared, form: Reference) -> dict[str, Schema]:
     """Add our own events, all but ``complete``; return each ``event_type``'s reference.
 
     A ``complete`` has a result, which depends on the actor; see ``complete_event``.
+
+    Args:
+        shared: Where they go.
+        form: What the ``response_schema`` of a question is.
     """
     kinds: dict[type[BaseModel], list[str]] = {}
     for kind, model in OURS.items():
@@ -86,7 +96,10 @@ def add_own_events(shared: Shared) -> dict[str, Schema]:
     references: dict[str, Schema] = {}
     for model, names in kinds.items():
         name = model.__name__.partition("[")[0]
-        reference = shared.add(name, _own_event(shared, model, names))
+        schema = _own_event(shared, model, names)
+        if model is InputRequestEvent:
+            schema["properties"]["response_schema"] = form
+        reference = shared.add(name, schema)
         references |= dict.fromkeys(names, reference)
     return references
 

@@ -11,6 +11,7 @@ const options = new URLSearchParams(location.search);
 Object.assign(window, {
   seen: {}, // by the name of the view: what the hook returned when it was drawn last
   drawn: {}, // how often each view was drawn
+  refused: {}, // by the name of the view: why its last answer does not count
   functions: new Set(), // every start and cancel that any view got
   frames: 0,
 });
@@ -24,7 +25,7 @@ requestAnimationFrame(frame);
 function View({ name, id, auto }) {
   const [kept, keep] = useState(id ?? null);
   const execution = useExecution(id === undefined ? kept : id, { client });
-  const { text, status, error, connection, start, cancel } = execution;
+  const { text, status, error, connection, start, cancel, waiting, answer, decline } = execution;
   useEffect(() => {
     window.seen[name] = execution;
     window.drawn[name] = (window.drawn[name] ?? 0) + 1;
@@ -33,6 +34,7 @@ function View({ name, id, auto }) {
   useEffect(() => {
     if (auto) start("talk", {});
   }, []);
+  const tell = async (refused) => (window.refused[name] = (await refused)?.name ?? null);
 
   return (
     <section id={name}>
@@ -40,6 +42,15 @@ function View({ name, id, auto }) {
       <button className="stop" onClick={cancel}>Stop</button>
       <output>{[connection, status ?? "-", error?.message ?? "-"].join(" | ")}</output>
       <p>{Object.values(text).join("").slice(-200)}</p>
+      {waiting.map(({ n, message }) => (
+        <form key={n}>
+          <p>{message}</p>
+          {["window", "aisle"].map((seat) => (
+            <button key={seat} type="button" className={seat} onClick={() => tell(answer(n, seat))}>{seat}</button>
+          ))}
+          <button type="button" className="decline" onClick={() => tell(decline(n))}>Decline</button>
+        </form>
+      ))}
     </section>
   );
 }

@@ -59,6 +59,14 @@ async def confirm(echo: bool = False, count: int = 1) -> list[bool]:
     return list(await asyncio.gather(*asked))
 
 
+@agent
+async def approve() -> list[bool]:
+    """Asks two people, at the same time."""
+    state = current_state()
+    first = state.ask("To the approver?", to="approver")
+    return list(await asyncio.gather(first, state.ask("To nobody else?")))
+
+
 async def asked(execution: Execution, count: int = 1) -> list[InputRequestEvent]:
     """Wait until it has asked so many questions."""
     found: list[InputRequestEvent] = []

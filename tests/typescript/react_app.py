@@ -11,9 +11,10 @@ import json
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from asgi_events import EventsApp, agent, current_state
+from asgi_events.exceptions import InputDeclined
 from asgi_events.http.problems import send_bytes
 from asgi_events.types import Receive, Scope, Send
 
@@ -55,7 +56,18 @@ async def pour(count: int, rate: float = 0.0) -> int:
     return count
 
 
-events = EventsApp(talk, pour, retry=20, prefix="/events")
+@agent
+async def book() -> str:
+    """Ask for a seat."""
+    state = current_state()
+    try:
+        seat = await state.ask("Which seat?", Literal["window", "aisle"])
+    except InputDeclined:
+        return "no seat"
+    return f"a seat at the {seat}"
+
+
+events = EventsApp(talk, pour, book, retry=20, prefix="/events")
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,7 +17,7 @@ from tests.servers import TIMEOUT, Server, watched
 from tests.typescript.pages import REACTS, bundle, site_of
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, Page, Route
 
 # One event loop for all of them, since a browser lives in one.
 pytestmark = [
@@ -315,6 +315,60 @@ async def test_shows_errors(tab: Tab, backend: Backend) -> None:
     await tab.click("b", "start")
     seen = await tab.until("b", text=HALF, error=None)
     await backend.go(seen["id"])
+
+
+@pytest.mark.parametrize("react", REACTS)
+async def test_answers_what_is_asked(react: str, tab: Tab, backend: Backend) -> None:
+    id = await backend.start("book")
+    await tab.open({"name": "a", "id": id}, {"name": "b", "id": id}, react=react)
+    await tab.page.wait_for_selector("#a form")
+    await tab.page.reload()
+    await tab.click("b", "aisle")
+    for name in ("a", "b"):
+        seen = await tab.until(name, connection="ended")
+        assert (seen["result"], seen["waiting"]) == ("a seat at the aisle", [])
+
+    assert await tab.page.evaluate("refused") == {"b": None}
+    assert await tab.page.locator("form").count() == 0
+
+
+async def test_says_why_an_answer_does_not_count(tab: Tab, backend: Backend) -> None:
+    id = await backend.start("book")
+    came, go = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Route) -> None:
+        came.set()
+        await go.wait()
+        problem = {"title": "Late", "action": "decline", "by": "ann"}
+        await route.fulfill(status=409, json=problem)
+
+    await tab.page.route("**/inputs/1", late)
+    await tab.open({"name": "a", "id": id})
+    await tab.click("a", "window")
+    go.set()
+    await tab.page.wait_for_function("refused.a === 'AnswerRefused'")
+    assert await tab.shown("a") == "live | started | Late"
+
+    for event in (came, go):
+        event.clear()
+    await tab.page.evaluate("refused.a = ''")
+    await tab.click("a", "window")
+    await came.wait()
+    assert await tab.shown("a") == "live | started | -"  # that was the one before
+    await tab.show({"name": "a", "id": None})
+    await tab.until("a", connection="idle")
+    await tab.click("a", "start")
+    other = await tab.until("a", text=HALF)
+    go.set()
+    await tab.page.wait_for_function("refused.a")
+    assert await tab.shown("a") == "live | started | -"  # that is of another execution
+    await backend.go(other["id"])
+
+    await tab.page.unroute_all()
+    await tab.show({"name": "a", "id": id})
+    await tab.click("a", "decline")
+    seen = await tab.until("a", connection="ended")
+    assert seen["result"] == "no seat"
 
 
 async def test_draws_once_a_frame(tab: Tab, backend: Backend) -> None:

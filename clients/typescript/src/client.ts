@@ -43,11 +43,9 @@ export class Client<Paths = unknown> {
     ...[input, options]: [...Input<Paths, Actor>, options?: StartOptions]
   ): Promise<Run<EventOf<Paths, Actor>, ExecutionOf<Paths, Actor>>> {
     const { key = randomKey(), thread, signal } = (options ?? {}) as StartOptions;
-    const headers: Record<string, string> = { "idempotency-key": key };
-    if (input !== undefined) headers["content-type"] = "application/json";
     const { id } = await this.#requests.json(
       `/${encodeURIComponent(actor)}${thread === undefined ? "" : `?thread=${encodeURIComponent(thread)}`}`,
-      { method: "POST", headers, ...(input !== undefined && { body: JSON.stringify(input) }) },
+      { method: "POST", headers: { "idempotency-key": key }, body: input },
       signal,
       NOT_STARTED,
     );

@@ -1,6 +1,7 @@
 /**
  *     ClientError
  *      ├── RequestFailed       the server has refused a request
+ *      │    └── AnswerRefused  a question has another answer, or is not open any more
  *      ├── Unreachable         no answer, or none for so long that the client gives up
  *      │    └── Disconnected   a connection broke; what `onConnection` is told
  *      ├── NotAnEventStream    an answer that is not the stream, a page say
@@ -8,6 +9,8 @@
  *      ├── TooManyResets       a server that begins again and again
  *      └── ExecutionFailed     what `result()` throws for an execution without one
  */
+
+import type { InputAnswerEvent } from "./events.js";
 
 /** The base of all errors of this package; `cause` is the error behind it, if there is one. */
 export class ClientError extends Error {
@@ -27,6 +30,9 @@ export interface Problem {
   title?: string;
   detail?: string;
   errors?: { loc: (string | number)[]; msg: string }[];
+  /** What has closed a question. */
+  action?: AnswerRefused["action"];
+  by?: string | null;
 }
 
 /** The server has refused a request; the message has the words of its problem. */
@@ -37,6 +43,15 @@ export class RequestFailed extends ClientError {
   declare readonly problem: Problem;
   /** Milliseconds that the server asks to wait, if it does. */
   declare readonly retryAfter: number | undefined;
+}
+
+/** An answer came too late: the status is 409 where another answer stands, else 410. */
+export class AnswerRefused extends RequestFailed {
+  override name = "AnswerRefused";
+  /** What has closed the question: `accept` or `decline`, else `expired` or `cancelled`. */
+  declare readonly action: InputAnswerEvent["action"];
+  /** Whose answer stands, if the server knows. */
+  declare readonly by: string | null | undefined;
 }
 
 /** The server cannot be reached. */

@@ -1,5 +1,6 @@
 export { Client, type StartOptions } from "./client.js";
 export {
+  AnswerRefused,
   ClientError,
   Disconnected,
   ExecutionFailed,
@@ -16,4 +17,4 @@ export type { Auth, Options } from "./requests.js";
 export { Run, type Handlers, type RequestOptions } from "./run.js";
 export { initialState, type Call, type CallStatus, type Numbered, type State } from "./state.js";
 export { EventStream, type Connection, type Reconnect, type StreamOptions } from "./stream.js";
-export type { EventOf, ExecutionOf, Input, Name, ResetEvent, ResultOf } from "./types.js";
+export type { EventOf, ExecutionOf, Input, Name, Question, ResetEvent, ResultOf } from "./types.js";

@@ -1,4 +1,4 @@
-import { type Problem, RequestFailed } from "./errors.js";
+import { AnswerRefused, type Problem, RequestFailed } from "./errors.js";
 
 const LONGEST_WAIT = 60_000;
 
@@ -6,10 +6,11 @@ const LONGEST_WAIT = 60_000;
 export async function refusal(response: Response, url: string): Promise<RequestFailed> {
   const { status, headers } = response;
   const problem: Problem = (await response.json().catch(() => null)) ?? {};
-  const { title = `${url} answered ${status}`, detail, errors } = problem;
+  const { title = `${url} answered ${status}`, detail, errors, action, by } = problem;
   const invalid = Array.isArray(errors) ? errors.map(({ loc, msg }) => `${[loc].flat().join(".")}: ${msg}`) : [];
   const message = [title, detail, ...invalid].filter(Boolean).join("\n");
-  return new RequestFailed(message, { status, url, problem, retryAfter: milliseconds(headers.get("retry-after")) });
+  const facts = { status, url, problem, ...(action && { action, by }), retryAfter: milliseconds(headers.get("retry-after")) };
+  return new (action ? AnswerRefused : RequestFailed)(message, facts);
 }
 
 /** The value of `Retry-After`, seconds or a date, in milliseconds; at most a minute, and none of 0. */

@@ -22,7 +22,7 @@ export interface WatchedExecution<Paths, Actor extends Name<Paths>>
    * ended the stream, and nothing connects again before a component mounts.
    */
   readonly connection: Snapshot["connection"] | "idle" | "starting";
-  /** Why it has no result, or why it cannot be started, watched or cancelled. */
+  /** Why it has no result, or why it cannot be started, watched, cancelled or answered. */
   readonly error: Error | null;
   /**
    * Starts an actor and watches that execution, until the hook is given another id. It never
@@ -37,6 +37,15 @@ export interface WatchedExecution<Paths, Actor extends Name<Paths>>
   ) => Promise<Run<EventOf<Paths, Which>, ExecutionOf<Paths, Which>> | undefined>;
   /** Cancels what is watched, or what is being started. It never rejects: see `error`. */
   readonly cancel: () => Promise<void>;
+  /**
+   * Answers a question of what is watched. It never rejects: it resolves to null if the answer
+   * counts, else to why it does not, an `AnswerRefused` say. `error` is that too.
+   *
+   * @param content What fits the `response_schema` of the question.
+   */
+  readonly answer: (n: number, content: unknown) => Promise<Error | null>;
+  /** Declines to answer a question, as `answer` does. */
+  readonly decline: (n: number) => Promise<Error | null>;
 }
 
 /** What the hook adds to what it was given, as long as it has the same client and id. */
@@ -119,16 +128,40 @@ export function useExecution<Paths = unknown, Actor extends Name<Paths> = Name<P
     return made.run;
   }, []);
 
-  const cancel = useCallback(async () => {
-    const { client, id } = latest.current;
-    setOwn(changed(client, id, { error: null }));
+  const attempt = useCallback(async (act: () => Promise<unknown>) => {
+    const { client, id, start } = latest.current;
+    const tell = (error: Error | null): void => {
+      const now = latest.current;
+      const isWatched = now.client === client && now.id === id && now.start === start;
+      if (isWatched) setOwn(changed(client, id, { error }));
+    };
+    tell(null);
     try {
-      const run = (await latest.current.start?.run) ?? (id === null ? undefined : client.run(id));
-      await run?.cancel();
+      await act();
+      return null;
     } catch (thrown) {
-      setOwn(changed(client, id, { error: errorOf(thrown) }));
+      const error = errorOf(thrown);
+      tell(error);
+      return error;
     }
   }, []);
+
+  const cancel = useCallback(async () => {
+    await attempt(async () => {
+      const { client, id, start } = latest.current;
+      const run = (await start?.run) ?? (id === null ? undefined : client.run(id));
+      await run?.cancel();
+    });
+  }, [attempt]);
+
+  // Of what is shown: a number means nothing to another execution.
+  const [answer, decline] = useMemo(() => {
+    const run = (): Run<any, any> => client.run(watched ?? "");
+    return [
+      (n: number, content: unknown) => attempt(async () => run().answer(n, content)),
+      (n: number) => attempt(async () => run().decline(n)),
+    ];
+  }, [attempt, client, watched]);
 
   const subscribe = useCallback(
     (listener: () => void) => (watched === null ? () => {} : watchOf(client, watched).subscribe(listener)),
@@ -142,9 +175,9 @@ export function useExecution<Paths = unknown, Actor extends Name<Paths> = Name<P
 
   return useMemo(() => {
     const connection = isStarting ? "starting" : watched === null ? "idle" : snapshot.connection;
-    const made = { ...snapshot.state, id: watched, connection, error: error ?? snapshot.error, start, cancel };
+    const made = { ...snapshot.state, id: watched, connection, error: error ?? snapshot.error, start, cancel, answer, decline };
     return made as unknown as WatchedExecution<Paths, Actor>;
-  }, [snapshot, watched, isStarting, error, start, cancel]);
+  }, [snapshot, watched, isStarting, error, start, cancel, answer, decline]);
 }
 
 /** Returns the start that a hook with this id follows: it was made by this hook, or has got this id. */

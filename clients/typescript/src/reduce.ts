@@ -31,7 +31,7 @@ export function reduce<Result = unknown>(
       if (reason !== "trimmed") draft = new Draft(initialState);
       draft.state.last = Math.max(first - 1, 0);
     } else if (type === "end") {
-      if (isOpen(draft)) end(draft, (event as EndEvent).status);
+      if ((draft.state.status || "started") === "started") end(draft, (event as EndEvent).status);
     } else {
       draft.state.last += 1;
       draft.state.count += 1;
@@ -41,8 +41,6 @@ export function reduce<Result = unknown>(
   }
   return draft.state as State<Result>;
 }
-
-const isOpen = ({ state }: Draft): boolean => !state.status || state.status === "started";
 
 function add(draft: Draft, event: Event | null): void {
   const { state } = draft;

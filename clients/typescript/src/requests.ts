@@ -22,6 +22,7 @@ export interface Options {
 interface Init {
   method?: string;
   headers?: Record<string, string>;
+  /** JSON. */
   body?: string;
 }
 
@@ -45,7 +46,8 @@ export class Requests {
   }
 
   /** Returns the JSON of a response, and repeats what fails for a moment. */
-  async json(path: string, init: Init, signal?: AbortSignal, temporary?: number[]): Promise<any> {
+  async json(path: string, { body, ...more }: Omit<Init, "body"> & { body?: unknown }, signal?: AbortSignal, temporary?: number[]): Promise<any> {
+    const init = { ...more, body: JSON.stringify(body) }; // once: the caller may change it meanwhile
     const backoff = new Backoff(this.giveUpAfter);
     for (let delay = 0; ; ) {
       const attempt = new Attempt(this.stallTimeout, signal);
@@ -61,13 +63,13 @@ export class Requests {
     }
   }
 
-  /** Returns how an execution stands, as a response says it. */
+  /** Returns how an execution or a question stands, as a response says it. */
   async jsonOf(path: string, init: Init, attempt: Attempt): Promise<any> {
     const response = await this.send(path, { ...init, headers: { accept: "application/json", ...init.headers } }, attempt);
     const text = await attempt.hear(response.text());
     try {
       const about = JSON.parse(text);
-      if (about.id ?? about.status) return about;
+      if (about.status ?? about.n) return about;
     } catch {} // JSON of something else is no better
     throw new ClientError(`${this.#base + path} answered no execution: is it the URL of the routes?`);
   }
@@ -84,6 +86,7 @@ export class Requests {
     const ask = typeof auth === "function" && auth;
     for (let last = !ask; ; last = true) {
       const headers = headersOf(ask ? await attempt.wait(Promise.resolve(ask())) : (auth as Fields | undefined));
+      if (init.body) headers.set("content-type", "application/json");
       for (const name in init.headers) headers.set(name, init.headers[name]!);
       attempt.signal.throwIfAborted();
       const response = await attempt.hear(fetch(url, { cache: "no-store", ...init, headers, signal: attempt.signal }));

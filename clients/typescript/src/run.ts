@@ -1,5 +1,5 @@
 import { ExecutionFailed, type ClientError } from "./errors.js";
-import type { Event as AnyEvent, Execution as AnyExecution } from "./events.js";
+import type { AskedInput, Event as AnyEvent, Execution as AnyExecution } from "./events.js";
 import { pathOf, type Requests } from "./requests.js";
 import { EventStream, type StreamOptions } from "./stream.js";
 import type { ResetEvent, ResultOf } from "./types.js";
@@ -23,12 +23,14 @@ export interface Handlers<Event> {
 /** An execution on the server. */
 export class Run<Event = AnyEvent, Execution = AnyExecution> {
   readonly #requests: Requests;
+  readonly #path: string;
 
   constructor(
     requests: Requests,
     readonly id: string,
   ) {
     this.#requests = requests;
+    this.#path = pathOf(id);
     // A path cannot have these as a segment.
     if (/^\.{0,2}$/.test(id)) throw new RangeError("id must be an id");
   }
@@ -48,7 +50,7 @@ export class Run<Event = AnyEvent, Execution = AnyExecution> {
     const stream = this.events({ ...options, onConnection });
     const deliver = async (): Promise<void> => {
       for await (const event of stream) {
-        if (onReset && isReset(event)) onReset(event);
+        if (onReset && (event as ResetEvent | null)?.event_type === "reset") onReset(event as ResetEvent);
         else onEvent?.(event, stream.number);
       }
       if (stream.status) onEnd?.(stream.status);
@@ -83,11 +85,29 @@ export class Run<Event = AnyEvent, Execution = AnyExecution> {
     return this.#requests.json(this.#path, { method: "DELETE" }, signal);
   }
 
-  get #path(): string {
-    return pathOf(this.id);
+  /** Returns a question: what it asks, and what has closed it. Whom it is `to` sees no more than that. */
+  question(n: number, options?: RequestOptions): Promise<AskedInput> {
+    return this.#input(n, undefined, options);
   }
-}
 
-function isReset(event: unknown): event is ResetEvent {
-  return (event as ResetEvent | null)?.event_type === "reset";
+  /**
+   * Answers a question, and returns it. It is repeated when the response is lost: the same answer
+   * counts once.
+   *
+   * @param content What fits its `response_schema`.
+   * @throws {AnswerRefused} Another answer was first, or nobody waits for one any more.
+   * @throws {RequestFailed} With the status 422 the content does not fit: see `problem.errors`.
+   */
+  answer(n: number, content: unknown, options?: RequestOptions): Promise<AskedInput> {
+    return this.#input(n, { action: "accept", content }, options);
+  }
+
+  /** Declines to answer a question, as `answer` does. */
+  decline(n: number, options?: RequestOptions): Promise<AskedInput> {
+    return this.#input(n, { action: "decline" }, options);
+  }
+
+  #input(n: number, body: object | undefined, { signal }: RequestOptions = {}): Promise<AskedInput> {
+    return this.#requests.json(`${this.#path}/inputs/${n}`, body ? { method: "POST", body } : {}, signal);
+  }
 }

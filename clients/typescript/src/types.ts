@@ -1,4 +1,19 @@
-import type { Event, Execution as AnyExecution, Reset } from "./events.js";
+import type { Event, Execution as AnyExecution, InputForm, Reset } from "./events.js";
+
+/** What an execution asks, as an event or `about()` says it. */
+export interface Question {
+  /** Its number in the execution, from 1. */
+  readonly n: number;
+  /** The call that asks. */
+  readonly address: string;
+  readonly message: string;
+  /** What the answer may be. */
+  readonly response_schema: InputForm;
+  /** When it closes by itself (RFC 3339), if it does. */
+  readonly expires?: string | null | undefined;
+  /** Who may answer besides the owner. */
+  readonly to?: string | null | undefined;
+}
 
 /** What the server says in place of events that it does not have any more. */
 export interface ResetEvent extends Omit<Reset, "reason"> {

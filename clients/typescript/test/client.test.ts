@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import { Client, type Options } from "../src/index.js";
+import { AnswerRefused, Client, type Options, RequestFailed } from "../src/index.js";
 import { type Answer, block, COMPLETE, END, HANG, json, log, logs, named, Server, stream, Time } from "./virtual.js";
 
 const STARTED = json(202, { id: "x", status: "started", last: 1 });
@@ -187,6 +187,107 @@ describe("a run", () => {
       setTimeout(() => controller.abort(reason), 500);
       await assert.rejects(client.run("x").result({ signal: controller.signal }), reason);
     });
+  });
+});
+
+describe("a question", () => {
+  const asked = { n: 2, message: "Book it?", response_schema: { type: "boolean" }, expires: null, to: null };
+  const answered = { ...asked, answer: { action: "accept", by: "ann", timestamp: "2026-05-02T12:00:00Z" } };
+
+  test("is answered, declined, and looked at", async () => {
+    const { given, requests } = await inTime([json(201, answered)], async (client) => {
+      const run = client.run("a b");
+      return [await run.answer(2, { bags: 0 }), await run.answer(2, null), await run.decline(2), await run.question(2)];
+    });
+    assert.deepEqual(given, Array(4).fill(answered));
+    assert.deepEqual(
+      requests.map(({ method, path, body, headers }) => [method, path, body, headers["content-type"], headers.accept]),
+      [
+        ["POST", "/events/executions/a%20b/inputs/2", '{"action":"accept","content":{"bags":0}}', "application/json", "application/json"],
+        ["POST", "/events/executions/a%20b/inputs/2", '{"action":"accept","content":null}', "application/json", "application/json"],
+        ["POST", "/events/executions/a%20b/inputs/2", '{"action":"decline"}', "application/json", "application/json"],
+        ["GET", "/events/executions/a%20b/inputs/2", "", undefined, "application/json"],
+      ],
+    );
+  });
+
+  test("gets the same answer again, whatever the caller does with it meanwhile", async () => {
+    const failures: Answer[] = [new TypeError("fetch failed"), json(429, {}), json(502, {}), json(503, {}), json(504, {})];
+    const { given, requests } = await inTime([...failures, json(200, answered)], (client) => {
+      const content = { seat: "aisle" };
+      const answering = client.run("x").answer(2, content);
+      content.seat = "window";
+      return answering;
+    });
+    assert.deepEqual(given, answered);
+    assert.deepEqual(requests.map(({ body }) => body), Array(6).fill('{"action":"accept","content":{"seat":"aisle"}}'));
+  });
+
+  test("gets the same answer again when the response breaks off, or does not come", async () => {
+    const broken = new Response(new ReadableStream({ start: (body) => body.error(new Error("gone")) }));
+    Object.defineProperty(broken, "clone", { value: () => broken });
+    const { given, requests } = await inTime([broken, HANG, json(200, answered)], (client) => client.run("x").decline(2));
+    assert.deepEqual([given, requests.length], [answered, 3]);
+  });
+
+  for (const [status, facts] of [
+    [409, { action: "accept", by: "ann" }],
+    [409, { action: "decline", by: null }],
+    [410, { action: "expired" }],
+    [410, { action: "cancelled" }],
+  ] as const) {
+    test(`says that it is closed, with ${status} and ${JSON.stringify(facts)}`, async () => {
+      const { given, requests } = await inTime([json(status, { title: "Conflict", detail: "Too late.", ...facts })], (client) =>
+        client.run("x").answer(2, true).catch((error) => error),
+      );
+      assert(given instanceof AnswerRefused && given instanceof RequestFailed);
+      const { name, message, action, by } = given;
+      const told = { name: "AnswerRefused", message: "Conflict\nToo late.", status, by: undefined };
+      assert.deepEqual({ name, message, status: given.status, action, by }, Object.assign(told, facts));
+      assert.equal(requests.length, 1);
+    });
+  }
+
+  test("names the fields that do not fit", async () => {
+    const errors = [{ type: "minimum", loc: ["bags"], msg: "It must be at least 0." }];
+    const { given, requests } = await inTime([json(422, { title: "Unprocessable", errors })], (client) =>
+      client.run("x").answer(2, { bags: -1 }).catch((error) => error),
+    );
+    assert(given instanceof RequestFailed && !(given instanceof AnswerRefused));
+    assert.deepEqual([given.message, given.problem.errors], ["Unprocessable\nbags: It must be at least 0.", errors]);
+    assert.equal(requests.length, 1);
+  });
+
+  for (const status of [400, 403, 404, 410, 413]) {
+    test(`is not answered again after a ${status}`, async () => {
+      const { requests } = await inTime([json(status, {})], (client) =>
+        assert.rejects(client.run("x").answer(2, true), { name: "RequestFailed", status }),
+      );
+      assert.equal(requests.length, 1);
+    });
+  }
+
+  test("is not waited for after the signal", async () => {
+    for (const answer of [HANG, json(503, {})] as const) {
+      const controller = new AbortController();
+      const reason = new Error("left");
+      await inTime([answer], async (client) => {
+        setTimeout(() => controller.abort(reason), 500);
+        await assert.rejects(client.run("x").decline(2, { signal: controller.signal }), reason);
+      });
+    }
+  });
+
+  for (const page of ["<html>", "{}", "5", "null"]) {
+    test(`says that ${page} is none`, async () => {
+      const message = "http://test/events/executions/x/inputs/2 answered no execution: is it the URL of the routes?";
+      await inTime([new Response(page)], (client) => assert.rejects(client.run("x").question(2), { name: "ClientError", message }));
+    });
+  }
+
+  test("cannot be answered with what is no JSON", async () => {
+    const { requests } = await inTime([json(201, answered)], (client) => assert.rejects(client.run("x").answer(2, 2n), TypeError));
+    assert.deepEqual(requests, []);
   });
 });
 

@@ -20,6 +20,12 @@ export async function Typed({ client, id }: { client: Client<paths>; id: string 
   await research.start("research");
   // @ts-expect-error: a member is no number
   await research.start("research", { topic: 3 });
+  for (const { n, response_schema } of research.waiting) {
+    const refused = response_schema.type === "boolean" ? await research.answer(n, true) : await research.decline(n);
+    same<typeof refused, Error | null>(true);
+  }
+  // @ts-expect-error: an answer has a content
+  await research.answer(1);
   if (research.connection === "closed") return research.cancel();
   // @ts-expect-error: there is no such connection
   if (research.connection === "open") return;

@@ -194,6 +194,82 @@ export interface components {
             /** Context */
             ctx?: Record<string, never>;
         };
+        BooleanField: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "boolean";
+            title?: string;
+            description?: string;
+            default?: boolean;
+        };
+        NumberField: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "integer" | "number";
+            title?: string;
+            description?: string;
+            minimum?: number;
+            maximum?: number;
+            enum?: number[];
+            default?: number;
+        };
+        TextField: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "string";
+            title?: string;
+            description?: string;
+            minLength?: number;
+            maxLength?: number;
+            /** @enum {string} */
+            format?: "date" | "date-time" | "email" | "uri";
+            enum?: string[];
+            oneOf?: {
+                const: string;
+                title: string;
+            }[];
+            default?: string;
+        };
+        ListField: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "array";
+            title?: string;
+            description?: string;
+            items: {
+                type: string;
+                enum: string[];
+            };
+            minItems?: number;
+            maxItems?: number;
+            uniqueItems?: boolean;
+            default?: string[];
+        };
+        InputField: components["schemas"]["BooleanField"] | components["schemas"]["NumberField"] | components["schemas"]["TextField"] | components["schemas"]["ListField"];
+        /** @description Several fields. An answer has a member for each. */
+        InputFields: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "object";
+            title?: string;
+            description?: string;
+            properties: {
+                [key: string]: components["schemas"]["InputField"];
+            };
+            required?: string[];
+        };
+        /** @description What an answer may be, as JSON Schema: one field, or several of them. */
+        InputForm: components["schemas"]["BooleanField"] | components["schemas"]["NumberField"] | components["schemas"]["TextField"] | components["schemas"]["ListField"] | components["schemas"]["InputFields"];
         /**
          * ExecutionStatus
          * @description The status of a call, or of a whole execution.
@@ -335,9 +411,7 @@ export interface components {
             timestamp: string;
             n: number;
             message: string;
-            response_schema: {
-                [key: string]: unknown;
-            };
+            response_schema: components["schemas"]["InputForm"];
             /** Format: date-time */
             expires?: string;
             to?: string;
@@ -411,10 +485,7 @@ export interface components {
             n: number;
             address: string;
             message: string;
-            /** @description What the answer may be, as JSON Schema. */
-            response_schema: {
-                [key: string]: unknown;
-            };
+            response_schema: components["schemas"]["InputForm"];
             expires: string | null;
             to: string | null;
         };
@@ -422,10 +493,7 @@ export interface components {
             n: number;
             address: string;
             message: string;
-            /** @description What the answer may be, as JSON Schema. */
-            response_schema: {
-                [key: string]: unknown;
-            };
+            response_schema: components["schemas"]["InputForm"];
             expires: string | null;
             to: string | null;
             answer: {

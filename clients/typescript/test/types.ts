@@ -1,5 +1,5 @@
 // Nothing here runs: the compiler says whether these types hold, and that the wrong ones do not.
-import { Client, type Event, type ResetEvent, type ResultOf, initialState, reduce } from "../src/index.js";
+import { AnswerRefused, Client, type Event, type InputField, type InputForm, type Question, type ResetEvent, type ResultOf, initialState, reduce } from "../src/index.js";
 import type { paths } from "./paths.js";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -77,6 +77,39 @@ export async function typed(client: Client<paths>): Promise<void> {
   const batch = [];
   for await (const event of run.events()) batch.push(event);
   reduce(state, batch);
+}
+
+export async function answered(client: Client<paths>): Promise<void> {
+  const run = client.run<"research">("x");
+  const asked: Question[] = [...(await run.about()).waiting, ...initialState.waiting, await run.question(1)];
+  for await (const event of run.events()) if (event.event_type === "input_request") asked.push(event);
+  for (const { n, response_schema } of asked) {
+    same<typeof response_schema, InputForm>(true);
+    const fields = response_schema.type === "object" ? Object.values(response_schema.properties) : [response_schema];
+    const { answer } = await run.answer(n, fields.map(contentOf), { signal: new AbortController().signal });
+    same<NonNullable<typeof answer>["action"], "accept" | "decline" | "expired" | "cancelled">(true);
+  }
+  await run.decline(1).catch((error: unknown) => {
+    if (error instanceof AnswerRefused) same<typeof error.action, "accept" | "decline" | "expired" | "cancelled">(true);
+  });
+  // @ts-expect-error: an answer has a content
+  await run.answer(1);
+  // @ts-expect-error: a question has a number
+  await run.decline("first");
+}
+
+function contentOf(field: InputField): unknown {
+  switch (field.type) {
+    case "boolean":
+      return field.default;
+    case "integer":
+    case "number":
+      return field.minimum ?? field.enum?.[0];
+    case "string":
+      return field.enum?.[0] ?? field.oneOf?.[0]?.const ?? field.format;
+    case "array":
+      return field.items.enum.slice(0, field.maxItems);
+  }
 }
 
 export async function untyped(client: Client): Promise<void> {

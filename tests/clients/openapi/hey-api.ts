@@ -12,6 +12,8 @@ export type {
   Execution,
   ExecutionEvent,
   Goodbye,
+  InputField,
+  InputForm,
   Problem,
   Report,
   ResearchEvent,

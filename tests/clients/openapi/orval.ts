@@ -8,6 +8,8 @@ export type {
   Execution,
   ExecutionEvent,
   Goodbye,
+  InputField,
+  InputForm,
   Problem,
   Report,
   ResearchEvent,

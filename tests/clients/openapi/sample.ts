@@ -6,6 +6,8 @@ import type {
   Execution,
   ExecutionEvent,
   Goodbye,
+  InputField,
+  InputForm,
   Problem,
   Report,
   Research,
@@ -40,7 +42,7 @@ export function told(event: ResearchEvent): string {
     case "custom":
       return `${event.name} ${JSON.stringify(event.data)}`;
     case "input_request":
-      return `${event.n.toFixed()} ${event.message} ${event.response_schema["type"]} ${event.expires} ${event.to}`;
+      return `${event.n.toFixed()} ${event.message} ${fields(event.response_schema)} ${event.expires} ${event.to}`;
     case "input_answer":
       return closed(event.action);
     case "chart":
@@ -72,6 +74,29 @@ function call(event: ExecutionEvent): string {
       return `${about} ${event.attempt?.toFixed()} ${event.delay?.toFixed()}`;
     default:
       return never(event.execution_status);
+  }
+}
+
+function fields(form: InputForm): string[] {
+  if (form.type !== "object") return [field(form, false)];
+  return Object.entries(form.properties).map(([name, each]) => field(each, form.required?.includes(name)));
+}
+
+function field(field: InputField, required = false): string {
+  const { title, description } = field;
+  const about = `${title?.trim()} ${description?.trim()} ${required}`;
+  switch (field.type) {
+    case "boolean":
+      return `${about} ${field.default === true}`;
+    case "integer":
+    case "number":
+      return `${about} ${field.minimum?.toFixed()} ${field.maximum?.toFixed()} ${field.enum?.join()}`;
+    case "string":
+      return `${about} ${field.format} ${field.maxLength} ${field.enum?.join()} ${field.oneOf?.[0]?.title.trim()}`;
+    case "array":
+      return `${about} ${field.items.enum.join()} ${field.maxItems} ${field.default?.join()}`;
+    default:
+      return never(field);
   }
 }
 
@@ -160,6 +185,7 @@ export const statuses: Record<ResearchStatus, "stream" | "json" | "problem"> = {
   403: "problem",
   404: "problem",
   408: "problem",
+  409: "problem",
   410: "problem",
   413: "problem",
   415: "problem",

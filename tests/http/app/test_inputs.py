@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
 import pytest
 
-from asgi_events import EventsApp, agent, current_state
+from asgi_events import EventsApp
 from asgi_events.exceptions import Forbidden, Unavailable
 from asgi_events.executions import Execution
 from asgi_events.testing import Client
-from tests.executions.asking import asked, book
+from tests.executions.asking import approve, asked, book
 from tests.executions.faulty_store import FaultyStore
-from tests.http.app.routes import JSON, STREAM, Make, problem, soon, unknown, whoever
+from tests.http.app.routes import JSON, Make, problem, soon, whoever
 
 ACCEPT = {"action": "accept", "content": True}
 DECLINE = {"action": "decline"}
 WINDOW = {"action": "accept", "content": {"seat": "1A"}}
-
-
-@agent
-async def approve() -> list[bool]:
-    state = current_state()
-    first = state.ask("To bob?", to="bob")
-    return list(await asyncio.gather(first, state.ask("To nobody else?")))
 
 
 async def begun(app: EventsApp, actor: Any = book, **given: Any) -> Execution:
@@ -255,69 +247,7 @@ async def test_takes_only_json(make: Make) -> None:
     assert answered[0] == 415
 
 
-# Who may do what: the owner ann, bob to whom question 1 is, a stranger, and nobody
-
-ONE, TWO = "/executions/{}/inputs/1", "/executions/{}/inputs/2"
-MATRIX: list[tuple[str, str, Any, list[int]]] = [
-    ("GET", "/", None, [200, 200, 200, 401]),
-    ("GET", "/openapi.json", None, [200, 200, 200, 401]),
-    ("POST", "/book", {}, [202, 202, 202, 401]),
-    ("GET", "/executions/{}", None, [200, 404, 404, 401]),
-    ("HEAD", "/executions/{}", None, [200, 404, 404, 401]),
-    ("HEAD", "/executions/{}/events", None, [200, 404, 404, 401]),
-    ("DELETE", "/executions/{}", None, [202, 404, 404, 401]),
-    ("GET", ONE, None, [200, 200, 404, 401]),
-    ("HEAD", ONE, None, [200, 200, 404, 401]),
-    ("POST", ONE, ACCEPT, [201, 201, 404, 401]),
-    ("POST", ONE, DECLINE, [201, 201, 404, 401]),
-    ("POST", ONE, {"x": 1}, [422, 422, 404, 401]),
-    ("GET", TWO, None, [200, 404, 404, 401]),
-    ("HEAD", TWO, None, [200, 404, 404, 401]),
-    ("POST", TWO, ACCEPT, [201, 404, 404, 401]),
-    ("POST", TWO, DECLINE, [201, 404, 404, 401]),
-    ("POST", TWO, {"x": 1}, [422, 404, 404, 401]),
-    ("GET", "/executions/{}/inputs/3", None, [404, 404, 404, 401]),
-    ("POST", "/executions/{}/inputs/3", ACCEPT, [404, 404, 404, 401]),
-    ("GET", "/executions/nope/inputs/1", None, [404, 404, 404, 401]),
-    ("POST", "/executions/nope/inputs/1", ACCEPT, [404, 404, 404, 401]),
-]
-CELLS = [
-    pytest.param(method, path, body, user, status, id=f"{method} {path} {body} {user}")
-    for method, path, body, row in MATRIX
-    for user, status in zip(["ann", "bob", "eve", ""], row, strict=True)
-]
-
-
-@pytest.mark.parametrize(("method", "path", "body", "user", "status"), CELLS)
-async def test_lets_each_do_what_they_may(
-    make: Make, method: str, path: str, body: Any, user: str, status: int
-) -> None:
-    app = make(approve, book, authorize=whoever)
-    execution = await begun(app, approve)
-    path = path.format(execution.id)
-    raw = b"" if body is None else json.dumps(body).encode()
-    c = await Client(app).request(method, path, headers=of(user) | JSON, body=raw)
-    questions = await execution.questions()
-    answered = [each.request.n for each in questions if each.answer is not None]
-
-    assert c.status == status
-    if status == 201:
-        assert answered == [1 if path.endswith("/1") else 2]
-    elif method != "DELETE":
-        assert answered == []
-    if status == 404 and user != "ann" and method != "HEAD":
-        # What a stranger is told of an execution that there is none of.
-        id = "nope" if "nope" in path else execution.id
-        assert await c.json() == problem(404, "Not Found", unknown(id))
-
-
-@pytest.mark.parametrize("user", ["ann", "bob", "eve", ""])
-async def test_streams_to_the_owner_alone(make: Make, user: str) -> None:
-    app = make(approve, authorize=whoever)
-    execution = await begun(app, approve)
-    path = f"/executions/{execution.id}/events"
-    async with Client(app).stream(path, headers=STREAM | of(user)) as c:
-        assert c.status == {"ann": 200, "": 401}.get(user, 404)
+# Who may do what; the rest is in test_access
 
 
 async def test_lets_nobody_of_no_name_answer_for_another_owner(make: Make) -> None:

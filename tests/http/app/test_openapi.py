@@ -31,6 +31,7 @@ from asgi_events import (
 from asgi_events.events import Event
 from asgi_events.exceptions import Forbidden
 from asgi_events.testing import Client
+from tests.actors.test_forms import FORMS
 from tests.http.app.routes import START, Make, count, idle, problem
 
 HERE = Path(__file__).parent
@@ -212,6 +213,21 @@ def hello(monkeypatch: pytest.MonkeyPatch) -> Any:
     import hello
 
     return hello
+
+
+def test_describes_every_form_that_a_question_has(make: Make) -> None:
+    describes = validator(make(), "InputForm")
+    no_forms: list[Any] = [
+        {},
+        {"type": "null"},
+        {"type": "object"},
+        {"type": "array"},
+        {"type": "string", "format": "time"},
+        {"type": "object", "properties": {"a": {"type": "object", "properties": {}}}},
+    ]
+
+    assert [type for type, form in FORMS if not describes.is_valid(form)] == []
+    assert [form for form in no_forms if describes.is_valid(form)] == []
 
 
 async def test_describes_the_actors_of_an_example(make: Make, hello: Any) -> None:

@@ -14,6 +14,9 @@ var ClientError = class extends Error {
 var RequestFailed = class extends ClientError {
   name = "RequestFailed";
 };
+var AnswerRefused = class extends RequestFailed {
+  name = "AnswerRefused";
+};
 var Unreachable = class extends ClientError {
   name = "Unreachable";
 };
@@ -145,10 +148,11 @@ var LONGEST_WAIT = 6e4;
 async function refusal(response, url) {
   const { status, headers } = response;
   const problem = await response.json().catch(() => null) ?? {};
-  const { title = `${url} answered ${status}`, detail, errors } = problem;
+  const { title = `${url} answered ${status}`, detail, errors, action, by } = problem;
   const invalid = Array.isArray(errors) ? errors.map(({ loc, msg }) => `${[loc].flat().join(".")}: ${msg}`) : [];
   const message = [title, detail, ...invalid].filter(Boolean).join("\n");
-  return new RequestFailed(message, { status, url, problem, retryAfter: milliseconds(headers.get("retry-after")) });
+  const facts = { status, url, problem, ...action && { action, by }, retryAfter: milliseconds(headers.get("retry-after")) };
+  return new (action ? AnswerRefused : RequestFailed)(message, facts);
 }
 function milliseconds(value) {
   const wait = isNaN(+value) ? Date.parse(value) - Date.now() : +value * 1e3;
@@ -171,7 +175,8 @@ var Requests = class {
     this.giveUpAfter = giveUpAfter;
   }
   /** Returns the JSON of a response, and repeats what fails for a moment. */
-  async json(path, init, signal, temporary) {
+  async json(path, { body, ...more }, signal, temporary) {
+    const init = { ...more, body: JSON.stringify(body) };
     const backoff = new Backoff(this.giveUpAfter);
     for (let delay = 0; ; ) {
       const attempt = new Attempt(this.stallTimeout, signal);
@@ -186,13 +191,13 @@ var Requests = class {
       }
     }
   }
-  /** Returns how an execution stands, as a response says it. */
+  /** Returns how an execution or a question stands, as a response says it. */
   async jsonOf(path, init, attempt) {
     const response = await this.send(path, { ...init, headers: { accept: "application/json", ...init.headers } }, attempt);
     const text = await attempt.hear(response.text());
     try {
       const about = JSON.parse(text);
-      if (about.id ?? about.status) return about;
+      if (about.status ?? about.n) return about;
     } catch {
     }
     throw new ClientError(`${this.#base + path} answered no execution: is it the URL of the routes?`);
@@ -209,6 +214,7 @@ var Requests = class {
     const ask = typeof auth === "function" && auth;
     for (let last = !ask; ; last = true) {
       const headers = headersOf(ask ? await attempt.wait(Promise.resolve(ask())) : auth);
+      if (init.body) headers.set("content-type", "application/json");
       for (const name in init.headers) headers.set(name, init.headers[name]);
       attempt.signal.throwIfAborted();
       const response = await attempt.hear(fetch(url, { cache: "no-store", ...init, headers, signal: attempt.signal }));
@@ -485,10 +491,12 @@ var Run = class {
   constructor(requests, id) {
     this.id = id;
     this.#requests = requests;
+    this.#path = pathOf(id);
     if (/^\.{0,2}$/.test(id)) throw new RangeError("id must be an id");
   }
   id;
   #requests;
+  #path;
   /**
    * Returns the events as an async iterator, which reconnects by itself.
    *
@@ -503,7 +511,7 @@ var Run = class {
     const stream = this.events({ ...options, onConnection });
     const deliver = async () => {
       for await (const event of stream) {
-        if (onReset && isReset(event)) onReset(event);
+        if (onReset && event?.event_type === "reset") onReset(event);
         else onEvent?.(event, stream.number);
       }
       if (stream.status) onEnd?.(stream.status);
@@ -534,13 +542,29 @@ var Run = class {
   cancel({ signal } = {}) {
     return this.#requests.json(this.#path, { method: "DELETE" }, signal);
   }
-  get #path() {
-    return pathOf(this.id);
+  /** Returns a question: what it asks, and what has closed it. Whom it is `to` sees no more than that. */
+  question(n, options) {
+    return this.#input(n, void 0, options);
+  }
+  /**
+   * Answers a question, and returns it. It is repeated when the response is lost: the same answer
+   * counts once.
+   *
+   * @param content What fits its `response_schema`.
+   * @throws {AnswerRefused} Another answer was first, or nobody waits for one any more.
+   * @throws {RequestFailed} With the status 422 the content does not fit: see `problem.errors`.
+   */
+  answer(n, content, options) {
+    return this.#input(n, { action: "accept", content }, options);
+  }
+  /** Declines to answer a question, as `answer` does. */
+  decline(n, options) {
+    return this.#input(n, { action: "decline" }, options);
+  }
+  #input(n, body, { signal } = {}) {
+    return this.#requests.json(`${this.#path}/inputs/${n}`, body ? { method: "POST", body } : {}, signal);
   }
 };
-function isReset(event) {
-  return event?.event_type === "reset";
-}
 
 // src/client.ts
 var NOT_STARTED = [429, 502, 503, 504];
@@ -559,11 +583,9 @@ var Client = class {
    */
   async start(actor, ...[input, options]) {
     const { key = randomKey(), thread, signal } = options ?? {};
-    const headers = { "idempotency-key": key };
-    if (input !== void 0) headers["content-type"] = "application/json";
     const { id } = await this.#requests.json(
       `/${encodeURIComponent(actor)}${thread === void 0 ? "" : `?thread=${encodeURIComponent(thread)}`}`,
-      { method: "POST", headers, ...input !== void 0 && { body: JSON.stringify(input) } },
+      { method: "POST", headers: { "idempotency-key": key }, body: input },
       signal,
       NOT_STARTED
     );
@@ -660,7 +682,7 @@ function reduce(state, events) {
       if (reason !== "trimmed") draft = new Draft(initialState);
       draft.state.last = Math.max(first - 1, 0);
     } else if (type === "end") {
-      if (isOpen(draft)) end(draft, event.status);
+      if ((draft.state.status || "started") === "started") end(draft, event.status);
     } else {
       draft.state.last += 1;
       draft.state.count += 1;
@@ -670,7 +692,6 @@ function reduce(state, events) {
   }
   return draft.state;
 }
-var isOpen = ({ state }) => !state.status || state.status === "started";
 function add(draft, event) {
   const { state } = draft;
   switch (event?.event_type) {
@@ -745,6 +766,7 @@ function end(draft, status) {
   draft.close();
 }
 export {
+  AnswerRefused,
   Client,
   ClientError,
   Disconnected,
