@@ -1,4 +1,4 @@
-"""The command line: ``asgi-events demo``, ``inspect`` and ``tail``."""
+"""The command line: ``asgi-events demo``, ``inspect``, ``tail`` and ``answer``."""
 
 import argparse
 import asyncio
@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_demo(commands)
     _add_inspect(commands)
     _add_tail(commands)
+    _add_answer(commands)
     options = parser.parse_args(argv)
     status: int = options.run(options)
     return status
@@ -87,9 +88,7 @@ def _add_tail(commands: _Commands) -> None:
         epilog="exit status: 0 completed, 1 failed, 2 wrong options, 3 cancelled, "
         "4 lost, 5 the end is not known, 130 Ctrl-C",
     )
-    tail.add_argument(
-        "url", metavar="URL", help="https://example.com/events/executions/ID"
-    )
+    _add_url(tail)
     tail.add_argument(
         "--after",
         type=_number,
@@ -97,7 +96,38 @@ def _add_tail(commands: _Commands) -> None:
         metavar="N",
         help="print the events after number N",
     )
-    tail.add_argument(
+    tail.set_defaults(run=_tail)
+
+
+def _add_answer(commands: _Commands) -> None:
+    answer = commands.add_parser(
+        "answer",
+        help="show what an execution of a server asks, and answer it",
+        description="Show the questions of an execution that are open, or question N, "
+        "and answer it. Without CONTENT it asks for each field, on a terminal.",
+        epilog="exit status: 0 the answer counts, or nothing was to be answered; 1 "
+        "another answer counts, 2 wrong options, 3 nobody waits any more, 4 there is "
+        "no such question, 5 it is not known, 6 the answer does not fit, 130 Ctrl-C",
+    )
+    _add_url(answer)
+    answer.add_argument("n", nargs="?", type=_question, metavar="N")
+    answer.add_argument(
+        "content",
+        nargs="?",
+        metavar="CONTENT",
+        help="the answer: JSON, or a word such as yes; - reads the standard input",
+    )
+    answer.add_argument(
+        "--decline", action="store_true", help="decline to answer question N"
+    )
+    answer.set_defaults(run=_answer)
+
+
+def _add_url(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "url", metavar="URL", help="https://example.com/events/executions/ID"
+    )
+    command.add_argument(
         "--header",
         action="append",
         type=_header,
@@ -105,8 +135,7 @@ def _add_tail(commands: _Commands) -> None:
         metavar="'NAME: VALUE'",
         help="a header of each request; may be repeated",
     )
-    tail.add_argument("--json", action="store_true", help="print JSON")
-    tail.set_defaults(run=_tail)
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _folder(text: str) -> Path:
@@ -125,6 +154,12 @@ def _port(text: str) -> int:
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 20:
         raise argparse.ArgumentTypeError(f"{text!r} is not the number of an event")
+    return int(text)
+
+
+def _question(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 20:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the number of a question")
     return int(text)
 
 
@@ -253,6 +288,31 @@ def _tail(options: argparse.Namespace) -> int:
             headers=dict(options.header),
             as_json=options.json,
         )
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        _forget_output()
+    except (AsgiEventsError, ValueError) as error:
+        print(printable(str(error)), file=sys.stderr)
+    return TROUBLE
+
+
+def _answer(options: argparse.Namespace) -> int:
+    if options.decline and (options.n is None or options.content is not None):
+        print("--decline is of a question N, without CONTENT", file=sys.stderr)
+        return 2
+    try:
+        from asgi_events.cli.answer import TROUBLE, Answering
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return 5
+    try:
+        with Answering(
+            options.url, headers=dict(options.header), as_json=options.json
+        ) as answering:
+            if options.decline:
+                return answering.decline(options.n)
+            return answering.answer(options.n, options.content)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:

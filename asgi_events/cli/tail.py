@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict
 
-from asgi_events.cli.lines import json_line
+from asgi_events.cli.form import fields
+from asgi_events.cli.lines import json_line, say
 from asgi_events.client import SyncClient, SyncEventStream, SyncRemoteExecution
-from asgi_events.events import ExecutionStatus
+from asgi_events.events import ExecutionStatus, InputRequestEvent
 from asgi_events.printer import EventPrinter
 from asgi_events.terminal import printable
 from asgi_events.wire.decoding import AnyEvent, ResetEvent
@@ -55,13 +57,13 @@ def tail(url: str, *, after: int, headers: Mapping[str, str], as_json: bool) -> 
         AsgiEventsError: The server does not let it be watched.
     """
     base, id = place_of(url)
-    with SyncClient(base, auth=headers, on_reconnect=_tell) as client:
+    with SyncClient(base, auth=headers, on_reconnect=tell) as client:
         execution = client.get(id)
         with execution.events(after) as events:
             if as_json:
                 _print_json(events)
             else:
-                _print(execution, events)
+                _print(execution, events, url)
     return EXIT.get(events.status, TROUBLE)
 
 
@@ -86,11 +88,19 @@ def model_of(event: AnyEvent) -> BaseModel:
     return Other.model_validate(event) if isinstance(event, dict) else event
 
 
-def _print(execution: SyncRemoteExecution, events: SyncEventStream) -> None:
+def _print(execution: SyncRemoteExecution, events: SyncEventStream, url: str) -> None:
     every = EventPrinter()
     printer = every.for_execution(execution.id, actor=execution.actor, owner=None)
     for event in events:
         _ = printer(model_of(event))  # nothing to await
+        if isinstance(event, InputRequestEvent):
+            say(_how_to_answer(event, url))
+
+
+def _how_to_answer(request: InputRequestEvent, url: str) -> str:
+    lines = [field.line for field in fields(request.response_schema)]
+    lines.append(f"To answer: asgi-events answer {quote(url)} {request.n}")
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _print_json(events: SyncEventStream) -> None:
@@ -103,6 +113,7 @@ def _payload(event: Any) -> str:
     return encode_json(event).decode()
 
 
-def _tell(reason: str, seconds: float) -> None:
+def tell(reason: str, seconds: float) -> None:
+    """Say on the standard error that there is no connection."""
     text = f"{printable(reason)}; the next try is in {seconds:.1f} s"
     print(text, file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from asgi_events.cli import main
 from asgi_events.cli.tail import Other, model_of, place_of
-from asgi_events.events import CompleteEvent, LogEvent
+from asgi_events.events import CompleteEvent, InputRequestEvent, LogEvent
 from asgi_events.wire.frames import end, json_block, reset
 from tests.client.peer import RST, SILENCE, Peer, reply, stream
 from tests.client.world import ID, about, complete, event, failed, finish
@@ -63,6 +64,37 @@ async def test_prints_events_as_a_printer_does(
         'ResetEvent {"event_type":"reset","reason":"future","first":3}',
         "✔ count: Execution completed successfully",
     ]
+
+
+async def test_says_how_to_answer_a_question(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    form = {"type": "object", "properties": {"tea": {"type": "boolean"}}}
+    question = InputRequestEvent(n=3, message="Tea?", response_schema=form, to="bob")
+    body = event(1, question)
+    async with Peer(ABOUT, stream(body + finish(2))) as peer:
+        await tail(peer)
+        url = f"{peer.url}/executions/{ID}"
+
+    asked, *lines = capsys.readouterr().out.splitlines()[:3]
+    assert asked.endswith("? 3: Tea? (to bob)")
+    assert lines == [
+        "    tea: yes or no, may be left out",
+        f"    To answer: asgi-events answer {url} 3",
+    ]
+
+
+async def test_prints_what_the_encoding_of_its_output_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    form = {"type": "string", "enum": ["Grüntee"]}
+    question = InputRequestEvent(n=1, message="m", response_schema=form)
+    async with Peer(ABOUT, stream(event(1, question) + finish(2))) as peer:
+        assert await tail(peer) == 0
+
+    assert b"    Gr\\xfcntee\n" in out.buffer.getvalue()  # type: ignore[attr-defined]
 
 
 async def test_prints_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from collections.abc import Iterable
@@ -82,6 +83,9 @@ class Peer:
         self._count(1)
         try:
             head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head.lower())
+            if length is not None:  # what is not read becomes a reset
+                await reader.readexactly(int(length[1]))
             self.heads.append(head.decode("latin-1"))
             self._changed.set()
             for part in self._script.pop(0):
