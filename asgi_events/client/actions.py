@@ -22,18 +22,25 @@ class Authorize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Send a request, and wait for the head of its response, after all redirects.
+    """Send a request, and wait for the head of its response.
 
     The outcome: an ``Answer`` or ``Broken``.
-
-    Attributes:
-        private: The names of the headers that no other origin may see.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Send the request to which the response redirects. The outcome is as of ``Send``.
+
+    Attributes:
+        private: The names of the headers that no other origin may see.
+    """
+
     private: frozenset[str] = frozenset()
 
 
@@ -74,7 +81,7 @@ class Done:
     is_abandoned: bool = False
 
 
-Action: TypeAlias = Authorize | Send | Read | Close | Sleep | Emit
+Action: TypeAlias = Authorize | Send | Follow | Read | Close | Sleep | Emit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +91,14 @@ class Answer:
     Attributes:
         status: The HTTP status.
         headers: By names in lower case.
-        url: Who has answered, after all redirects.
+        url: Who has answered.
+        redirect: The method of the request to which it redirects; None if it does not.
     """
 
     status: int
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    redirect: str | None = None
 
     @property
     def media_type(self) -> str:

@@ -17,6 +17,7 @@ from asgi_events.client.actions import (
     Close,
     Done,
     Emit,
+    Follow,
     Outcome,
     Read,
     Send,
@@ -69,7 +70,10 @@ class Connection:
                 case Authorize():
                     return await self._headers()
                 case Send():
-                    return await self._send(action)
+                    request = library.request_of(self._http, action, self._terms)
+                    return await self._send(request)
+                case Follow():
+                    return await self._follow(action)
                 case Read():
                     return await self._read()
                 case Sleep():
@@ -107,28 +111,23 @@ class Connection:
         given = self._auth() if callable(self._auth) else self._auth
         return checked_headers(await given if isawaitable(given) else given)
 
-    async def _send(self, send: Send) -> Answer | Broken:
+    async def _send(self, request: Any, **options: Any) -> Answer | Broken:
         self._loop = asyncio.get_running_loop()
-        request = library.request_of(self._http, send, self._terms)
         try:
             self._response = await self._http.send(
-                request, stream=True, follow_redirects=False
+                request, stream=True, follow_redirects=False, **options
             )
-            for _ in range(library.MAX_REDIRECTS):
-                following = library.redirected(self._response, send)
-                if following is None:
-                    break
-                await self._response.aclose()
-                self._response = await self._http.send(
-                    following, auth=None, stream=True, follow_redirects=False
-                )
-            else:
-                await self._close()
-                return library.ASTRAY
         except library.failures() as error:
             return library.broken_by(error, self._terms)
         self._chunks, self._has_begun = self._response.aiter_bytes(), False
         return library.answer_of(self._response)
+
+    async def _follow(self, follow: Follow) -> Answer | Broken:
+        if self._response is None:
+            return library.INTERRUPTED
+        request = library.redirected(self._response, follow.private)
+        await self._close()
+        return await self._send(request, auth=None)
 
     async def _read(self) -> bytes | Broken | None:
         if self._chunks is None:

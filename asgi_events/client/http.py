@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
@@ -34,10 +34,6 @@ except ImportError:
         ) from error
 
 CONNECT_TIMEOUT = 10.0  # seconds
-
-MAX_REDIRECTS = 20
-
-ASTRAY = Broken("there are too many redirects", is_final=True)
 
 INTERRUPTED = Broken("the response was left before its end")
 
@@ -74,14 +70,14 @@ def request_of(http: Any, send: Send, terms: Terms) -> Any:
     )
 
 
-def redirected(response: Any, send: Send) -> Any:
-    """Return the request to which a response redirects; None if it does not.
+def redirected(response: Any, private: Iterable[str]) -> Any:
+    """Return the request to which a response redirects.
 
     The library itself keeps nothing but ``Authorization`` from another origin.
     """
     request = response.next_request
-    if request is not None and _origin(request.url) != _origin(response.request.url):
-        for name in send.private:
+    if _origin(request.url) != _origin(response.request.url):
+        for name in private:
             request.headers.pop(name, None)
     return request
 
@@ -92,6 +88,7 @@ def answer_of(response: Any) -> Answer:
         status=response.status_code,
         headers={name.lower(): value for name, value in response.headers.items()},
         url=without_password(str(response.url)),
+        redirect=response.next_request and response.next_request.method,
     )
 
 

@@ -93,6 +93,8 @@ def general(refusal: Refusal) -> AsgiEventsError:
             return _refused(refusal)
     errors = refusal.members.get("errors")
     words = f"{detail} {errors}" if errors else detail
+    if answer.redirect is not None:
+        words += f" (it redirects to a {answer.redirect}, which is another request)"
     return RequestFailed(answer.status, words, url=answer.url, problem=refusal.members)
 
 

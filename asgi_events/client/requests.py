@@ -21,6 +21,7 @@ from asgi_events.client.actions import (
     Authorize,
     Broken,
     Close,
+    Follow,
     Plan,
     Read,
     Send,
@@ -47,6 +48,10 @@ REPEATED_START = frozenset({429, 502, 503, 504})
 
 UNDONE = frozenset({425, 429})
 """Those that say that nothing was done."""
+
+MAX_REDIRECTS = 20
+
+_ASTRAY = Broken("there are too many redirects", is_final=True)
 
 JSON = {"accept": "application/json"}
 
@@ -102,11 +107,7 @@ def answered(
     was_refused = False
     while True:
         headers = yield Authorize()
-        outcome: Answer | Broken = yield replace(
-            send,
-            headers=_merged(send.headers, headers),
-            private=frozenset(name.lower() for name in headers),
-        )
+        outcome = yield from _sent(send, headers)
         if isinstance(outcome, Broken):
             was_refused = False
             yield from lost(patience, outcome, send.url)
@@ -209,6 +210,23 @@ def _about(
     patience = Patience(terms, send.url)
     what = "how an execution stands"
     return (yield from told(terms, patience, send, About, what, explain, repeated))
+
+
+def _sent(send: Send, headers: Mapping[str, str]) -> Plan[Answer | Broken]:
+    """Send a request with the headers of ``auth``, and go where it is redirected.
+
+    It stays the same request: a redirect that makes a ``GET`` of another method is an
+    answer like any other.
+    """
+    private = frozenset(name.lower() for name in headers)
+    outcome: Answer | Broken
+    outcome = yield replace(send, headers=_merged(send.headers, headers))
+    for _ in range(MAX_REDIRECTS):
+        if isinstance(outcome, Broken) or outcome.redirect != send.method:
+            return outcome
+        outcome = yield Follow(private)
+    yield Close()
+    return _ASTRAY
 
 
 def _read_refusal(terms: Terms, answer: Answer) -> Plan[Refusal]:

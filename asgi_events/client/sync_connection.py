@@ -15,6 +15,7 @@ from asgi_events.client.actions import (
     Close,
     Done,
     Emit,
+    Follow,
     Outcome,
     Read,
     Send,
@@ -70,7 +71,10 @@ class SyncConnection:
                     case Authorize():
                         return self._headers()
                     case Send():
-                        return self._send(action)
+                        request = library.request_of(self._http, action, self._terms)
+                        return self._send(request)
+                    case Follow():
+                        return self._follow(action)
                     case Read():
                         return self._read()
                     case Sleep():
@@ -101,27 +105,22 @@ class SyncConnection:
     def _headers(self) -> RequestHeaders:
         return checked_headers(self._auth() if callable(self._auth) else self._auth)
 
-    def _send(self, send: Send) -> Answer | Broken:
-        request = library.request_of(self._http, send, self._terms)
+    def _send(self, request: Any, **options: Any) -> Answer | Broken:
         try:
             self._response = self._http.send(
-                request, stream=True, follow_redirects=False
+                request, stream=True, follow_redirects=False, **options
             )
-            for _ in range(library.MAX_REDIRECTS):
-                following = library.redirected(self._response, send)
-                if following is None:
-                    break
-                self._response.close()
-                self._response = self._http.send(
-                    following, auth=None, stream=True, follow_redirects=False
-                )
-            else:
-                self._close()
-                return library.ASTRAY
         except library.failures() as error:
             return library.broken_by(error, self._terms)
         self._chunks = self._response.iter_bytes()
         return library.answer_of(self._response)
+
+    def _follow(self, follow: Follow) -> Answer | Broken:
+        if self._response is None:
+            return library.INTERRUPTED
+        request = library.redirected(self._response, follow.private)
+        self._close()
+        return self._send(request, auth=None)
 
     def _read(self) -> bytes | Broken | None:
         if self._chunks is None:

@@ -24,6 +24,7 @@ from asgi_events.exceptions import (
     ExecutionCancelled,
     Forbidden,
     InvalidInput,
+    RequestFailed,
     Unauthorized,
     UnknownActor,
     UnknownExecution,
@@ -252,6 +253,38 @@ async def test_keeps_its_headers_from_another_origin(user: User) -> None:
     assert ["authorization: a" in head for head in peer.heads] == [True, True]
     assert "x-key" not in there.heads[0]
     assert "authorization" not in there.heads[0]
+
+
+async def test_goes_on_after_a_redirect_that_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "LONGEST", 0.01)
+    async with Peer([SILENCE]) as there:
+        to = b"Location: %b/x\r\n" % there.url.encode()
+        async with (
+            Peer(ABOUT, reply(307, more=to), stream(finish(1))) as peer,
+            Client(peer.url) as client,
+        ):
+            stream_ = (await client.get(ID)).events()
+            waiting = asyncio.ensure_future(anext(stream_))
+            await there.until(1)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            await there.until(1, open=0)
+            seen = [event async for event in stream_]
+    assert [each.event_type for each in seen if not isinstance(each, dict)] == [
+        "complete"
+    ]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+async def test_makes_no_question_of_an_answer(user: User, status: int) -> None:
+    async with Peer(reply(status, more=b"Location: /login\r\n")) as peer:
+        client = user.make(peer.url)
+        with pytest.raises(RequestFailed, match="redirects to a GET"):
+            await user.call(client.execution(ID).answer, 1, True)
+        await user.close(client)
+    assert len(peer.heads) == 1
 
 
 async def test_gives_up_redirects_without_an_end(user: User) -> None:

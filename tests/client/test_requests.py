@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from asgi_events.client import outcome, requests
-from asgi_events.client.actions import Broken
+from asgi_events.client.actions import Broken, Follow
 from asgi_events.client.terms import check_start
 from asgi_events.exceptions import (
     AsgiEventsError,
@@ -345,6 +345,48 @@ def test_cancels(status: int, cancels: bool) -> None:
 
     assert world.run(requests.cancel(world.terms, ID)) is cancels
     assert world.requests[1] == ("DELETE", f"/executions/{ID}", None)
+
+
+# Redirects
+
+
+def moved(method: str) -> Reply:
+    return Reply(status=307, redirect=method)
+
+
+def test_goes_where_it_is_redirected() -> None:
+    world = World(moved("GET"), moved("GET"), about("failed"))
+
+    assert world.run(outcome.status(world.terms, ID)) == "failed"
+    assert world.followed == [Follow(frozenset({"authorization"}))] * 2
+    assert (world.asked, world.pauses) == (1, [])
+
+
+def test_goes_on_after_a_redirect_to_nowhere() -> None:
+    world = World(moved("GET"), REFUSED, moved("GET"), about("failed"))
+
+    assert world.run(outcome.status(world.terms, ID)) == "failed"
+    assert (world.asked, world.pauses) == (2, [1.0])
+
+
+def test_is_not_redirected_for_ever() -> None:
+    world = World(*[moved("GET")] * 21)
+
+    with pytest.raises(Unreachable, match="too many redirects"):
+        world.run(requests.about(world.terms, ID))
+    assert len(world.followed) == 20
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [lambda t: requests.start(t, "a", None, None), lambda t: requests.cancel(t, ID)],
+)
+def test_makes_no_other_request_of_what_changes_something(plan: Any) -> None:
+    world = World(moved("GET"))
+
+    with pytest.raises(RequestFailed, match="307: .* redirects to a GET") as raised:
+        world.run(plan(world.terms))
+    assert (raised.value.status, world.followed) == (307, [])
 
 
 # Results

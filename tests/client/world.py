@@ -16,6 +16,7 @@ from asgi_events.client.actions import (
     Close,
     Done,
     Emit,
+    Follow,
     Plan,
     Read,
     Send,
@@ -45,6 +46,7 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: tuple[bytes | Broken, ...] = ()
+    redirect: str | None = None
 
 
 def stream(*body: bytes | Broken) -> Reply:
@@ -107,6 +109,7 @@ class World:
     Attributes:
         requests: Method, path below the base, ``Last-Event-ID`` or None.
         sent: The requests themselves.
+        followed: The redirects that were followed.
         pauses: Seconds.
         told: What ``on_reconnect`` was told.
         tokens: What ``auth`` gives, one after the other; the last one for ever.
@@ -116,6 +119,7 @@ class World:
     def __init__(self, *script: Reply | Broken, **options: Any) -> None:
         self.requests: list[tuple[str, str, str | None]] = []
         self.sent: list[Send] = []
+        self.followed: list[Follow] = []
         self.pauses: list[float] = []
         self.told: list[tuple[str, float]] = []
         self.tokens = ["t"]
@@ -147,6 +151,10 @@ class World:
                     outcome = {"Authorization": token}
                 case Send():
                     outcome = self._send(action)
+                case Follow():
+                    self.followed.append(action)
+                    self._body = None
+                    outcome = self._send(self.sent[-1])
                 case Read():
                     assert self._body is not None, "there is no response to read"
                     outcome = self._body.pop(0) if self._body else None
@@ -184,7 +192,12 @@ class World:
         if isinstance(reply, Broken):
             return reply
         self._body = list(reply.body)
-        return Answer(status=reply.status, url=send.url, headers=reply.headers)
+        return Answer(
+            status=reply.status,
+            url=send.url,
+            headers=reply.headers,
+            redirect=reply.redirect,
+        )
 
 
 def numbers(seen: Iterable[Any]) -> list[Any]:
