@@ -7,19 +7,21 @@ takes frames until it is there, and the client is sent nothing of them.
 A format cannot take back what its client was sent. So where a native viewer is given a
 ``reset`` in the middle of its stream, this one breaks the connection off: its client
 comes back, and the ``reset``, if there has to be one, is the first thing it gets.
+
+Where a ``PausingFormat`` waits for somebody, the stream ends in good order.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
 from asgi_events.log.translation import Translation, Translations
-from asgi_events.wire.formats import Format
+from asgi_events.wire.formats import PAUSE, Format, PausingFormat
 from asgi_events.wire.sse import MAX_CHUNK
 
 
@@ -45,28 +47,32 @@ class TranslatedCursor(Cursor):
         self._translations = translations
         self._translation: Translation | None = None
         self._begin = 1  # the first event of its translation
+        self._pauses = isinstance(self.format, PausingFormat)
+        self._pause: asyncio.TimerHandle | None = None
+        self._has_paused = False
         super().__init__(log, **options)
 
     def take(self, limit: int = MAX_CHUNK) -> bytes | None:
         if self._over or self._farewell is not None:
             return self._take_farewell()
         log, position = self.log, self.position
-        if position < log.committed:
+        if position < log.committed or self._lacks_state():
             words = self._translation
             if words is None or not words.shared or words.first > position + 1:
                 words = self._choose()
-            if words.last <= position and not self._go_on(words):
-                return self.take(limit)
+            if words.last <= position and words.last < log.committed:
+                if not self._go_on(words):
+                    return self.take(limit)
             while self.position < words.last:
                 chunk = self._take_words(words, limit)
                 if chunk != b"":
                     return chunk
-        return b"" if log.end is None else self._take_end()
+        return self._take_pause(limit) if log.end is None else self._take_end()
 
     def on_ready(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         log, words = self.log, self._translation
-        if self.position >= log.committed:
+        if self.position >= log.committed and not self._lacks_state():
             log.sleep(self, wake)
         elif words is None or words.last >= log.first - 1 or self._read_page is None:
             asyncio.get_running_loop().call_soon(wake)  # there is more to translate
@@ -81,17 +87,55 @@ class TranslatedCursor(Cursor):
         elif words is not None and words.last >= number:
             if words.shared:
                 words.shared = False
-                del self._translations[type(self.format), self._begin]
+                del self._translations[self._key]
             self._leave()
 
     def close(self) -> None:
         super().close()
         self._translation = None
+        self._stop_pause()
+
+    @property
+    def _key(self) -> tuple[type, Hashable, int]:
+        key = cast(PausingFormat, self.format).key if self._pauses else None
+        return type(self.format), key, self._begin
+
+    def _lacks_state(self) -> bool:
+        """Whether it does not know what its client, who has all words, waits for."""
+        words = self._translation
+        is_new = words is None or words.last < self.position
+        return self._pauses and is_new and self.position > 0 and self.log.end is None
+
+    def _take_pause(self, limit: int) -> bytes | None:
+        """What follows all words so far: nothing yet, or the end of the stream."""
+        words = self._translation
+        if not self._pauses or words is None or self._lacks_state():
+            return b""
+        format = cast(PausingFormat, words.format)
+        if not format.waits:
+            self._stop_pause()
+        elif self._has_paused:
+            self._farewell = format.pause()
+            return self.take(limit)
+        elif self._pause is None:
+            loop = asyncio.get_running_loop()
+            self._pause = loop.call_later(PAUSE, self._end_pause)
+        return b""
+
+    def _end_pause(self) -> None:
+        self._has_paused = True
+        if self._wake is not None:
+            self._wake()
+
+    def _stop_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+        self._pause, self._has_paused = None, False
 
     def _choose(self) -> Translation:
         """The translation to go on with: the shared one, unless its words are newer."""
         own, following = self._translation, self.position + 1
-        key = type(self.format), self._begin
+        key = self._key
         shared = self._translations.get(key)
         if shared is not None and shared.first <= following:
             self._leave()

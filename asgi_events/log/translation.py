@@ -13,7 +13,7 @@ holds only the words it takes next, until it has come to the shared one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
@@ -87,8 +87,8 @@ class Translation(FrameWindow):
         return self._given
 
 
-Translations: TypeAlias = WeakValueDictionary[tuple[type, int], Translation]
-"""The shared translations of a log, by format and by the first event they were given.
+Translations: TypeAlias = WeakValueDictionary[tuple[type, Hashable, int], Translation]
+"""The shared translations of a log: by class and key of the format, and first event.
 
 One that was not given all events may have another state than one that was.
 """

@@ -3,6 +3,7 @@
 | request | answer |
 |---|---|
 | ``POST {prefix}`` | the stream of the run of the ``runId``, which it starts |
+| the same with ``resume`` | answers questions, and streams what follows them |
 | ``POST {prefix}/connect`` | the stream of the newest run of the ``threadId`` |
 | ``POST {prefix}/{runId}/stop`` | cancel it: 200, or 202 if it cannot end yet |
 | ``GET {prefix}?runId=`` | the stream of that run |
@@ -15,7 +16,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -25,6 +25,7 @@ from asgi_events.events import ConversationEvent
 from asgi_events.exceptions import (
     Gone,
     IdempotencyConflict,
+    ThreadBusy,
     UnknownExecution,
 )
 from asgi_events.executions.execution import Execution
@@ -32,29 +33,15 @@ from asgi_events.executions.executions import Executions
 from asgi_events.http.authorize import Action, Authorize
 from asgi_events.http.endpoint import Endpoint
 from asgi_events.http.exchange import Exchange
-from asgi_events.http.problems import Problem, send_bytes
-from asgi_events.types import ASGIApp, Receive, Scope, Send
+from asgi_events.http.problems import Problem
+from asgi_events.types import ASGIApp
+from asgi_events.ui.ag_ui_resume import BadResume, Resumption
+from asgi_events.ui.ag_ui_streams import gone, run_error, run_stream, whole_stream
 from asgi_events.ui.ag_ui_thread import about_thread
 from asgi_events.ui.inputs import answering
 from asgi_events.ui.requests import MAX_BODY, id_in_path, parsed, stop
-from asgi_events.ui.run_agent_input import ReasoningMessage, RunAgentInput
-from asgi_events.wire.ag_ui import (
-    AGUIDraftFormat,
-    AGUIDraftRewindFormat,
-    AGUIFormat,
-    AGUIRewindFormat,
-)
-from asgi_events.wire.encoding import encode_json
-from asgi_events.wire.frames import json_block, parse_event_id
-from asgi_events.wire.sse import MEDIA_TYPE
-
-_FORMATS = {
-    (False, False): AGUIFormat,
-    (False, True): AGUIDraftFormat,
-    (True, False): AGUIRewindFormat,
-    (True, True): AGUIDraftRewindFormat,
-}
-"""By whether the client runs again what it has of the run, and is from before 1.0."""
+from asgi_events.ui.run_agent_input import Resume, RunAgentInput
+from asgi_events.wire.frames import parse_event_id
 
 
 class AGUIApp(Endpoint):
@@ -69,9 +56,9 @@ class AGUIApp(Endpoint):
         executions: Runs the actor.
         actor: The actor that answers, or its name; one of ``executions``.
         prefix: The path below which the routes are.
-        authorize: Decides who may ``"start"``, ``"read"`` and ``"cancel"``; see
-            ``Authorize``. Without it, everybody who knows the id of a thread or run
-            may.
+        authorize: Decides who may ``"start"``, ``"read"``, ``"answer"`` and
+            ``"cancel"``; see ``Authorize``. Without it, everybody who knows the id of a
+            thread or run may.
         input: Makes the input of the actor of a ``RunAgentInput``; may be a coroutine
             function. By default its parameters say what it gets; see ``input_of``.
         allowed_origins: The other origins whose pages may start and stop; see
@@ -127,17 +114,19 @@ class AGUIApp(Endpoint):
     async def _run(self, exchange: Exchange) -> ASGIApp:
         owner = await exchange.owner_of("start", actor=self._actor)
         asked = parsed(RunAgentInput, await exchange.read_json())
+        if asked.resume:
+            return await self._answer_questions(exchange, asked, asked.resume)
         if exchange.request.last_event_id is not None:
             return await self._resume(exchange, asked)
         with suppress(UnknownExecution):
             execution = await self._find(exchange, asked.run_id, "read")
-            return await _stream(exchange, execution, asked)
+            return await run_stream(exchange, execution, asked)
         try:
             with exchange.place_for(owner) as place:
                 execution = await self._start(exchange, owner, asked)
-                return await _stream(exchange, execution, asked, place=place)
+                return await run_stream(exchange, execution, asked, place=place)
         except Gone:
-            return _gone(asked.run_id)
+            return gone(asked.run_id)
 
     async def _start(
         self, exchange: Exchange, owner: str | None, asked: RunAgentInput
@@ -158,6 +147,36 @@ class AGUIApp(Endpoint):
             )
         except IdempotencyConflict:  # the same run has been started in the meantime
             return await self._find(exchange, asked.run_id, "read")
+        except ThreadBusy as busy:
+            running = await self.executions.get(busy.execution_id)
+            for question in await running.waiting():
+                raise _waits(asked.thread_id, running, question.message) from None
+            raise
+
+    async def _answer_questions(
+        self, exchange: Exchange, asked: RunAgentInput, resume: Sequence[Resume]
+    ) -> ASGIApp:
+        """Stream what follows the questions that the client answers.
+
+        Where somebody else was faster, that is what it is shown.
+        """
+        is_again = exchange.request.last_event_id is not None
+        try:
+            given = Resumption.of(resume)
+            execution = await self._of_the_actor(exchange, given.execution, "read")
+            owner = await exchange.owner_of("answer", execution)
+            if owner != execution.owner:
+                raise UnknownExecution(given.execution)
+            if not is_again:
+                await given.answer(execution, owner)
+        except UnknownExecution:
+            return gone(asked.run_id)
+        except BadResume as error:
+            return run_error(str(error), error.code)
+        resumed = asked.run_id, frozenset(given.entries)
+        return await run_stream(
+            exchange, execution, asked, resumes=is_again, resumed=resumed
+        )
 
     async def _resume(self, exchange: Exchange, asked: RunAgentInput) -> ASGIApp:
         """Go on after the last id that the client has; start nothing."""
@@ -171,15 +190,15 @@ class AGUIApp(Endpoint):
         try:
             execution = await self._of_the_actor(exchange, id.execution, "read")
         except UnknownExecution:
-            return _gone(asked.run_id)
-        return await _stream(exchange, execution, asked, resumes=True)
+            return gone(asked.run_id)
+        return await run_stream(exchange, execution, asked, resumes=True)
 
     async def _connect(self, exchange: Exchange) -> ASGIApp:
         asked = parsed(RunAgentInput, await exchange.read_json())
         execution = await exchange.newest(asked.thread_id, "read", actor=self._actor)
         if execution is None:
-            return _words()  # a thread that is new is no fault
-        return await _stream(exchange, execution, asked)
+            return whole_stream()  # a thread that is new is no fault
+        return await run_stream(exchange, execution, asked)
 
     async def _look(self, exchange: Exchange) -> ASGIApp:
         query = parse_qs(exchange.request.scope.get("query_string", b"").decode())
@@ -188,7 +207,7 @@ class AGUIApp(Endpoint):
             if query.get("offset", ["-1"])[-1] != "-1":
                 raise Problem(400, "offset is -1; to go on, send a Last-Event-ID.")
             execution = await self._find(exchange, run, "read")
-            return await _stream(exchange, execution, resumes=True)
+            return await run_stream(exchange, execution, resumes=True)
         if thread:
             found = await exchange.newest(thread, "read", actor=self._actor)
             return exchange.json(200, await about_thread(found))
@@ -220,56 +239,16 @@ class AGUIApp(Endpoint):
         return execution
 
 
-async def _stream(
-    exchange: Exchange,
-    execution: Execution,
-    asked: RunAgentInput | None = None,
-    *,
-    resumes: bool = False,
-    **options: Any,
-) -> ASGIApp:
-    rewinds = is_draft = False
-    if asked is not None:
-        rewinds = not resumes and _has_thoughts(asked, execution)
-        is_draft = _is_before_1_0(exchange, asked)
-    format = _FORMATS[rewinds, is_draft]
-    make = partial(format, execution.id, execution.thread or execution.id)
-    return await exchange.stream(execution, format=make, resumes=resumes, **options)
-
-
-def _has_thoughts(asked: RunAgentInput, execution: Execution) -> bool:
-    """Whether the client has reasoning of the run that it runs again."""
-    return any(
-        isinstance(message, ReasoningMessage)
-        and message.id.startswith(f"{execution.id}/")
-        for message in asked.messages
-    )
-
-
-def _is_before_1_0(exchange: Exchange, asked: RunAgentInput) -> bool:
-    # TanStack AI says no version either, but it sends this header, and knows outcomes.
-    is_tanstack = "x-run-id" in exchange.request.headers
-    return asked.protocol_version is None and not is_tanstack
-
-
 def _id_of(owner: str | None, run: str) -> str:
     """Return the id of an execution: the same run of another owner is another one."""
     asked = json.dumps(["ag-ui", owner, run]).encode("utf-8", "surrogatepass")
     return hashlib.sha256(asked).hexdigest()[:32]
 
 
-def _gone(run: str) -> ASGIApp:
-    # Clients show the message of an event, and of a response no more than its status.
-    message = f"Run {run!r} is over, and its events are not kept any more."
-    return _words({"type": "RUN_ERROR", "message": message, "code": "gone"})
-
-
-def _words(*events: dict[str, Any]) -> ASGIApp:
-    """Return a whole stream of events."""
-    body = b"".join(json_block(encode_json(event)) for event in events)
-    headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store"}
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await send_bytes(send, 200, body, headers)
-
-    return answer
+def _waits(thread: str, execution: Execution, question: str) -> Problem:
+    return Problem(
+        409,
+        f"Thread {thread!r} waits for an answer; nothing was started. Answer with "
+        f"resume, or cancel execution {execution.id!r}. It asks: {question}",
+        execution=execution.id,
+    )

@@ -17,7 +17,7 @@ async def about_thread(execution: Execution | None) -> dict[str, Any]:
     """Return the messages of a thread, by its newest execution, and what runs.
 
     ``messages`` are those that the execution continues and those that it has made so
-    far. ``state`` is there if it shares one.
+    far. ``state`` is there if it shares one. ``interrupts`` has the open questions.
     """
     about: dict[str, Any] = {"messages": [], "activeRun": None, "interrupts": None}
     if execution is None:
@@ -32,6 +32,9 @@ async def about_thread(execution: Execution | None) -> dict[str, Any]:
     about["messages"] = transcript.ui_messages()
     if runs:
         about["activeRun"] = {"runId": run_id}
+        if run.waits:
+            pending = run.questions.interrupts()
+            about["interrupts"] = {"runId": run_id, "pending": pending}
     if transcript.states:
         about["state"] = transcript.states[-1]
     return about

@@ -13,8 +13,8 @@ is ``frames.block_ids``. A client then resumes after the last block that it has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, Protocol
+from collections.abc import Hashable, Mapping
+from typing import Literal, Protocol, runtime_checkable
 
 from asgi_events.wire import frames
 from asgi_events.wire.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
@@ -29,7 +29,7 @@ class Format(Protocol):
     Each viewer has an object for what it is sent beside the events. Another object,
     which many viewers share, translates the events of the log. So only ``frame`` may
     depend on events, and nothing may depend on the viewer: what the class is made with
-    may say of which execution the events are, and no more.
+    may say of which execution the events are, and no more; see ``PausingFormat.key``.
 
     A method returns None if the format has no word for something and its clients take
     the clean end of a body for success. Then the connection breaks instead.
@@ -76,6 +76,33 @@ class Format(Protocol):
 
     def goodbye(self, reason: Reason) -> bytes | None:
         """Return: the connection ends, its execution does not; reconnect."""
+
+
+@runtime_checkable
+class PausingFormat(Format, Protocol):
+    """A format whose streams end while their execution waits for somebody.
+
+    A stream that has been given all events so far, and after which the format has
+    waited for ``PAUSE`` seconds, ends with ``pause()``, and with a clean end of the
+    body. Then the client makes another request.
+
+    Attributes:
+        key: What else than its class decides which words it makes: of viewers with the
+            same one, ``frame`` and ``pause`` return the same.
+    """
+
+    key: Hashable
+
+    @property
+    def waits(self) -> bool:
+        """Whether the execution waits for somebody, after the newest event."""
+
+    def pause(self) -> bytes:
+        """Return the end of a stream there; it changes nothing."""
+
+
+PAUSE = 0.1
+"""Seconds in which more may be asked, and be said in the same stream."""
 
 
 class NativeFormat:

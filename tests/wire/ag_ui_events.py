@@ -36,15 +36,30 @@ def thought(address: str, delta: str) -> Members:
     return event("reasoning_delta", address, delta=delta)
 
 
+def question(address: str, n: int = 1, **members: Any) -> Members:
+    """A question, which is answered by yes or no."""
+    schema = {"type": "boolean"}
+    asked = {"n": n, "message": f"Question {n}?", "response_schema": schema}
+    return event("input_request", address, **asked | members)
+
+
+def answer(address: str, n: int = 1, action: str = "accept", **more: Any) -> Members:
+    return event("input_answer", address, n=n, action=action, **more)
+
+
 def frames(
     events: Iterable[Members],
     format: Callable[[str, str], AGUIFormat] = AGUIFormat,
     first: int = 1,
 ) -> list[bytes]:
     """The bytes for each event of the execution ``x``."""
-    made = format("x", "x")
+    return fed(format("x", "x"), events, first)
+
+
+def fed(format: AGUIFormat, events: Iterable[Members], first: int = 1) -> list[bytes]:
+    """The bytes that a format makes of each event of the execution ``x``."""
     return [
-        made.frame(number, b"x:%d" % number, json.dumps(each).encode())
+        format.frame(number, b"x:%d" % number, json.dumps(each).encode())
         for number, each in enumerate(events, first)
     ]
 

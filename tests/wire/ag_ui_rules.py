@@ -23,6 +23,7 @@ class Rules:
         self._used: set[tuple[str, str]] = set()
         self._owners: dict[tuple[str, str], str | None] = {}
         self._unanswered: set[str] = set()
+        self._is_interrupted = False
 
     def take(self, event: Members) -> None:
         kind, agent = event["type"], event.get("subagentRunId")
@@ -131,7 +132,11 @@ class Rules:
     def _run_finished(self, event: Members, agent: None) -> None:
         self._is_over = True
         assert event["threadId"] and event["runId"]
-        assert event["outcome"]["type"] in ("success", "cancelled")
+        outcome = event["outcome"]
+        if outcome["type"] == "interrupt":
+            self._interrupt(outcome["interrupts"])
+        else:
+            assert outcome["type"] in ("success", "cancelled")
         self._check_that_nothing_is_open()
 
     def _run_error(self, event: Members, agent: None) -> None:
@@ -139,6 +144,32 @@ class Rules:
         assert isinstance(event["message"], str)
         self._check_that_nothing_is_open()
 
+    def _interrupt(self, interrupts: list[Members]) -> None:
+        self._is_interrupted = True
+        ids = [each["id"] for each in interrupts]
+        assert ids and len(set(ids)) == len(ids)
+        for each in interrupts:
+            assert None not in each.values() and each["reason"]
+            if "toolCallId" in each:
+                assert each["toolCallId"] in self._unanswered
+            if "subagentRunId" in each:
+                assert ("agent", each["subagentRunId"]) in self._used
+
+    def _messages_snapshot(self, event: Members, agent: None) -> None:
+        """The messages of the run before, which this one goes on with."""
+        self._used -= {(kind, id) for kind, id in self._used if kind == "message"}
+        self._unanswered.clear()
+        for message in event["messages"]:
+            owner = message.get("subagentRunId")
+            self._used.add(("message", message["id"]))
+            for tool in message.get("toolCalls", []):
+                self._used.add(("tool", tool["id"]))
+                self._owners["tool", tool["id"]] = owner
+                self._unanswered.add(tool["id"])
+            if message["role"] == "tool":
+                self._unanswered.remove(message["toolCallId"])
+
     def _check_that_nothing_is_open(self) -> None:
         assert not self._open, f"open at the end: {set(self._open)}"
-        assert not self._unanswered, f"without a result: {self._unanswered}"
+        is_complete = self._is_interrupted or not self._unanswered
+        assert is_complete, f"without a result: {self._unanswered}"

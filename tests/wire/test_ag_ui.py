@@ -103,12 +103,6 @@ def test_takes_no_message_away_for_a_conversation_that_comes_late() -> None:
     assert said(ROOT, CONVERSATION, END) == [FINISHED]
 
 
-def test_says_nothing_of_questions_which_the_page_cannot_answer_here() -> None:
-    asked = event("input_request", address="chat", n=1, message="?", response_schema={})
-    answered = event("input_answer", address="chat", n=1, action="accept")
-    assert check([ROOT, asked, answered, END]) == check([ROOT, END])
-
-
 def test_shows_text_as_a_message_of_its_call() -> None:
     usage = {"input_tokens": 3, "output_tokens": 5}
     assert said(

@@ -6,6 +6,7 @@ from asgi_events.wire.ag_ui.format import (
     AGUIFormat,
     AGUIRewindFormat,
 )
+from asgi_events.wire.ag_ui.questions import parse_interrupt_id
 from asgi_events.wire.ag_ui.run import AGUIRun
 from asgi_events.wire.ag_ui.transcript import Transcript
 
@@ -16,4 +17,5 @@ __all__ = [
     "AGUIRewindFormat",
     "AGUIRun",
     "Transcript",
+    "parse_interrupt_id",
 ]

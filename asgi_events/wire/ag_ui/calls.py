@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import to_json
@@ -25,11 +26,13 @@ class OpenCall:
         kind: Its ``event_type``: ``agent_call``, ``tool_call`` or ``llm_call``.
         address: Its address.
         agent: The address of the agent that encloses it; None for the root.
+        start: What is said when it starts, besides its name for an agent or a step.
     """
 
     kind: str
     address: str
     agent: str | None
+    start: Members = field(default_factory=dict)
 
 
 class Calls:
@@ -53,6 +56,26 @@ class Calls:
         if status in ENDS:
             self._end(self._open.pop(address), event)
 
+    def suspend(self, interrupts: Collection[Members]) -> None:
+        """Say that the agents and steps that are open end in this run, not in all.
+
+        Args:
+            interrupts: What is waited for.
+        """
+        for call in reversed(self._open.values()):
+            if call.kind == "llm_call":
+                self._words.say("STEP_FINISHED", call.agent, stepName=call.address)
+            elif call.kind == "agent_call":
+                id = self._words.id(call.address)
+                own = [i["id"] for i in interrupts if i.get("subagentRunId") == id]
+                outcome = {"type": "suspended"} | ({"interruptIds": own} if own else {})
+                self._words.say("SUBAGENT_FINISHED", call.address, outcome=outcome)
+
+    def resume(self) -> None:
+        """Say again that they start: another run goes on with them."""
+        for call in self._open.values():
+            self._say_start(call)
+
     def close_all(self, end: Members) -> None:
         """Close what is open, the last one first, with the status of the run."""
         while self._open:
@@ -73,6 +96,13 @@ class Calls:
             return address
         return self._agent_above(address)
 
+    def tool_of(self, address: str) -> str | None:
+        """Return the nearest open tool at an address or above it."""
+        if self.is_tool(address):
+            return address
+        found = self._above(address, ("tool_call",))
+        return found.address if found else None
+
     def _agent_above(self, address: str) -> str | None:
         found = self._above(address, ("agent_call",))
         return found.address if found else None
@@ -90,34 +120,40 @@ class Calls:
         return None
 
     def _begin(self, event: Members) -> None:
-        address, name = event["address"], event["actor"]
-        call = OpenCall(event["event_type"], address, self._agent_above(address))
-        self._open[address] = call
-        if call.kind == "agent_call":
-            self._begin_agent(event, call)
-            return
+        address, kind = event["address"], event["event_type"]
         detail = given(metadata=_only(event, _DETAIL))
-        if call.kind == "llm_call":
-            self._words.say("STEP_STARTED", call.agent, stepName=address, **detail)
+        start = self._start_of_agent(event) if kind == "agent_call" else detail
+        call = OpenCall(kind, address, self._agent_above(address), start)
+        self._open[address] = call
+        if kind != "tool_call":
+            self._say_start(call)
             return
-        id, agent = self._words.id(address), call.agent
+        id, name = self._words.id(address), event["actor"]
         self._words.say(
-            "TOOL_CALL_START", agent, toolCallId=id, toolCallName=name, **detail
+            "TOOL_CALL_START", call.agent, toolCallId=id, toolCallName=name, **detail
         )
         arguments = to_json(event["input"]).decode() if "input" in event else "{}"
         self._words.say("TOOL_CALL_ARGS", toolCallId=id, delta=arguments)
         self._words.say("TOOL_CALL_END", toolCallId=id)
 
-    def _begin_agent(self, event: Members, call: OpenCall) -> None:
-        tool = self._tool_above(call.address)
+    def _start_of_agent(self, event: Members) -> Members:
+        address = event["address"]
+        agent, tool = self._agent_above(address), self._tool_above(address)
         above = {
-            "parentSubagentRunId": call.agent and self._words.id(call.agent),
+            "parentSubagentRunId": agent and self._words.id(agent),
             "parentToolCallId": tool and self._words.id(tool),
         }
-        members = given(description=event.get("detail"), **above)
-        self._words.say(
-            "SUBAGENT_STARTED", call.address, name=event["actor"], **members
-        )
+        return {
+            "name": event["actor"],
+            **given(description=event.get("detail"), **above),
+        }
+
+    def _say_start(self, call: OpenCall) -> None:
+        if call.kind == "agent_call":
+            self._words.say("SUBAGENT_STARTED", call.address, **call.start)
+        elif call.kind == "llm_call":
+            step = {"stepName": call.address, **call.start}
+            self._words.say("STEP_STARTED", call.agent, **step)
 
     def _end(self, call: OpenCall, end: Members) -> None:
         status = end.get("execution_status")

@@ -9,8 +9,9 @@ a client that loses the connection between it and the end of the body needs it a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
+from asgi_events.wire.ag_ui.resumed import ResumedRun
 from asgi_events.wire.ag_ui.run import AGUIRun
 from asgi_events.wire.ag_ui.words import Members
 from asgi_events.wire.decoding import read_json
@@ -29,6 +30,8 @@ class AGUIFormat:
         run_id: The ``runId`` of an execution that no endpoint of AG-UI has started.
             Those of others are in their conversations.
         thread_id: The ``threadId`` of such an execution.
+        resumed: For a run that begins with answers, its ``runId`` and the numbers of
+            the questions; None for the whole execution.
     """
 
     media_type = MEDIA_TYPE
@@ -38,10 +41,29 @@ class AGUIFormat:
 
     knows_cancelled = True
 
-    def __init__(self, run_id: str, thread_id: str) -> None:
-        self._run = AGUIRun(run_id, thread_id, knows_cancelled=self.knows_cancelled)
+    def __init__(
+        self,
+        run_id: str,
+        thread_id: str,
+        resumed: tuple[str, frozenset[int]] | None = None,
+    ) -> None:
+        self.key: Hashable = resumed
+        run = AGUIRun(run_id, thread_id, knows_cancelled=self.knows_cancelled)
+        self._run = run if resumed is None else ResumedRun(run, *resumed)
         self._has_begun = False
         self._execution = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a question is open, which the client may answer."""
+        return self._run.waits
+
+    def pause(self) -> bytes:
+        """Return the end of a stream of which the client answers questions.
+
+        It has no ids: a client that resumes gets it again.
+        """
+        return _without_ids(self._run.pause())
 
     def retry(self, milliseconds: int) -> bytes:
         """Return nothing: no client of AG-UI reads it."""
@@ -95,12 +117,14 @@ class AGUIRewindFormat(AGUIFormat):
     alike.
     """
 
+    _has_rewound = False
+
     def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
         """Return one event; the first one with what rewinds the client."""
-        is_first = not self._has_begun
         made = super().frame(number, event_id, payload)
-        if not is_first:
+        if self._has_rewound or not made:
             return made
+        self._has_rewound = True
         started, end, rest = made.partition(b"\n\n")
         return started + end + _REWIND + rest if rest else made
 

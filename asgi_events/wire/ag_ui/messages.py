@@ -74,6 +74,11 @@ class Messages:
         while self._open:
             self._end(self._open.popitem()[1])
 
+    def say_ends(self) -> None:
+        """Say that all messages end, and go on with them."""
+        for message in reversed(self._open.values()):
+            self._end(message)
+
     def add_whole(self, address: str, text: str) -> None:
         """Write a whole text."""
         self.add(address, text, is_reasoning=False)

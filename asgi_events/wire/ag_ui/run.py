@@ -7,36 +7,17 @@ is absent is left out, never null.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from asgi_events.wire.ag_ui.calls import ENDS, Calls, is_root
+from asgi_events.wire.ag_ui.kinds import kind_of
 from asgi_events.wire.ag_ui.messages import Messages
 from asgi_events.wire.ag_ui.patches import patch
+from asgi_events.wire.ag_ui.questions import Questions
 from asgi_events.wire.ag_ui.words import Members, Words, given, milliseconds
 
 PROTOCOL_VERSION = "1.0"
-
-_CALL = {"address": str, "actor": str, "execution_status": str}
-_NEEDED: Mapping[str, Mapping[str, type]] = {
-    "agent_call": _CALL,
-    "tool_call": _CALL,
-    "llm_call": _CALL,
-    "text_delta": {"address": str, "delta": str},
-    "reasoning_delta": {"address": str, "delta": str},
-    "state": {"address": str},
-    "conversation": {"thread": str, "run": str, "messages": list},
-    "log": {"address": str, "message": str},
-    "progress": {"address": str},
-    "custom": {"address": str, "name": str},
-    "input_request": {"n": int, "message": str},
-    "input_answer": {"n": int, "action": str},
-    "complete": {"message": str},
-    "error": {"message": str},
-    "cancelled": {"message": str},
-    "lost": {"message": str},
-}
-"""Our own events, and what they need to be ours and not those of an application."""
 
 _CODES = {"error": "failed", "lost": "lost"}
 
@@ -51,6 +32,9 @@ class AGUIRun:
             others a cancelled run ends as their own client ends one that its user
             stops: with a ``RUN_ERROR`` of the code ``abort``.
         patches: Whether a change of the state is a patch, where there is one.
+
+    Attributes:
+        questions: Those that are open.
     """
 
     def __init__(
@@ -67,8 +51,10 @@ class AGUIRun:
         self._words = Words(run_id)
         self._calls = Calls(self._words)
         self._messages = Messages(self._words, self._calls)
+        self.questions = Questions(self._words, self._calls)
         self._states: list[Any] = []  # the last one, if there is any
         self._is_running = False
+        self._so_far: Sequence[Members] | None = None  # what another run has said
         self._root = "result"
         self._handlers: Mapping[str | None, Callable[[Members], None]] = {
             "agent_call": self._call,
@@ -81,8 +67,8 @@ class AGUIRun:
             "progress": self._show,
             "custom": self._custom,
             "conversation": self._conversation,
-            "input_request": self._input,
-            "input_answer": self._input,
+            "input_request": self._ask,
+            "input_answer": self._answer,
             "complete": self._complete,
             "cancelled": self._cancelled,
             "error": self._fail,
@@ -98,12 +84,13 @@ class AGUIRun:
         """
         self._words.execution = execution or self._words.execution
         self._words.begin(event)
-        kind = _kind_of(event)
+        kind = kind_of(event)
         if not self._is_running:
-            if kind == "conversation":
+            is_first = kind == "conversation" and self._so_far is None
+            if is_first:
                 self._ids = {"threadId": event["thread"], "runId": event["run"]}
             self._start()
-            if kind == "conversation":
+            if is_first:
                 messages = _clean(event["messages"])
                 self._words.say("MESSAGES_SNAPSHOT", messages=messages)
         handle: Callable[[Any], None] = self._handlers.get(kind, self._other)
@@ -125,6 +112,35 @@ class AGUIRun:
             return said if at is None else {**said, "timestamp": at}
         return None
 
+    @property
+    def waits(self) -> bool:
+        """Whether a question is open."""
+        return self.questions.are_open
+
+    def pause(self) -> list[Members]:
+        """Return the end of a stream whose reader is to answer; the run goes on."""
+        self._words.begin(None)
+        if not self._is_running:
+            self._say_start()
+        self._messages.say_ends()
+        interrupts = self.questions.interrupts()
+        self._calls.suspend(interrupts)
+        outcome = {"type": "interrupt", "interrupts": interrupts}
+        self._words.say("RUN_FINISHED", **self._ids, outcome=outcome)
+        return self._words.said
+
+    def go_on_as(self, run_id: str, messages: Sequence[Members]) -> None:
+        """Let another run begin with the next event.
+
+        Args:
+            run_id: Its ``runId``.
+            messages: All messages so far, with which it begins.
+        """
+        self._messages.close_all()
+        self._ids = {**self._ids, "runId": run_id}
+        self._is_running = False
+        self._so_far = messages
+
     def begin_at(self, first: int) -> list[Members]:
         """Return the begin of a run whose events before number ``first`` are gone."""
         self._words.begin(None)
@@ -136,13 +152,29 @@ class AGUIRun:
 
     def _start(self) -> None:
         self._is_running = True
+        self._say_start()
+
+    def _say_start(self) -> None:
         self._words.say("RUN_STARTED", **self._ids, protocolVersion=PROTOCOL_VERSION)
+        if self._so_far is None:
+            return
+        self._words.say("MESSAGES_SNAPSHOT", messages=self._so_far)
+        for state in self._states:
+            self._words.say("STATE_SNAPSHOT", snapshot=state)
+        self._calls.resume()
 
     def _conversation(self, event: Members) -> None:
         pass  # said when the run began; later it would take messages away
 
-    def _input(self, event: Members) -> None:
-        pass  # a page of AG-UI has no way to answer it here
+    def _ask(self, event: Members) -> None:
+        # Another run may begin here, and messages of both have the same ids as in one.
+        self._messages.close_all()
+        self.questions.ask(event)
+        self._show(event)
+
+    def _answer(self, event: Members) -> None:
+        self.questions.close(event)
+        self._show(event)
 
     def _call(self, event: Members) -> None:
         address, status = event["address"], event["execution_status"]
@@ -228,20 +260,6 @@ class AGUIRun:
         # A tool call without a result is one that the page has to run.
         self._messages.close_all()
         self._calls.close_all(end)
-
-
-def _kind_of(event: Any) -> str | None:
-    """Return the type of an event of ours; None for one of an application."""
-    if not isinstance(event, dict):
-        return None
-    kind = event.get("event_type")
-    needed = _NEEDED.get(kind) if isinstance(kind, str) else None
-    if needed is None:
-        return None
-    for name, type in needed.items():
-        if not isinstance(event.get(name), type):
-            return None
-    return kind
 
 
 def _clean(messages: list[Any]) -> list[Any]:
