@@ -3,6 +3,7 @@
 //
 //   open    make a client: kind "agent" (HttpAgent) or "tanstack" (ChatClient), url, thread
 //   run     send a text, or nothing to run again; run: the runId of an agent
+//   answer  answer what it has asked: payloads, of which null cancels; run: the runId of an agent
 //   attach  as TanStack AI does when a page is loaded; an agent connects
 //   move    let further requests go to another url
 //   seen    wait until the messages have a text
@@ -45,7 +46,10 @@ class Agent {
     const told = {
       onRunStartedEvent: ({ event }) => void (this.run = event.runId),
       onRunErrorEvent: ({ event }) => void ({ message: this.error, code: this.code } = event),
-      onRunFinishedEvent: (end) => void (this.outcome = end.outcome),
+      onRunFinishedEvent: (end) => {
+        this.outcome = end.outcome;
+        this.resume = undefined;
+      },
     };
     start(told)
       .catch((failure) => void (this.error = failure.message))
@@ -54,6 +58,10 @@ class Agent {
   send({ run, text }) {
     if (text) this.agent.addMessage({ id: `u${(this.count += 1)}`, role: "user", content: text });
     this.begin((told) => this.agent.runAgent({ runId: run }, told));
+  }
+  answer({ run, payloads }) {
+    this.resume ??= resumed(this.agent.pendingInterrupts, payloads); // the same one again after a cut
+    this.begin((told) => this.agent.runAgent({ runId: run, resume: this.resume }, told));
   }
   attach() {
     this.begin((told) => this.agent.connectAgent({}, told));
@@ -66,7 +74,8 @@ class Agent {
   }
   get told() {
     const { run, error, code, outcome } = this;
-    return { run, error, code, outcome, messages: this.agent.messages, state: this.agent.state };
+    const { messages, state, pendingInterrupts: interrupts } = this.agent;
+    return { run, error, code, outcome, interrupts, messages, state };
   }
 }
 
@@ -98,12 +107,22 @@ class TanStack {
       .catch(() => {})
       .then(() => void (this.sending = false));
   }
+  answer({ payloads }) {
+    this.sending = true;
+    this.client
+      .resumeInterruptsUnsafe(resumed(this.asked, payloads))
+      .catch(() => {})
+      .then(() => void (this.sending = false));
+  }
   attach() {
     this.attached = true; // whether anything runs is known when messages have come
     this.client.attach();
   }
   leave() {
     this.client.detach();
+  }
+  get asked() {
+    return this.client.interruptManager.getDescriptors();
   }
   get ended() {
     const found = !this.attached || this.client.getMessages().length > 1;
@@ -112,10 +131,16 @@ class TanStack {
   get told() {
     const messages = this.client.getMessages().map(({ createdAt, ...message }) => message);
     const [status, error] = [this.client.getStatus(), this.client.getError()?.message ?? null];
-    const { run, requests, custom } = this;
-    return { run, requests, custom, status, error, messages };
+    const { run, requests, custom, asked: interrupts } = this;
+    return { run, requests, custom, status, error, interrupts, messages };
   }
 }
+
+const resumed = (interrupts, payloads) =>
+  interrupts.map(({ id: interruptId }, n) => {
+    const payload = payloads[n];
+    return payload === null ? { interruptId, status: "cancelled" } : { interruptId, status: "resolved", payload };
+  });
 
 async function obey({ do: command, name, ...given }) {
   if (command === "open") {

@@ -27,10 +27,26 @@ async def chat(text: str) -> dict[str, Any]:
     """Answer, or fail, or go on for ever, as the user says."""
     if "endless" in text:
         await _talk()
+    if "ask" in text:
+        await _ask(text)
     await _answer(text, PACE if "slow" in text else 0.0)
     if "fail" in text:
         raise ValueError("It broke")
     return {"said": text}
+
+
+async def _ask(text: str) -> None:
+    """Ask one or two things in a tool, and say what came of it."""
+    state = current_state()
+    await state.reasoning("May I?")
+    await state.text("I have to ask.")
+    async with call("agent", "clerk"), call("tool", "book", input={}) as book:
+        questions = [book.ask("Book it?")]
+        if "both" in text:
+            questions.append(book.ask("Who goes?", str))
+        made = await asyncio.gather(*questions, return_exceptions=True)
+    for each in made:
+        await state.text(f"{each}. ".replace("\n", " "))
 
 
 async def _talk() -> None:

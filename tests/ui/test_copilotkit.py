@@ -117,6 +117,11 @@ class Tab:
     async def until_ended(self) -> None:
         await self.page.wait_for_function(ENDED)
 
+    async def answer(self, question: str, button: str) -> None:
+        """Press a button of a question, which is gone then."""
+        form = self.page.locator("fieldset", has_text=question)
+        await form.get_by_role("button", name=button).click()
+
     async def messages(self) -> list[dict[str, Any]]:
         """What the agent has of the assistant."""
         found = await self.page.evaluate("window.agent.messages")
@@ -217,6 +222,35 @@ async def test_shows_a_stop_without_an_error_in_every_tab(
 
     assert stopped.json()["status"] == "cancelled"
     assert (shown[0], errors) == (shown[1], [])
+
+
+async def test_asks_again_after_a_reload_and_shows_the_answer_of_a_second_tab(
+    browser: Browser, server: Server, thread: str
+) -> None:
+    async with tab_of(browser, server, thread) as first:
+        await first.say("ask both")
+        await first.until_seen("Book it?")
+        await first.page.reload()
+        await first.until_seen("Book it?")
+        async with tab_of(browser, server, thread) as second:
+            await second.answer("Book it?", "Yes")
+            await second.answer("Who goes?", "Decline")
+            await second.until_seen("warm")
+            await first.answer("Book it?", "No")
+            await first.answer("Who goes?", "Decline")
+            await first.until_seen("warm")
+            tabs = [first, second]
+            for tab in tabs:
+                await tab.until_ended()
+            texts = [await tab.texts() for tab in tabs]
+            left = [await tab.page.locator("fieldset").count() for tab in tabs]
+            messages = [await tab.messages() for tab in tabs]
+            errors = [error for tab in tabs for error in await tab.errors()]
+
+    said = "True. Question 2 was declined: Who goes?. "
+    assert texts == [["I have to ask.", said, *TEXTS]] * 2
+    assert messages[0] == messages[1]
+    assert (left, errors) == ([0, 0], [])
 
 
 async def test_tells_of_a_failure_and_of_a_broken_connection(

@@ -341,7 +341,7 @@ def test_reads_the_ids_of_its_interrupts(id: str, parts: Any) -> None:
     assert parse_interrupt_id(id) == parts
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(events=executions(), data=st.data())
 def test_is_accepted_wherever_it_is_interrupted(
     events: list[Members], data: st.DataObject
