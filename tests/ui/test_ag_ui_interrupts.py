@@ -12,7 +12,7 @@ import pytest
 from asgi_events import agent, current_state
 from asgi_events.exceptions import Forbidden, InputDeclined, InputExpired
 from asgi_events.executions.execution import Execution
-from asgi_events.testing import Client, Connection
+from asgi_events.testing import Client, Connection, virtual_time
 from asgi_events.ui import AGUIApp
 from tests import TIMEOUT
 from tests.ui.conftest import Run
@@ -329,6 +329,8 @@ async def test_lets_nobody_else_answer(make: Make) -> None:
             if action == "answer":
                 raise Forbidden("not you")
             return "ann"
+        if name == "both":
+            return "bob" if action == "answer" else "ann"
         return str(name)
 
     app = make(authorize=authorize)
@@ -339,11 +341,12 @@ async def test_lets_nobody_else_answer(make: Make) -> None:
     interrupts = interrupts_of(await client("ann").post("/ag-ui", json=starts()))
     body = resume("r2", interrupts, True)
     stranger = await client("bob").post("/ag-ui", json=body)
+    both = await client("both").post("/ag-ui", json=body)
     reader = await client("reader").post("/ag-ui", json=body)
     waiting = await the(app).waiting()
     owner = await client("ann").post("/ag-ui", json=body)
 
-    assert error_of(stranger)[0] == "gone"
+    assert error_of(stranger)[0] == error_of(both)[0] == "gone"
     assert reader.status == 403
     assert len(waiting) == 1
     assert read(owner)[2]["value"]["by"] == "ann"
@@ -378,6 +381,27 @@ async def test_ends_while_other_work_goes_on_and_repeats_no_message(
     before = "".join(message["content"] for message in seen)
     assert before + said(second) == "".join(numbers)
     assert said(first) == "".join(numbers)[: len(said(first))]
+
+
+async def test_waits_anew_after_a_question_that_was_closed_at_once(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @agent
+    async def hesitant(text: str) -> None:
+        state = current_state()
+        asking = asyncio.ensure_future(state.ask("First?"))
+        await asyncio.sleep(1)
+        asking.cancel()
+        await asyncio.sleep(60)
+        asking = asyncio.ensure_future(state.ask("Second?"))
+        await asyncio.sleep(1)
+        await asyncio.gather(asking, state.ask("Third?"))
+
+    monkeypatch.setattr("asgi_events.log.translated.PAUSE", 2)
+    with virtual_time():
+        c = await Client(make(hesitant)).post("/ag-ui", json=starts())
+
+    assert [each["message"] for each in interrupts_of(c)] == ["Second?", "Third?"]
 
 
 async def test_goes_on_in_any_process(run: Run, tmp_path: Path) -> None:

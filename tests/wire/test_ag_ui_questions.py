@@ -121,7 +121,8 @@ def test_goes_on_with_the_answers_in_another_run() -> None:
     events = [
         CONVERSATION,
         ROOT,
-        text("chat", "Hi"),
+        text("chat", "H"),
+        text("chat", "i"),
         event("state", "chat", state={"n": 1}),
         ASKED,
         answer("chat"),
@@ -130,8 +131,8 @@ def test_goes_on_with_the_answers_in_another_run() -> None:
     ]
     made = fed(rest(1), events)
 
-    assert made[:5] == [b""] * 5
-    assert [id for id, _ in parsed(made[5])] == ["x:5.1", "x:5.2", "x:5.3", "x:6"]
+    assert made[:6] == [b""] * 6
+    assert [id for id, _ in parsed(made[6])] == ["x:6.1", "x:6.2", "x:6.3", "x:7"]
     told = without_times(b"".join(made))
     before = [USER, {"id": "x/chat", "role": "assistant", "content": "Hi"}]
     more = {"messageId": "x/chat@2"}
@@ -150,7 +151,7 @@ def test_goes_on_with_the_answers_in_another_run() -> None:
             "outcome": {"type": "success"},
         },
     ]
-    checked(until_pause(events[:5]), told)
+    checked(until_pause(events[:6]), told)
 
 
 def test_suspends_agents_and_steps_and_leaves_tools_without_a_result() -> None:
