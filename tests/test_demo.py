@@ -1,14 +1,10 @@
 """The demo, as a newcomer runs it: the command, and the page in Chromium."""
 
-import asyncio
-import contextlib
-import json
 import re
 import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from os import strerror
@@ -17,7 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, Route, expect
+from playwright.async_api import Browser, Page, expect
 
 from asgi_events import ExecutionState
 from asgi_events.cli import main
@@ -28,8 +24,9 @@ from asgi_events.events import LogEvent
 from asgi_events.testing import Client, Connection, run
 from asgi_events.wire.sse import Decoder
 from tests.browsers import chromium
+from tests.demos import DemoServer, Told, opened
 from tests.payloads import data
-from tests.servers import TIMEOUT, Server
+from tests.servers import TIMEOUT
 
 ENDED = '#outcome:not([data-status=""]):not([data-status="started"])'
 
@@ -61,18 +58,6 @@ RESULT = {
 }
 
 
-class DemoServer(Server):
-    """The command ``asgi-events demo``, in a process of its own."""
-
-    def __init__(self, tree: Path, port: int = 0, store: str = "") -> None:
-        super().__init__(f"demo of {tree}")
-        store = store or f"sqlite:///{tree.parent}/demo.db"
-        self._arguments = ["demo", str(tree), "--port", str(port), "--store", store]
-
-    def command(self) -> list[str]:
-        return [sys.executable, "-W", "error", "-m", "asgi_events", *self._arguments]
-
-
 @pytest.fixture
 def server(tree: Path) -> Iterator[DemoServer]:
     with DemoServer(tree) as server:
@@ -83,27 +68,6 @@ def server(tree: Path) -> Iterator[DemoServer]:
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as browser:
         yield browser
-
-
-@contextlib.asynccontextmanager
-async def opened(browser: Browser, url: str) -> AsyncIterator[Page]:
-    """A page that broke no rule of its Content-Security-Policy and raised nothing."""
-    context = await browser.new_context()
-    page = await context.new_page()
-    wrong: list[str] = []
-
-    def hear(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text:
-            wrong.append(message.text)
-
-    page.on("console", hear)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    await page.goto(url)
-    try:
-        yield page
-    finally:
-        await context.close()
-    assert wrong == []
 
 
 async def start(page: Page, *, seconds: str, pattern: str = "*.py") -> None:
@@ -204,7 +168,10 @@ async def test_answers_json_to_those_who_do_not_ask_for_a_page(
 ) -> None:
     answer = await Client(Demo(tree)).get("/", headers={"accept": accept})
 
-    assert [actor["name"] for actor in (await answer.json())["actors"]] == ["survey"]
+    assert [actor["name"] for actor in (await answer.json())["actors"]] == [
+        "survey",
+        "book",
+    ]
 
 
 async def test_answers_the_page_with_a_strict_policy(tree: Path) -> None:
@@ -441,21 +408,11 @@ class TestPage:
             call_event("completed", usage={"output_tokens": 1234}),
             {"event_type": "complete", "address": "", "message": "Done"},
         ]
-        go = asyncio.Event()
-        answers = iter([(told, 1), (rest, len(told) + 1)])
-
-        async def answer(route: Route) -> None:
-            events, first = next(answers)
-            if events is rest:
-                await go.wait()
-            body = "".join(
-                f"retry: 1\ndata: {json.dumps(event)}\nid: x:{number}\n\n"
-                for number, event in enumerate(events, first)
-            )
-            await route.fulfill(content_type="text/event-stream", body=body)
+        story = Told()
+        story.tell(*told)
 
         async with opened(browser, "about:blank") as page:
-            await page.route("**/events", answer)
+            await page.route("**/events", story.stream)
             await page.goto(f"{server.url}/#{'0' * 32}")
             ask = page.locator('[data-address="ask"]')
             await expect(ask).to_have_attribute("data-status", "retrying")
@@ -463,7 +420,7 @@ class TestPage:
                 "busy: attempt 1 failed, next in 1.50 s"
             )
             await expect(page.locator("#report p")).to_have_text(["", ""])
-            go.set()
+            story.tell(*rest)
             await page.wait_for_selector(ENDED)
             await expect(ask).to_have_attribute("data-status", "completed")
             await expect(ask.locator(".detail")).to_be_empty()

@@ -1,4 +1,4 @@
-"""The demo: the routes of one actor, and a page that watches it."""
+"""The demo: the routes of two actors, and a page that watches them and answers."""
 
 import re
 from importlib.resources import files
@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Unpack
 
+from asgi_events.cli.demo.booking import book
 from asgi_events.cli.demo.survey import make_survey
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.http.app import EventsApp
@@ -17,6 +18,8 @@ _FILES = {
     "index.html": "text/html; charset=utf-8",
     "demo.css": "text/css; charset=utf-8",
     "demo.js": "text/javascript; charset=utf-8",
+    "questions.js": "text/javascript; charset=utf-8",
+    "form.js": "text/javascript; charset=utf-8",
     "client.js": "text/javascript; charset=utf-8",
 }
 
@@ -38,7 +41,7 @@ _WILDCARDS = {"0.0.0.0", "::"}
 
 
 class Demo:
-    """An ASGI application that surveys the tree below ``root`` and shows the survey.
+    """An ASGI application that surveys the tree below ``root``, and books trips.
 
     It answers only requests to its own hosts. Another site could make its own name lead
     to this machine (DNS rebinding), and its pages would then be of the same origin.
@@ -62,7 +65,7 @@ class Demo:
     ) -> None:
         self._hosts = {"localhost", "127.0.0.1", "[::1]", _bracketed(host.lower())}
         self._any_address = host in _WILDCARDS
-        self.events = EventsApp(make_survey(root), **options)
+        self.events = EventsApp(make_survey(root), book, **options)
         static = files(__package__) / "static"
         self._files = {name: (static / name).read_bytes() for name in _FILES}
 

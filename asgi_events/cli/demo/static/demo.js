@@ -1,9 +1,11 @@
 /*
  * Two parts: the view draws the state, and the page brings the two together. The client brings the
- * events in, and adds them up to the state: see clients/typescript of the repository.
+ * events in, and adds them up to the state: see clients/typescript of the repository. What is asked
+ * has a view of its own, questions.js.
  */
 
 import { Client, initialState, reduce } from "./client.js";
+import { Questions } from "./questions.js";
 
 // ----------------------------------------------------------------------------------------- view
 
@@ -40,7 +42,6 @@ const byId = (id) => document.getElementById(id);
 const page = {
   form: byId("start-form"),
   pattern: byId("pattern"),
-  seconds: byId("seconds"),
   start: byId("start"),
   cancel: byId("cancel"),
   fresh: byId("new"),
@@ -63,6 +64,12 @@ function emptyDrawing() {
 function clearView() {
   drawn = emptyDrawing();
   for (const element of [page.tree, page.report, page.log]) element.replaceChildren();
+}
+
+/** The start form has fields for each actor. */
+function drawActor() {
+  const { value } = page.form.elements.actor;
+  for (const field of page.form.querySelectorAll("[data-actor]")) field.hidden = field.dataset.actor !== value;
 }
 
 function draw({ id, state, connection, cancelling }) {
@@ -90,6 +97,8 @@ function draw({ id, state, connection, cancelling }) {
   drawTexts("reasoning", state.reasoning);
   drawTexts("text", state.text);
   drawLog(state);
+  questions.draw();
+  byId("questions").hidden = questions.size === 0;
   drawConnection(connection, state.status);
 
   // What is over and has nothing in it will never have anything.
@@ -98,7 +107,7 @@ function draw({ id, state, connection, cancelling }) {
   byId("log-card").hidden = !running && page.log.childElementCount === 0;
 }
 
-/** The one live region of the page: written only when it changes, so it is read out only then. */
+/** A live region, as the news of the questions are: written only when it changes, so it is read out only then. */
 function drawConnection(connection, status) {
   const ending = connection === "ended" ? `: ${status}` : "";
   const text = CONNECTION_TEXTS[connection] + ending;
@@ -266,7 +275,8 @@ function drawOutcome({ status, error, result, tree }, running) {
   drawn.status = status;
 
   byId("outcome-title").textContent = OUTCOME_TEXTS[status] ?? status;
-  byId("outcome-message").textContent = status === "forgotten" ? FORGOTTEN : (error ?? "");
+  const said = typeof result === "string" ? result : (error ?? "");
+  byId("outcome-message").textContent = status === "forgotten" ? FORGOTTEN : said;
   drawTotals(result, tree);
   drawLanguages(result?.languages ?? {});
 }
@@ -274,7 +284,7 @@ function drawOutcome({ status, error, result, tree }, running) {
 function drawTotals(result, tree) {
   const count = (calls) => calls.reduce((total, call) => total + (call.status === "recovered") + count(call.children), 0);
   const cached = count(tree);
-  const totals = result ? [["files", result.files], ["lines", result.lines], ["bytes", result.bytes], ["from the cache", cached]] : [];
+  const totals = result?.languages ? [["files", result.files], ["lines", result.lines], ["bytes", result.bytes], ["from the cache", cached]] : [];
   byId("totals").replaceChildren(
     ...totals.map(([name, value]) => {
       const pair = document.createElement("div");
@@ -347,7 +357,11 @@ function formatTime(timestamp) {
 
 // ----------------------------------------------------------------------------------------- page
 
+const TITLE = document.title;
+
 const client = new Client(".");
+
+const questions = new Questions({ list: byId("question-list"), news: byId("news"), template: byId("question-template") });
 
 const current = { id: "", run: null, state: initialState, events: [], connection: "idle", cancelling: false, detach: () => {} };
 
@@ -376,6 +390,8 @@ function addUp() {
 function onEvent(event) {
   if (event.event_type === "reset") clearView();
   current.events.push(event);
+  questions.take(event);
+  document.title = questions.open ? `(${questions.open}) ${TITLE}` : TITLE;
   if (current.events.length >= MOST_EVENTS) addUp(); // no frames come in a hidden tab
   redraw();
 }
@@ -398,6 +414,8 @@ function followAddress() {
   current.detach();
   Object.assign(current, { id, run: id ? client.run(id) : null, state: initialState, events: [], connection: "idle", cancelling: false });
   page.problem.hidden = true;
+  document.title = TITLE;
+  questions.clear(current.run);
   clearView();
   redraw();
   // An end whose terminal event has not come is an event too.
@@ -411,7 +429,7 @@ async function start() {
   page.problem.hidden = true;
   redraw();
   try {
-    const run = await client.start("survey", { pattern: page.pattern.value, seconds: Number(page.seconds.value) });
+    const run = await client.start(...wanted());
     location.hash = run.id;
   } catch (error) {
     showProblem(error.message);
@@ -419,6 +437,13 @@ async function start() {
     submitting = false;
     redraw();
   }
+}
+
+/** The actor to start, and its input. */
+function wanted() {
+  const { actor, pattern, seconds, destination, timeout } = page.form.elements;
+  if (actor.value === "book") return ["book", { destination: destination.value, seconds: Number(timeout.value) }];
+  return ["survey", { pattern: pattern.value, seconds: Number(seconds.value) }];
 }
 
 async function cancel() {
@@ -446,11 +471,13 @@ page.form.addEventListener("submit", (event) => {
   event.preventDefault();
   start();
 });
+page.form.addEventListener("change", drawActor);
 page.cancel.addEventListener("click", cancel);
 
 addEventListener("hashchange", () => {
   followAddress();
-  if (!current.id) page.pattern.focus();
+  if (!current.id) [...page.form.elements.actor].find((radio) => radio.checked).focus();
 });
 
+drawActor();
 followAddress();
