@@ -15,12 +15,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from asgi_events import ExecutionState
+from asgi_events import Executions, ExecutionState
 from asgi_events.cli import main
 from asgi_events.cli.command import _default_store
 from asgi_events.cli.demo import Demo
+from asgi_events.cli.demo.booking import book
 from asgi_events.cli.demo.survey import Wanted, make_survey
-from asgi_events.events import LogEvent
+from asgi_events.events import InputRequestEvent, LogEvent
 from asgi_events.testing import Client, Connection, run
 from asgi_events.wire.sse import Decoder
 from tests.browsers import chromium
@@ -160,6 +161,18 @@ async def test_leaves_out_a_file_that_is_deleted_meanwhile(tree: Path) -> None:
 
     assert result.result is not None and result.result.files == 11
     assert messages == ["12 files match '*.py'", "m00.py is left out: " + strerror(2)]
+
+
+async def test_books_what_people_answer() -> None:
+    executions = Executions(book)
+    execution = await executions.start("book", {"destination": "Rome"})
+    answers = {1: {"seat": "window", "day": "2026-12-24", "bags": 2}, 2: True}
+
+    async for event in execution.events():
+        if isinstance(event, InputRequestEvent):
+            await execution.answer(event.n, answers[event.n])
+
+    assert await execution.result() == "Booked: a seat at the window to Rome, 108 €."
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", ""])

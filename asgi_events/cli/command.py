@@ -41,8 +41,8 @@ def _add_demo(commands: _Commands) -> None:
         "demo",
         help="survey a source tree, and watch it in the browser",
         description="Serve a page that shows a survey of the files below PATH while it "
-        "runs. Nothing outside PATH is read. After a restart the page still shows the "
-        "executions that the store has.",
+        "runs, or a booking that asks you. Nothing outside PATH is read. After a "
+        "restart the page still shows the executions that the store has.",
     )
     demo.add_argument("path", nargs="?", type=_folder, default=".", metavar="PATH")
     demo.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
