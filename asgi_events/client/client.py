@@ -16,7 +16,9 @@ from asgi_events.client.connection import Connection, advance
 from asgi_events.client.facts import ExecutionFacts, StreamFacts
 from asgi_events.client.following import Following
 from asgi_events.client.terms import (
+    GIVE_UP_AFTER,
     MAX_EVENT_BYTES,
+    STALL_TIMEOUT,
     AsyncAuth,
     OnReconnect,
     Terms,
@@ -64,8 +66,8 @@ class Client:
         *,
         auth: AsyncAuth | None = None,
         http: AsyncHTTP | None = None,
-        stall_timeout: float | None = 45.0,
-        give_up_after: float | None = 120.0,
+        stall_timeout: float | None = STALL_TIMEOUT,
+        give_up_after: float | None = GIVE_UP_AFTER,
         max_event_bytes: int | None = MAX_EVENT_BYTES,
         on_reconnect: OnReconnect | None = None,
     ) -> None:

@@ -16,7 +16,9 @@ from asgi_events.client.facts import ExecutionFacts, StreamFacts
 from asgi_events.client.following import Following
 from asgi_events.client.sync_connection import SyncConnection, advance
 from asgi_events.client.terms import (
+    GIVE_UP_AFTER,
     MAX_EVENT_BYTES,
+    STALL_TIMEOUT,
     Auth,
     OnReconnect,
     Terms,
@@ -38,16 +40,8 @@ class SyncClient:
 
     ``with SyncClient("https://example.com/events") as client``; or call ``close``. It
     is ``Client`` without ``await``: its options and methods, and what they raise, are
-    the same. Threads may share it.
-
-    Args:
-        url: Where the routes of the server are: that of ``EventsApp``.
-        auth: Headers of each request, or a function that returns them.
-        http: A ``Client`` of httpx2, or of httpx. It stays open.
-        stall_timeout: Seconds without a byte after which a connection is broken.
-        give_up_after: Seconds without any connection after which to give up.
-        max_event_bytes: Bytes that an event, or another answer, may have.
-        on_reconnect: Is called before each pause with the reason and the seconds.
+    the same, but ``auth`` is no coroutine function, and ``http`` is a ``Client`` of
+    httpx2 or httpx. Threads may share it.
     """
 
     def __init__(
@@ -56,8 +50,8 @@ class SyncClient:
         *,
         auth: Auth | None = None,
         http: SyncHTTP | None = None,
-        stall_timeout: float | None = 45.0,
-        give_up_after: float | None = 120.0,
+        stall_timeout: float | None = STALL_TIMEOUT,
+        give_up_after: float | None = GIVE_UP_AFTER,
         max_event_bytes: int | None = MAX_EVENT_BYTES,
         on_reconnect: OnReconnect | None = None,
     ) -> None:

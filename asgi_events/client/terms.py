@@ -23,6 +23,8 @@ from asgi_events.exceptions import EventTooLarge
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
+STALL_TIMEOUT = 45.0  # seconds: three heartbeats of a server that has its defaults
+GIVE_UP_AFTER = 120.0  # seconds
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 
 RequestHeaders: TypeAlias = Mapping[str, str]
@@ -65,8 +67,8 @@ class Terms:
     """
 
     base: str
-    stall_timeout: float | None = 45.0
-    give_up_after: float | None = 120.0
+    stall_timeout: float | None = STALL_TIMEOUT
+    give_up_after: float | None = GIVE_UP_AFTER
     max_event_bytes: int | None = MAX_EVENT_BYTES
     on_reconnect: OnReconnect | None = None
     clock: Callable[[], float] = time.monotonic
