@@ -17,14 +17,14 @@ from pathlib import Path
 from time import perf_counter
 
 from tests.client_faults.certificates import Certificates, make_all, trust
-from tests.client_faults.clients import ANSWERING, CLIENTS, Client
+from tests.client_faults.clients import CLIENTS, Client
 from tests.client_faults.judge import judge
 from tests.client_faults.judges import CANNOT, Judge, judged_by
 from tests.client_faults.live import live
 from tests.client_faults.log import Log, record
 from tests.client_faults.memory import growth, long
 from tests.client_faults.row import Row
-from tests.client_faults.rows import answering, named
+from tests.client_faults.rows import named
 from tests.client_faults.rows.cuts import every_cut
 from tests.client_faults.storm import storm
 from tests.servers import Server
@@ -108,7 +108,7 @@ async def _ask_all(
 async def main(arguments: argparse.Namespace) -> int:
     """Ask every client, and print the table."""
     log, _ = await record()
-    all_named, answers = named(), answering()
+    all_named = named()
     cuts = list(every_cut(log, 1 if arguments.full else 37))
     count = 1000 if arguments.full else 150
     storms = [storm(seed, count) for seed in range(3)]
@@ -118,15 +118,14 @@ async def main(arguments: argparse.Namespace) -> int:
         certificates = make_all(Path(folder))
         for name in arguments.clients or [*CLIENTS, *CANNOT]:
             if name in CLIENTS:
-                given = answers if name in ANSWERING else []
-                rows = [*all_named, *given, *cuts, *storms]
+                rows = [*all_named, *cuts, *storms]
                 await ask(table, name, rows, log, certificates, arguments.full)
             else:
                 began = perf_counter()
                 rows = judged_by(name, all_named)
                 await _ask_all(table, name, Judge(name), rows, log)
                 table.seconds[name] = perf_counter() - began
-    groups = {row.name: [row.name] for row in [*all_named, *answers]}
+    groups = {row.name: [row.name] for row in all_named}
     for kind in ("chunked fin", "close fin", "chunked rst"):
         chosen = [row.name for row in cuts if row.name.startswith(kind)]
         groups[f"{kind} at {len(chosen)} bytes"] = chosen

@@ -104,6 +104,3 @@ CLIENTS = {
     "typescript-20": lambda env: typescript(env, other_node()),
 }
 """The clients under test. They are given variables of the environment of Node.js."""
-
-ANSWERING = [name for name in CLIENTS if name.startswith("python")]
-"""Those that answer questions."""

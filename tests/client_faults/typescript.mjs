@@ -21,11 +21,14 @@ globalThis.impatient = (call, milliseconds) => setTimeout(call, stalls.has(milli
 
 const KINDS = { 401: "Unauthorized", 403: "Forbidden", 404: "UnknownExecution", 410: "Gone" };
 const STARTS = { ...KINDS, 404: "UnknownActor", 409: "ThreadBusy" };
+const ANSWERS = { ...KINDS, 409: "AlreadyAnswered", 410: "QuestionClosed" };
 const ENDS = { failed: "ExecutionFailed", cancelled: "ExecutionCancelled", lost: "ExecutionLost" };
 
 /** The name that the error has in Python. */
 function kindOf(error, verb) {
   if (error.name === "ExecutionFailed") return ENDS[error.status] ?? error.name;
+  if (verb === "answer" && error.status === 404 && error.problem.n) return "UnknownQuestion";
+  if (error.name === "AnswerRefused") return ANSWERS[error.status] ?? error.name;
   if (error.name !== "RequestFailed") return error.name;
   if (error.status === 422) return error.problem.errors ? "InvalidInput" : "IdempotencyConflict";
   return (verb === "start" ? STARTS : KINDS)[error.status] ?? error.name;
@@ -84,6 +87,7 @@ async function ask({ verb, base, execution, after, count, leave, waiting, stall,
       else if (verb === "count") outcome.value = await measure(run, count);
       else if (verb === "result") outcome.value = await run.result();
       else if (verb === "cancel") await run.cancel();
+      else if (verb === "answer") await run.answer(1, true); // which does not say whether it was the first
       else outcome.value = (await run.about()).status;
     }
   } catch (error) {

@@ -36,14 +36,10 @@ _MODULES = (
     lost,
     starts,
     questions,
+    answers,
 )
 
 
 def named() -> list[Row]:
-    """Every row but the cuts, of which there is one for each byte, and the answers."""
+    """Every row but the cuts, of which there is one for each byte."""
     return [row for module in _MODULES for row in module.rows()]
-
-
-def answering() -> list[Row]:
-    """The rows of answers to questions, for clients that can give any."""
-    return list(answers.rows())
