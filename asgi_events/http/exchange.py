@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -168,6 +168,8 @@ class Exchange:
         format: Callable[[], Format] | None = None,
         resumes: bool = True,
         place: Place | None = None,
+        last_event_id: str | None = None,
+        answered: Collection[int] | None = None,
     ) -> ASGIApp:
         """Stream an execution to the caller; see ``ExecutionResponse``."""
         return ExecutionResponse(
@@ -177,6 +179,8 @@ class Exchange:
             format=format,
             resumes=resumes,
             place=place,
+            last_event_id=last_event_id,
+            answered=answered,
         )
 
     def json(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 
 from asgi_events.checks import check_headers
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.viewers import Place
+from asgi_events.http.pausing import PausingSource
 from asgi_events.http.problems import send_nothing
 from asgi_events.http.request import last_event_id
 from asgi_events.http.response import EventSourceResponse
+from asgi_events.log.cursor import Cursor
+from asgi_events.log.source import FrameSource
 from asgi_events.types import Headers, Receive, Scope, Send
 from asgi_events.wire.formats import NATIVE, Format
+from asgi_events.wire.waits import WaitingFormat
 
 
 class ExecutionResponse:
@@ -36,6 +40,10 @@ class ExecutionResponse:
         resumes: Whether it continues after ``Last-Event-ID``. Give False for a client
             that always needs all events.
         place: A place that the caller has taken for this viewer; the call releases it.
+        last_event_id: The id of the event that it continues after, in place of those.
+        answered: The numbers of the questions that are answered already. The response
+            ends where another one is open, in a ``WaitingFormat``, whose clients answer
+            with another request. None: it goes on.
 
     Raises:
         TypeError, ValueError: A header that a stream cannot have; see
@@ -43,7 +51,16 @@ class ExecutionResponse:
     """
 
     # No __dict__: FastAPI would serialise it, and its error would not name the cause.
-    __slots__ = ("_counts", "_execution", "_format", "_headers", "_place", "_resumes")
+    __slots__ = (
+        "_answered",
+        "_counts",
+        "_execution",
+        "_format",
+        "_headers",
+        "_last_event_id",
+        "_place",
+        "_resumes",
+    )
 
     def __init__(
         self,
@@ -54,8 +71,12 @@ class ExecutionResponse:
         format: Callable[[], Format] | None = None,
         resumes: bool = True,
         place: Place | None = None,
+        last_event_id: str | None = None,
+        answered: Collection[int] | None = None,
     ) -> None:
         check_headers(headers or {})
+        self._last_event_id = last_event_id
+        self._answered = answered
         self._place = place
         self._execution = execution
         self._headers = headers
@@ -67,7 +88,9 @@ class ExecutionResponse:
         watchers = self._execution.watchers
         place, self._place = self._place, None
         try:
-            seen = last_event_id(scope) if self._resumes else None
+            seen = self._last_event_id
+            if seen is None and self._resumes:
+                seen = last_event_id(scope)
             # A fetch client takes a 204 for an error, so a POST gets the ``end`` event.
             if scope["method"] != "POST" and watchers.is_complete_after(seen):
                 await send_nothing(scope, receive, send)
@@ -96,7 +119,7 @@ class ExecutionResponse:
         cursor = watchers.attach(seen, counts=self._counts, format=self._format)
         format = cursor.format
         response = EventSourceResponse(
-            cursor,
+            self._source(cursor),
             headers=self._headers,
             heartbeat_interval=options["heartbeat_interval"],
             send_timeout=options["send_timeout"],
@@ -115,6 +138,12 @@ class ExecutionResponse:
 
         response.last_word = last_word
         return response
+
+    def _source(self, cursor: Cursor) -> FrameSource:
+        """What the response takes from: the cursor, or what ends at a question."""
+        if self._answered is None or not isinstance(cursor.format, WaitingFormat):
+            return cursor
+        return PausingSource(cursor, cursor.format.pause(), self._answered)
 
 
 async def _no_frames() -> AsyncIterator[bytes]:

@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic_core import from_json
-
+from asgi_events.wire.decoding import read_json
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.formats import Reason
 from asgi_events.wire.sse import KEEP_ALIVE, MEDIA_TYPE, STREAM_START
 from asgi_events.wire.vercel_ai_parts import CallParts, TextParts, data_type
+from asgi_events.wire.vercel_ai_questions import QuestionParts
+from asgi_events.wire.waits import waiting
 
 DONE = b"data: [DONE]\n\n"
 
@@ -38,7 +39,8 @@ _STATUS = {
 class VercelAIFormat:
     """One execution as one assistant message; see ``docs/front-ends.md``.
 
-    There is no place to resume from: every viewer begins with the first event.
+    Every viewer begins with the first event, but one who has answered a question: the
+    message goes on after it.
 
     Args:
         execution_id: The id of the execution, which the message gets.
@@ -49,11 +51,14 @@ class VercelAIFormat:
     greeting = STREAM_START
     heartbeat = KEEP_ALIVE
 
+    knows_approvals = False
+
     def __init__(self, execution_id: str) -> None:
         self._execution = execution_id
         self._is_begun = False
         self._texts = TextParts()
         self._calls = CallParts()
+        self._questions = QuestionParts(execution_id, approves=self.knows_approvals)
 
     def retry(self, milliseconds: int) -> bytes:
         """Return nothing: the clients do not reconnect by themselves."""
@@ -61,19 +66,17 @@ class VercelAIFormat:
 
     def frame(self, number: int, event_id: bytes, payload: bytes) -> bytes:
         """Return the chunks of one event; b"" for what the page cannot use."""
-        try:
-            event = from_json(payload)
-        except ValueError:  # nested deeper than the parser goes
-            return self._begin() + _block(b'{"type":"data-event","data":%b}' % payload)
+        event = read_json(payload)
         if isinstance(event, dict) and (more := self._texts.continues(event)):
             return _block(encode_json(more))  # most events are that, so it comes first
         match event:
             case {"event_type": "conversation", "thread": str(), "messages": list()}:
                 return b""
-            case {"event_type": "input_request" | "input_answer", "n": int()}:
-                return b""  # the page has no way to answer it here
-        blocks = [_block(encode_json(chunk)) for chunk in self._chunks(event)]
-        return self._begin() + b"".join(blocks)
+        were_open = self._questions.open
+        blocks = [_block(encode_json(chunk)) for chunk in self._chunks(event, number)]
+        made = self._begin() + b"".join(blocks)
+        are_open = self._questions.open
+        return made if are_open == were_open else made + waiting(are_open)
 
     def reset(self, reason: str, first: int) -> bytes:
         """Return a part that says that earlier events are not kept, if any are not."""
@@ -89,6 +92,11 @@ class VercelAIFormat:
     def goodbye(self, reason: Reason) -> None:
         """Return None: the clients take any clean end for the end of the message."""
 
+    def pause(self) -> bytes:
+        """Return: the response ends, and the client may send answers."""
+        finish = {"type": "finish", "finishReason": "tool-calls"}
+        return _block(b'{"type":"finish-step"}') + _block(encode_json(finish)) + DONE
+
     def _begin(self) -> bytes:
         if self._is_begun:
             return b""
@@ -96,7 +104,7 @@ class VercelAIFormat:
         start = {"type": "start", "messageId": self._execution}
         return _block(encode_json(start)) + _block(b'{"type":"start-step"}')
 
-    def _chunks(self, event: Any) -> Iterator[dict[str, Any]]:
+    def _chunks(self, event: Any, number: int) -> Iterator[dict[str, Any]]:
         told = event if isinstance(event, dict) else {}
         match told:
             case {"event_type": "text_delta", "address": str(at), "delta": str(delta)}:
@@ -114,6 +122,17 @@ class VercelAIFormat:
                 "execution_status": str(),
             } if kind in _CALLS:
                 yield from self._call(told)
+            case {
+                "event_type": "input_request",
+                "address": str(),
+                "n": int(),
+                "message": str(),
+            }:
+                yield from self._texts.close_all()
+                yield from self._questions.ask(number, told)
+            case {"event_type": "input_answer", "n": int(), "action": str()}:
+                yield from self._texts.close_all()
+                yield from self._questions.close(number, told)
             case {"event_type": "progress", "address": str(at), "current": _}:
                 data = _members(told, "address", "current", "total", "message")
                 yield {"type": "data-progress", "id": at, "data": data}
@@ -147,13 +166,15 @@ class VercelAIFormat:
             yield from self._texts.close_below(address)
         if status == "retrying":
             self._texts.void(address)
-        yield from self._calls.tell(event)
+        yield from self._questions.behind(self._calls.tell(event))
 
     def _end(self, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Close all that is open, and say how the execution has ended."""
         kind, message = event["event_type"], event["message"]
         yield from self._texts.close_all()
-        yield from self._calls.close_all(_STATUS[kind], message)
+        calls = self._calls.close_all(_STATUS[kind], message)
+        yield from self._questions.behind(calls)
+        yield from self._questions.close_all(message)
         metadata = {
             "execution": self._execution,
             "status": _STATUS[kind],
@@ -176,6 +197,12 @@ class VercelAIFormat:
             yield {"type": "abort", "reason": message}
         else:
             yield {"type": "error", "errorText": message}
+
+
+class VercelAIApprovalsFormat(VercelAIFormat):
+    """The same for clients of version 6 and later, which know approvals."""
+
+    knows_approvals = True
 
 
 def _block(json: bytes) -> bytes:

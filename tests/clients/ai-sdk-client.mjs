@@ -7,6 +7,10 @@
 // regenerate  ask for another answer in place of the newest, and wait until that is over
 // until   wait until status is that, or until the newest message has that text in its JSON
 // resume  resume the stream, and wait until that is over
+// approve answer the question n, with approved and reason, and wait until all is sent that
+//         is sent by itself
+// output  likewise, with output; without one decline
+// repeat  post again what was posted last, and wait until that is over
 // stop    close the connection, as a button of the page would
 // look    do nothing
 // With api, that and what follows goes to another server.
@@ -17,14 +21,37 @@ const chats = new Map();
 
 async function open({ version, api, id, messages = [] }) {
   const end = {};
+  const asks = [];
+  const sdk = await import(version);
   const chat = await makeChat(version, {
     id,
     api,
     messages,
+    fetch: async (url, init) => {
+      const posted = init.method === "POST" && JSON.parse(init.body);
+      if (posted) asks.push(posted.messages.at(-1).role);
+      return fetch(url, init);
+    },
+    // A message that is answered again and again would be sent for ever.
+    sendAutomaticallyWhen: (all) =>
+      asks.length < 9 &&
+      (sdk.lastAssistantMessageIsCompleteWithToolCalls(all) ||
+        sdk.lastAssistantMessageIsCompleteWithApprovalResponses?.(all)),
     onFinish: ({ isAbort, isDisconnect, isError, finishReason = null }) =>
       Object.assign(end, { isAbort, isDisconnect, isError, finishReason }),
   });
-  return { chat, end, running: undefined };
+  return { chat, end, asks, running: undefined };
+}
+
+const question = ({ chat }, n) =>
+  chat.messages
+    .flatMap((message) => message.parts)
+    .findLast(({ toolName, input }) => toolName === "ask" && input.n === n).toolCallId;
+
+// What is sent by itself is not waited for by the call that sends it.
+async function settled({ chat }) {
+  do await new Promise((resolve) => setTimeout(resolve, 10));
+  while (["submitted", "streaming"].includes(chat.status));
 }
 
 async function until({ chat }, { status, text }) {
@@ -45,6 +72,16 @@ const deeds = {
   "begin-resume": async (open) => {
     open.running = open.chat.resumeStream();
   },
+  approve: async (open, { n, ...response }) => {
+    await open.chat.addToolApprovalResponse({ id: question(open, n), ...response });
+    await settled(open);
+  },
+  output: async (open, { n, output }) => {
+    const given = output === undefined ? { state: "output-error", errorText: "No" } : { output };
+    await open.chat.addToolOutput({ tool: "ask", toolCallId: question(open, n), ...given });
+    await settled(open);
+  },
+  repeat: async ({ chat }) => chat.sendMessage(),
   stop: async ({ chat }) => chat.stop(),
   look: async () => {},
 };
@@ -56,6 +93,6 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (told.api) found.chat.transport.api = told.api;
   if (told.do !== "open") await deeds[told.do](found, told);
   const { status, error, messages } = found.chat;
-  const { end } = found;
-  console.log(JSON.stringify({ status, error: error?.message ?? null, end, messages }));
+  const { end, asks } = found;
+  console.log(JSON.stringify({ status, error: error?.message ?? null, end, asks, messages }));
 }

@@ -12,7 +12,7 @@ async function read(version, stream) {
   const data = [];
   const tools = [];
   let requests = 0;
-  const { lastAssistantMessageIsCompleteWithToolCalls, safeValidateUIMessages } = await import(version);
+  const sdk = await import(version);
   const chat = await makeChat(version, {
     id: "c1",
     api: "http://none.invalid/",
@@ -22,12 +22,15 @@ async function read(version, stream) {
     },
     onData: (part) => data.push(part.type),
     onToolCall: ({ toolCall }) => tools.push(toolCall.toolName),
-    sendAutomaticallyWhen: (all) => requests < 3 && lastAssistantMessageIsCompleteWithToolCalls(all),
+    sendAutomaticallyWhen: (all) =>
+      requests < 3 &&
+      (sdk.lastAssistantMessageIsCompleteWithToolCalls(all) ||
+        sdk.lastAssistantMessageIsCompleteWithApprovalResponses?.(all)),
   });
   await chat.sendMessage({ text: "?" });
   const { id, metadata = null, parts } = chat.lastMessage;
   const stored = JSON.parse(JSON.stringify(chat.messages));
-  const { success: isValid } = await safeValidateUIMessages({ messages: stored });
+  const { success: isValid } = await sdk.safeValidateUIMessages({ messages: stored });
   const error = chat.error?.message ?? null;
   return { id, metadata, parts, data, tools, requests, isValid, status: chat.status, error };
 }

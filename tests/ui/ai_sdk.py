@@ -36,12 +36,14 @@ class Shown:
         error: The message of its error.
         messages: All of them.
         end: What ``onFinish`` was told last.
+        asks: The role of the last message of each request that was posted.
     """
 
     status: str
     error: str | None
     messages: list[dict[str, Any]]
     end: dict[str, Any]
+    asks: list[str]
 
     @property
     def answers(self) -> list[dict[str, Any]]:

@@ -17,11 +17,13 @@ from tests.ui.conftest import Run
 
 # The run ``r`` of the thread ``t`` belongs to ``owner``, and goes on. Each owner has
 # threads and runs of their own. "new" is a thread that nobody has, "again" has a
-# Last-Event-ID of the run. For the columns see tests/http/app/test_access.py.
+# Last-Event-ID of the run, and "answers" goes on with the message of the run. For the
+# columns see tests/http/app/test_access.py.
 AI_SDK = read("""
                           owner stranger nobody open | list start read cancel answer
 POST /api/chat new         200    200      401   200 | 200   403   200   200    200
 POST /api/chat             409    200      401   409 | 409   403   409   409    409
+POST /api/chat answers     200    404      401   200 | 200   403   200   200    403
 GET  /api/chat/t/stream    200    204      401   200 | 200   200   403   200    200
 POST /api/chat/t/stop      200    204      401   200 | 200   200   200   403    200
 """)
@@ -39,13 +41,17 @@ POST /ag-ui/{id}/stop      200    404      401   200 | 200   200   200   403    
 """)
 
 
-def body_of(row: Row) -> dict[str, Any]:
+def body_of(row: Row, id: str) -> dict[str, Any]:
     """What a front end sends to continue a thread, or to begin a new one."""
     thread, run = ("new", "new") if row.how == "new" else ("t", "r")
     message = {"id": "m", "role": "user", "content": "Hi"}
     if row.path == "/api/chat":
-        parts = [{"type": "text", "text": "Hi"}]
-        return {"id": thread, "messages": [message | {"parts": parts}]}
+        messages = [message | {"parts": [{"type": "text", "text": "Hi"}]}]
+        if row.how == "answers":
+            has = {"execution": id, "event": 1}
+            last = {"id": id, "role": "assistant", "parts": [], "metadata": has}
+            messages.append(last)
+        return {"id": thread, "messages": messages}
     more: dict[str, Any] = {"state": {}, "tools": [], "context": []}
     if row.path.endswith("stop"):
         return {}
@@ -61,7 +67,7 @@ async def request(
     headers = {"user": user, "content-type": "application/json"}
     if row.how == "again":
         headers["last-event-id"] = f"{id}:1"
-    body = json.dumps(body_of(row)).encode() if method == "POST" else b""
+    body = json.dumps(body_of(row, id)).encode() if method == "POST" else b""
     path = row.path.format(id=id)
     async with Client(app).stream(path, method, headers=headers, body=body) as c:
         if "event-stream" not in c.headers.get("content-type", "") or method == "HEAD":
@@ -92,7 +98,8 @@ async def test_lets_each_do_what_they_may(
     c = await request(made(column), row, user, id=execution.id)
 
     assert c.status == status
-    if column == "stranger" and "{id}" not in row.path:
+    has_id = "{id}" in row.path or row.how == "answers"
+    if column == "stranger" and not has_id:
         assert execution.id.encode() not in c.body
     if row.method == "GET":
         head = await request(made(column), row, user, id=execution.id, method="HEAD")

@@ -13,12 +13,14 @@ from asgi_events.events import (
     CompleteEvent,
     CustomEvent,
     ErrorEvent,
+    InputRequestEvent,
     LogEvent,
     LostEvent,
     ProgressEvent,
     ReasoningDelta,
     StateEvent,
 )
+from asgi_events.wire.vercel_ai import VercelAIApprovalsFormat, VercelAIFormat
 from tests.clients.node import answers
 from tests.wire.test_vercel_ai import call, runs, stream, text
 
@@ -186,13 +188,21 @@ async def test_reads_any_run_without_an_error_of_its_own() -> None:
         many.append(run)
 
     collect()
-    streams = [stream(run, end="completed").decode() for run in many]
+    formats = [VercelAIFormat, VercelAIApprovalsFormat] * (len(many) // 2)
+    streams = [
+        stream(run, end="completed", make=make).decode()
+        for run, make in zip(many, formats, strict=True)
+    ]
 
     read = await answers("ai-sdk-read.mjs", streams)
 
-    for run, versions in zip(many, read, strict=True):
+    for run, made, versions in zip(many, streams, read, strict=True):
         end: Any = run[-1]
         fails = isinstance(end, ErrorEvent | LostEvent)
-        expected = (end.message if fails else None, 1, [])
-        for each in versions.values():
-            assert (each["error"], each["requests"], each["tools"]) == expected
+        asked = sum(isinstance(event, InputRequestEvent) for event in run)
+        expected = (end.message if fails else None, 1, ["ask"] * asked)
+        for version, each in versions.items():
+            if version == "ai5" and "tool-approval-request" in made:
+                assert "approval" in each["error"]  # it does not know them
+            else:
+                assert (each["error"], each["requests"], each["tools"]) == expected

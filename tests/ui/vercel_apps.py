@@ -121,6 +121,12 @@ async def site(scope: Scope, receive: Receive, send: Send) -> None:
     name = scope["path"][1:]
     if name.startswith("go/"):
         _released.add(name[3:])
+    await page(scope, receive, send)
+
+
+async def page(scope: Scope, receive: Receive, send: Send) -> None:
+    """The page of a version, and its script."""
+    name = scope["path"][1:]
     if name.endswith(".js"):
         kind, body = "text/javascript", (Path(os.environ["PAGES"]) / name).read_bytes()
     else:

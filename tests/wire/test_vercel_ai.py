@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -31,7 +31,7 @@ from asgi_events.events import (
 )
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.formats import Format
-from asgi_events.wire.vercel_ai import VercelAIFormat
+from asgi_events.wire.vercel_ai import VercelAIApprovalsFormat, VercelAIFormat
 from tests.wire.ui_message_stream import DONE, accept, chunks
 
 BEGIN = [{"type": "start", "messageId": "e1"}, {"type": "start-step"}]
@@ -49,6 +49,11 @@ def call(
         execution_status=ExecutionStatus(status),
         **fields,
     )
+
+
+def question(n: int = 1, at: str = "chat", type: str = "boolean") -> InputRequestEvent:
+    schema = {"type": type}
+    return InputRequestEvent(address=at, n=n, message="Well?", response_schema=schema)
 
 
 def text(address: str, delta: str) -> TextDelta:
@@ -87,10 +92,14 @@ def execution(kind: str, address: str, status: str, **fields: Any) -> dict[str, 
 
 
 def stream(
-    events: Iterable[BaseModel], *, end: str | None = None, first: int = 1
+    events: Iterable[BaseModel],
+    *,
+    end: str | None = None,
+    first: int = 1,
+    make: type[VercelAIFormat] = VercelAIFormat,
 ) -> bytes:
     """The bytes of a viewer who sees ``events``, and the end; ``first`` is kept."""
-    format: Format = VercelAIFormat("e1")
+    format: Format = make("e1")
     frames = [(format.reset("trimmed", first) if first > 1 else None) or b""]
     frames += [
         format.frame(number, b"e1:%d" % number, encode_json(event))
@@ -127,12 +136,6 @@ def test_begins_with_the_first_event_and_not_with_the_conversation() -> None:
     assert format.frame(1, b"e1:1", encode_json(conversation)) == b""
     started = format.frame(2, b"e1:2", encode_json(call("agent", "chat")))
     assert chunks(started) == BEGIN
-
-
-def test_says_nothing_of_questions_which_the_page_cannot_answer_here() -> None:
-    form = {"type": "boolean"}
-    asked = InputRequestEvent(address="a", n=1, message="?", response_schema=form)
-    assert told(asked, InputAnswerEvent(address="a", n=1, action="accept")) == []
 
 
 def test_says_a_whole_run_of_text_and_a_tool() -> None:
@@ -456,8 +459,20 @@ def test_shows_an_event_that_is_nested_too_deeply_for_the_parser() -> None:
 
     made = VercelAIFormat("e1").frame(1, b"e1:1", deep)
 
-    assert made.endswith(b'data: {"type":"data-event","data":%b}\n\n' % deep)
-    assert len(chunks(made)) == 3
+    told = chunks(made)[2]
+    assert (told["type"], told["data"]["event_type"]) == ("data-deep", "deep")
+
+
+def test_reads_a_call_that_is_nested_too_deeply_for_the_parser() -> None:
+    deep = b"[" * 250 + b"]" * 250
+    event = encode_json(call("tool", "chat/look", input=1)).replace(
+        b'"input":1', b'"input":' + deep
+    )
+
+    made = VercelAIFormat("e1").frame(1, b"e1:1", event)
+
+    told = chunks(made)[2]
+    assert (told["type"], told["toolCallId"]) == ("tool-input-available", "chat/look")
 
 
 def test_escapes_what_any_client_takes_for_the_end_of_a_line() -> None:
@@ -642,7 +657,18 @@ def runs(draw: st.DrawFn) -> list[BaseModel]:
         st.builds(CustomEvent, address=address, name=words, data=st.just(1)),
         st.builds(Pretender, event_type=st.sampled_from([*EventType, "x"])),
     )
-    events: list[BaseModel] = draw(st.lists(calls | others, max_size=25))
+    numbers = st.integers(1, 3)
+    questions = st.one_of(
+        st.builds(question, numbers, address, st.sampled_from(["boolean", "string"])),
+        st.builds(
+            InputAnswerEvent,
+            address=address,
+            n=numbers,
+            action=st.sampled_from(["accept", "decline", "expired", "cancelled"]),
+        ),
+    )
+    drawn = draw(st.lists(calls | others | questions, max_size=25))
+    events = list(_asked_once(drawn))
     end = st.one_of(
         st.builds(CompleteEvent, result=st.none() | words),
         st.builds(ErrorEvent, message=words),
@@ -652,13 +678,27 @@ def runs(draw: st.DrawFn) -> list[BaseModel]:
     return [*events, draw(end)]
 
 
+def _asked_once(events: Iterable[BaseModel]) -> Iterator[BaseModel]:
+    """The events without a question of a number that has been asked."""
+    asked: set[int] = set()
+    for event in events:
+        if isinstance(event, InputRequestEvent):
+            if event.n in asked:
+                continue
+            asked.add(event.n)
+        yield event
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(runs(), st.sampled_from([1, 7]))
-def test_is_accepted_whatever_happens(run: list[BaseModel], first: int) -> None:
-    made = stream(run, end="completed", first=first)
+@given(runs(), st.sampled_from([1, 7]), st.booleans())
+def test_is_accepted_whatever_happens(
+    run: list[BaseModel], first: int, approves: bool
+) -> None:
+    make = VercelAIApprovalsFormat if approves else VercelAIFormat
+    made = stream(run, end="completed", first=first, make=make)
 
     accept(made)
-    assert stream(run, end="completed", first=first) == made
+    assert stream(run, end="completed", first=first, make=make) == made
     assert b'"error":' not in b"".join(
         line.partition(b'"data":')[0] for line in made.splitlines()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 START = b"data: "
@@ -23,23 +24,29 @@ FIELDS: dict[str, tuple[set[str], set[str]]] = {
     "reasoning-delta": ({"id", "delta"}, set()),
     "reasoning-end": ({"id"}, set()),
     "tool-input-available": (
-        {"toolCallId", "toolName", "input", "dynamic", "providerExecuted"},
-        {"providerMetadata"},
+        {"toolCallId", "toolName", "input", "dynamic"},
+        {"providerMetadata", "providerExecuted"},
     ),
+    "tool-approval-request": ({"approvalId", "toolCallId"}, set()),
+    "tool-output-denied": ({"toolCallId"}, set()),
     "tool-output-available": (
-        {"toolCallId", "output", "dynamic", "providerExecuted"},
-        set(),
+        {"toolCallId", "output", "dynamic"},
+        {"providerExecuted"},
     ),
     "tool-output-error": (
-        {"toolCallId", "errorText", "dynamic", "providerExecuted"},
-        set(),
+        {"toolCallId", "errorText", "dynamic"},
+        {"providerExecuted"},
     ),
 }
 """What every chunk has, and what it may have beside that."""
 
 
 def chunks(stream: bytes) -> list[Any]:
-    """The chunks of a stream, which is nothing but blocks of one line of JSON."""
+    """The chunks of a stream, which is nothing but blocks of one line of JSON.
+
+    Between them are comments that say where a response may end.
+    """
+    stream = re.sub(rb"^: waiting[ 0-9]*\n", b"", stream, flags=re.MULTILINE)
     assert stream.endswith(b"\n\n") or not stream
     blocks = stream.removesuffix(b"\n\n").split(b"\n\n") if stream else []
     assert all(b.startswith(START) and b"\n" not in b for b in blocks)
@@ -56,6 +63,8 @@ class Acceptor:
         self._open: set[tuple[str, str]] = set()
         self._tools: set[str] = set()
         self._running: set[str] = set()
+        self._asked: set[str] = set()
+        self._is_in_step = False
         self._ended = ""
 
     def accept(self, chunk: Any) -> None:
@@ -67,7 +76,12 @@ class Acceptor:
         type = chunk.pop("type")
         assert not self._ended, f"{type} after {self._ended}"
         assert self._count > 2 or type == ["start", "start-step"][self._count - 1]
-        assert self._count <= 2 or type not in ("start", "start-step")
+        assert self._count <= 2 or type != "start"
+        if type in ("start-step", "finish-step"):
+            assert self._is_in_step is (type == "finish-step")
+            self._is_in_step = type == "start-step"
+        else:
+            assert self._is_in_step is (type not in ("start", "finish"))
         if type.startswith("data-"):
             assert {"data"} <= set(chunk) <= {"data", "id", "transient"}
             return
@@ -79,7 +93,8 @@ class Acceptor:
         elif kind.startswith("tool"):
             self._tool(type, chunk)
         elif type in ("finish", "abort", "error"):
-            assert not self._open and not self._running, "something is open at the end"
+            is_open = self._open or self._running or self._asked
+            assert not is_open, "something is open at the end"
             self._ended = type
 
     def _part(self, kind: str, verb: str, chunk: Any) -> None:
@@ -94,14 +109,31 @@ class Acceptor:
 
     def _tool(self, type: str, chunk: Any) -> None:
         id = chunk["toolCallId"]
-        assert chunk["dynamic"] is True and chunk["providerExecuted"] is True
+        assert chunk.get("dynamic", True) is True
+        if "/inputs/" in id:
+            self._question(type, id, chunk)
+            return
+        assert chunk["providerExecuted"] is True
         if type == "tool-input-available":
+            assert not self._asked, "a tool is in the step of the questions"
             assert id not in self._running
             self._tools.add(id)
             self._running.add(id)
         else:
             assert id in self._tools
             self._running.remove(id)
+
+    def _question(self, type: str, id: str, chunk: Any) -> None:
+        assert "providerExecuted" not in chunk
+        if type == "tool-input-available":
+            assert chunk["toolName"] == "ask" and not self._open
+            assert id not in self._tools
+            self._tools.add(id)
+            self._asked.add(id)
+        elif type == "tool-approval-request":
+            assert chunk["approvalId"] == id and id in self._asked
+        else:
+            self._asked.remove(id)
 
 
 def accept(stream: bytes) -> None:
