@@ -1,6 +1,8 @@
 // A page with useChat, bundled once for each version of the AI SDK. The query has the id
 // of the chat, and "replay" for the chat that docs/front-ends.md shows for versions 5 and 6.
-// A page that is loaded again has the questions, but no answers.
+// A page that is loaded again has what the user has said, but no answers. What is asked for
+// yes or no has two buttons.
+import * as sdk from "ai-sdk";
 import { Chat, useChat } from "ai-sdk-react";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
@@ -23,8 +25,25 @@ const options = query.has("replay")
   ? { chat: new ReplayChat({ id, messages: history() }) }
   : { id, messages: history() };
 
+// Version 5 has no approvals.
+const isAnswered = sdk["lastAssistantMessageIsCompleteWithApprovalResponses"];
+
+function Part({ part }) {
+  if (part.type === "text") return <p>{part.text}</p>;
+  if (part.toolName !== "ask") return null;
+  const respond = (approved) =>
+    window.chat.addToolApprovalResponse({ id: part.approval.id, approved });
+  return (
+    <fieldset disabled={part.state !== "approval-requested"}>
+      <legend>{part.input.message}</legend>
+      <button onClick={() => respond(true)}>Yes</button>
+      <button onClick={() => respond(false)}>No</button>
+    </fieldset>
+  );
+}
+
 function Page() {
-  const chat = useChat({ ...options, resume: true });
+  const chat = useChat({ ...options, resume: true, sendAutomaticallyWhen: isAnswered });
   window.chat = chat;
   window.ask = (text, body) => {
     const question = { id: crypto.randomUUID(), role: "user", parts: [{ type: "text", text }] };
@@ -40,7 +59,7 @@ function Page() {
       <ol>
         {chat.messages.map((message) => (
           <li key={message.id}>
-            {message.parts.map((part, i) => (part.type === "text" ? <p key={i}>{part.text}</p> : null))}
+            {message.parts.map((part, i) => <Part key={i} part={part} />)}
           </li>
         ))}
       </ol>

@@ -41,7 +41,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The variables of a server that has the pages."""
     pages = tmp_path_factory.mktemp("pages")
     path = f"{Path(node()).parent}:{os.environ['PATH']}"
     for version in VERSIONS:
@@ -50,14 +51,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             str(HERE / "ai-sdk-page.jsx"),
             "--bundle",
             "--jsx=automatic",
+            f"--alias:ai-sdk=ai{version[-1]}",
             f"--alias:ai-sdk-react=ai-sdk-react{version[-1]}",
             '--define:process.env.NODE_ENV="development"',
             f"--outfile={pages}/{version}.js",
             "--log-level=warning",
         ]
         subprocess.run(command, check=True, cwd=HERE, env={"PATH": path})
-    env = {"PAGES": str(pages)}
-    with Server("tests.ui.vercel_apps:site", "uvicorn", env=env) as server:
+    return {"PAGES": str(pages)}
+
+
+@pytest.fixture(scope="module")
+def site(pages: dict[str, str]) -> Iterator[Server]:
+    with Server("tests.ui.vercel_apps:site", "uvicorn", env=pages) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def asking(pages: dict[str, str]) -> Iterator[Server]:
+    with Server("tests.ui.vercel_asking:site", "uvicorn", env=pages) as server:
         yield server
 
 
@@ -73,8 +85,13 @@ class Tab:
     def __init__(self, page: Page) -> None:
         self.page = page
 
-    async def ask(self, **body: Any) -> None:
-        await self.page.evaluate("(body) => { ask('Bonn', body) }", body)
+    async def ask(self, text: str = "Bonn", **body: Any) -> None:
+        await self.page.evaluate("([text, body]) => { ask(text, body) }", [text, body])
+
+    async def answer(self, question: str, answer: str) -> None:
+        """Press a button of a question that is open."""
+        group = self.page.get_by_role("group", name=question)
+        await group.get_by_role("button", name=answer, disabled=False).click()
 
     async def until(self, status: str) -> None:
         await self.page.wait_for_function(
@@ -207,3 +224,32 @@ async def test_shows_the_answer_after_the_connection_was_cut(
     # Versions 5 and 6 keep what they have, and add the replay.
     kept = begun if version != "ai7" and not replay else []
     assert texts == ["Bonn", *kept, *SAID]
+
+
+@pytest.mark.parametrize("version", ["ai6", "ai7"])
+async def test_asks_after_a_reload_and_in_a_second_tab_and_takes_one_answer(
+    version: str, id: str, browser: Browser, asking: Server
+) -> None:
+    async with browsing(browser) as context:
+        first = await open_tab(context, asking.url, version, id)
+        await first.ask("one")
+        await first.until_said("Book A?")
+        await first.until("ready")
+        await first.page.reload()
+        second = await open_tab(context, asking.url, version, id)
+        for tab in (first, second):
+            await tab.until_said("Book A?")
+            await tab.until("ready")
+
+        await second.answer("Book A?", "Yes")
+        await second.until_said("So: True.")
+        await first.answer("Book A?", "No")
+        await first.until_said("So: True.")
+        for tab in (first, second):
+            await tab.until("ready")
+        texts = [await tab.texts() for tab in (first, second)]
+        open = await first.page.locator("fieldset:enabled").count()
+        errors = [await tab.page.inner_text("#error") for tab in (first, second)]
+
+    assert texts == [["one", "Well. ", "Look at A. ", "So: True."]] * 2
+    assert (open, errors) == (0, ["", ""])
