@@ -14,7 +14,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, Route, expect
 from pydantic import AnyUrl, BaseModel, Field, WithJsonSchema
 
-from asgi_events.actors.forms import errors_in, form_of
+from asgi_events.actors.answers import errors_in
+from asgi_events.actors.forms import form_of
 from tests.browsers import chromium
 from tests.demos import DemoServer, Told, opened
 from tests.servers import Server, watched

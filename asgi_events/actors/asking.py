@@ -66,6 +66,30 @@ async def ask(
     echo: bool,
 ) -> Any:
     """Ask, wait, and return the answer; see ``ExecutionState.ask``."""
+    form = form_of(type)
+    content = await ask_form(state, message, form, timeout=timeout, to=to, echo=echo)
+    return TypeAdapter(type).validate_python(content)
+
+
+async def ask_form(
+    state: Asker,
+    message: str,
+    form: dict[str, Any],
+    *,
+    timeout: float | None = None,
+    to: str | None = None,
+    echo: bool = False,
+) -> Any:
+    """Ask with a form that is there already, and return the answer as it was given.
+
+    Args:
+        state: The call that asks.
+        message: What is asked.
+        form: What ``form_of`` or ``form_from`` has returned.
+        timeout: As for ``ExecutionState.ask``.
+        to: As there.
+        echo: As there.
+    """
     _check_not_blank(message=message)
     check_seconds(timeout=timeout)
     check_flags(echo=echo)
@@ -77,7 +101,6 @@ async def ask(
             "Nobody can answer here: only an execution that Executions runs can ask. "
             "Start the actor with executions.start, or over HTTP."
         )
-    form = form_of(type)
     expires = None if timeout is None else _moment_in(timeout)
     request = InputRequestEvent(
         address=state.address,
@@ -92,7 +115,7 @@ async def ask(
     shown = answer.content if echo else None
     await state.publish(_told(request, answer.action, by=answer.by, content=shown))
     if answer.action == "accept":
-        return TypeAdapter(type).validate_python(answer.content)
+        return answer.content
     if answer.action == "decline":
         raise InputDeclined(request.n, message, answer.by)
     raise InputExpired(request.n, message, timeout)

@@ -1,4 +1,4 @@
-"""Forms: what an answer to a question may be, and whether an answer is that.
+"""Forms: what an answer to a question may be.
 
 A form is one field, or a flat object of fields, in the subset of JSON Schema that MCP
 has for elicitation. So any page can draw it, and any process can check an answer
@@ -9,27 +9,18 @@ Spec: https://modelcontextprotocol.io/specification, "Elicitation", "Requested S
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import PydanticUserError, TypeAdapter
 
+from asgi_events.actors.answers import FORMATS
+
 Schema = Mapping[str, Any]
 
-_TEXTS = {"title", "description", "default"}
-_ALLOWED = {
-    "boolean": {"type"},
-    "integer": {"type", "minimum", "maximum", "enum"},
-    "number": {"type", "minimum", "maximum"},
-    "string": {"type", "minLength", "maxLength", "format", "enum", "oneOf"},
-    "array": {"type", "minItems", "maxItems", "items", "uniqueItems"},
-}
-
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_NULL = {"type": "null"}
+_OPTION = ("const", "title")
 
 
 def form_of(type: Any) -> dict[str, Any]:
@@ -47,17 +38,42 @@ def form_of(type: Any) -> dict[str, Any]:
         schema = TypeAdapter(type).json_schema()
     except PydanticUserError as error:
         raise TypeError(f"{type!r} cannot be asked for: {error.message}") from None
-    definitions = schema.pop("$defs", {})
+    return _form(f"{type!r} cannot be asked for", schema)
+
+
+def form_from(schema: Any) -> dict[str, Any]:
+    """Return the form that a JSON Schema from elsewhere describes.
+
+    Raises:
+        TypeError: The schema is not flat, or has what a form has not; the message
+            names the field.
+    """
+    if not isinstance(schema, Mapping):
+        raise TypeError(f"The schema of a form is an object, got {schema!r}.")
+    return _form("The schema is not that of a form", schema)
+
+
+def _form(refusal: str, schema: Schema) -> dict[str, Any]:
+    schema = dict(schema)
+    schema.pop("$schema", None)
+    definitions = schema.pop("$defs", None)
+    if not isinstance(definitions, Mapping):
+        definitions = {}
     schema = _resolved(schema, definitions)
     if schema.get("type") != "object":
-        return _field(type, "the answer", schema, definitions)
+        return _field(refusal, "the answer", schema, definitions)
     if "properties" not in schema and schema.get("additionalProperties", True):
-        raise TypeError(f"{type!r} cannot be asked for: it has no fields to fill in")
+        raise TypeError(f"{refusal}: it has no fields to fill in")
     properties = schema.get("properties", {})
+    required = schema.get("required", [])
+    if not isinstance(properties, Mapping) or not _are_texts(required):
+        raise TypeError(f"{refusal}: its properties are an object, required a list.")
+    if absent := [name for name in required if name not in properties]:
+        raise TypeError(f"{refusal}: it requires {absent[0]!r}, which is no field.")
     form = {
         "type": "object",
         "properties": {
-            name: _field(type, f"its field {name!r}", field, definitions)
+            name: _field(refusal, f"its field {name!r}", field, definitions)
             for name, field in properties.items()
         },
     }
@@ -67,177 +83,139 @@ def form_of(type: Any) -> dict[str, Any]:
     return form
 
 
-def errors_in(form: Schema, content: Any) -> list[dict[str, Any]]:
-    """Return what is wrong with an answer, in the shape of pydantic's errors.
-
-    Args:
-        form: As ``form_of`` has made it.
-        content: The answer, as JSON.
-    """
-    return list(_errors(form, content, ()))
-
-
-def _resolved(schema: Schema, definitions: Schema) -> dict[str, Any]:
+def _resolved(schema: Any, definitions: Schema) -> dict[str, Any]:
     """A schema without a reference at its top, without None, and with ``enum``."""
-    found = dict(schema)
+    found = dict(schema) if isinstance(schema, Mapping) else {}
     reference = found.pop("$ref", None)
     if reference is not None:
-        name = reference.removeprefix("#/$defs/")
-        found = {**_resolved(definitions[name], definitions), **found}
-    branches = found.get("anyOf", [])
-    others = [branch for branch in branches if branch != {"type": "null"}]
-    if len(others) == 1 and len(branches) == 2:
+        name = str(reference).removeprefix("#/$defs/")
+        others = {each: definitions[each] for each in definitions if each != name}
+        found = {**_resolved(definitions.get(name), others), **found}
+    branches = found.get("anyOf")
+    if isinstance(branches, list) and len(branches) == 2 and _NULL in branches:
         del found["anyOf"]
-        found = {**_resolved(others[0], definitions), **found}
-        if found.get("default", 0) is None:
-            del found["default"]
+        branches = [branch for branch in branches if branch != _NULL] or [_NULL]
+        found = {**_resolved(branches[0], definitions), **found}
+    if found.get("default", 0) is None:
+        del found["default"]
     if "const" in found:
         found["enum"] = [found.pop("const")]
     return found
 
 
-def _field(type: Any, what: str, schema: Schema, definitions: Schema) -> dict[str, Any]:
+def _field(refusal: str, what: str, schema: Any, definitions: Schema) -> dict[str, Any]:
     field = _resolved(schema, definitions)
     kind = field.get("type")
     if kind == "array":
-        field["items"] = _resolved(field.get("items", {}), definitions)
-        items = field["items"]
-        if items.get("type") != "string" or "enum" not in items:
+        items = _resolved(field.get("items"), definitions)
+        field["items"] = _choices(items)
+        if field["items"] is None:
             kind = None
-        field["items"] = {"type": "string", "enum": items.get("enum", [])}
-    unknown = field.keys() - _TEXTS - _ALLOWED.get(str(kind), set())
-    if field.get("format", "date") not in _FORMATS:
-        unknown = unknown | {"format"}
-    if kind not in _ALLOWED or unknown:
-        why = f"a form has no {min(unknown)}" if kind in _ALLOWED else "it is not flat"
+    allowed = _ALLOWED.get(str(kind), {})
+    wrong = [
+        name if name not in allowed else f"{name} {value!r}"
+        for name, value in field.items()
+        if name not in allowed or not allowed[name](value)
+    ]
+    if wrong or not allowed:
+        why = f"a form has no {min(wrong)}" if allowed else "it is not flat"
         raise TypeError(
-            f"{type!r} cannot be asked for, because of {what}: {why}. A field is a "
+            f"{refusal}, because of {what}: {why}. A field is a "
             "bool, an int, a float, a str, a date, a datetime, or one or some of "
             "several strings."
         )
     return field
 
 
-def _errors(
-    schema: Schema, content: Any, loc: tuple[str | int, ...]
-) -> Iterator[dict[str, Any]]:
-    kind = schema["type"]
-    if not _IS[kind](content):
-        yield _error("type", loc, f"It must be {_A[kind]}.")
-    elif kind == "object":
-        yield from _errors_of_members(schema, content)
-    elif kind == "array":
-        yield from _errors_of_items(schema, content, loc)
-    else:
-        for name, says in _RULES.items():
-            if name in schema and (error := says(schema[name], content)):
-                yield _error(name, loc, error)
+def _choices(items: Schema) -> dict[str, Any] | None:
+    """What the items of a list may be; None if they are not some of several strings."""
+    if _are_options(items.get("anyOf")):
+        return {"anyOf": items["anyOf"]}
+    if items.get("type") == "string" and _are_choices(items.get("enum")):
+        return {"type": "string", "enum": items["enum"]}
+    return None
 
 
-def _errors_of_members(schema: Schema, content: Schema) -> Iterator[dict[str, Any]]:
-    properties = schema["properties"]
-    for name in schema.get("required", ()):
-        if name not in content:
-            yield _error("missing", (name,), "It is required.")
-    for name, value in content.items():
-        if name not in properties:
-            yield _error("extra_forbidden", (name,), "There is no such field.")
-        else:
-            yield from _errors(properties[name], value, (name,))
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
-def _errors_of_items(
-    schema: Schema, content: list[Any], loc: tuple[str | int, ...]
-) -> Iterator[dict[str, Any]]:
-    fewest, most = schema.get("minItems", 0), schema.get("maxItems")
-    if len(content) < fewest:
-        yield _error("minItems", loc, f"At least {fewest} are needed.")
-    if most is not None and len(content) > most:
-        yield _error("maxItems", loc, f"At most {most} are allowed.")
-    if schema.get("uniqueItems") and len(set(map(str, content))) < len(content):
-        yield _error("uniqueItems", loc, "No two may be the same.")
-    for index, item in enumerate(content):
-        yield from _errors(schema["items"], item, (*loc, index))
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
 
 
-def _error(type: str, loc: tuple[str | int, ...], msg: str) -> dict[str, Any]:
-    return {"type": type, "loc": list(loc), "msg": msg}
+def _are_choices(value: Any) -> bool:
+    return value != [] and _are_texts(value)
 
 
-def _is_number(value: Any) -> bool:
-    if isinstance(value, float):
-        return isfinite(value)  # pydantic's parser takes NaN
+def _are_options(value: Any) -> bool:
+    """Return whether these are texts to choose from, each with a title."""
+    return (
+        isinstance(value, list)
+        and value != []
+        and all(isinstance(option, Mapping) for option in value)
+        and all(_is_text(option.get(name)) for option in value for name in _OPTION)
+    )
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_IS: dict[str, Callable[[Any], bool]] = {
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
-    "string": lambda value: isinstance(value, str),
-    "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: _is_number(value) and value == int(value),
-    "number": _is_number,
+def _is_count(value: Any) -> bool:
+    return _is_whole(value) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and isfinite(value))
+
+
+def _are_whole(value: Any) -> bool:
+    return isinstance(value, list) and value != [] and all(map(_is_whole, value))
+
+
+def _is_anything(value: Any) -> bool:
+    return True
+
+
+Members = dict[str, Callable[[Any], bool]]
+
+_ANY: Members = {
+    "type": _is_anything,
+    "title": _is_text,
+    "description": _is_text,
 }
-
-_A = {
-    "object": "an object",
-    "array": "a list",
-    "string": "a text",
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "number": "a number",
+_NUMBER: Members = {
+    **_ANY,
+    "default": _is_number,
+    "minimum": _is_number,
+    "maximum": _is_number,
 }
-
-
-def _is_uri(text: str) -> bool:
-    try:
-        return bool(urlsplit(text).scheme)
-    except ValueError:
-        return False
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return len(text) == 10 and bool(date.fromisoformat(text))
-    except ValueError:
-        return False
-
-
-def _is_date_time(text: str) -> bool:
-    try:
-        return "T" in text.upper() and bool(datetime.fromisoformat(text))
-    except ValueError:
-        return False
-
-
-_FORMATS: dict[str, Callable[[str], bool]] = {
-    "date": _is_date,
-    "date-time": _is_date_time,
-    "email": lambda text: _EMAIL.fullmatch(text) is not None,
-    "uri": _is_uri,
+_ALLOWED: dict[str, Members] = {
+    "boolean": {**_ANY, "default": _is_flag},
+    "integer": {**_NUMBER, "enum": _are_whole},
+    "number": _NUMBER,
+    "string": {
+        **_ANY,
+        "default": _is_text,
+        "minLength": _is_count,
+        "maxLength": _is_count,
+        "format": lambda value: _is_text(value) and value in FORMATS,
+        "enum": _are_choices,
+        "enumNames": _are_texts,  # MCP before 2025-11-25
+        "oneOf": _are_options,
+    },
+    "array": {
+        **_ANY,
+        "default": _are_texts,
+        "items": _is_anything,
+        "minItems": _is_count,
+        "maxItems": _is_count,
+        "uniqueItems": _is_flag,
+    },
 }
-
-
-def _says(problem: str, is_right: Callable[[Any, Any], bool]) -> Callable[..., str]:
-    def says(limit: Any, value: Any) -> str:
-        return "" if is_right(limit, value) else problem.format(limit)
-
-    return says
-
-
-_RULES: dict[str, Callable[..., str]] = {
-    "enum": _says("It must be one of {}.", lambda enum, value: value in enum),
-    "oneOf": _says(
-        "It must be one of those that are offered.",
-        lambda options, value: value in [option["const"] for option in options],
-    ),
-    "minimum": _says("It must be at least {}.", lambda least, value: value >= least),
-    "maximum": _says("It must be at most {}.", lambda most, value: value <= most),
-    "minLength": _says(
-        "It must have at least {} characters.", lambda least, text: len(text) >= least
-    ),
-    "maxLength": _says(
-        "It must have at most {} characters.", lambda most, text: len(text) <= most
-    ),
-    "format": _says("It must be a {}.", lambda name, text: _FORMATS[name](text)),
-}
+"""The members of each kind of field, and what each may be."""

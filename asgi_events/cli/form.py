@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asgi_events.actors.forms import errors_in
+from asgi_events.actors.answers import errors_in
 from asgi_events.terminal import printable
 from asgi_events.wire.decoding import read_json
 from asgi_events.wire.encoding import encode_json
@@ -94,7 +94,8 @@ class Field:
         if kind == "boolean" and text.lower() in _WORDS:
             return _WORDS[text.lower()]
         if kind == "array" and not text.startswith("["):
-            return [word.strip() for word in text.split(",")]
+            words = [word.strip() for word in text.split(",")]
+            return [_titles(self.schema).get(word, word) for word in words]
         try:
             value = read_json(text.encode())
         except ValueError:
@@ -204,7 +205,10 @@ def _members(form: Mapping[str, Any]) -> Iterator[Field]:
 def _kind(schema: Mapping[str, Any]) -> str:
     titles = _titles(schema)
     if titles:
-        return " or ".join(f"{value} ({title})" for title, value in titles.items())
+        several = [f"{value} ({title})" for title, value in titles.items()]
+        if schema.get("type") == "array":
+            return f"some of {', '.join(several)}"
+        return " or ".join(several)
     if words := _list(schema.get("enum")):
         return " or ".join(map(_word, words))
     if words := _list(_mapping(schema.get("items")).get("enum")):
@@ -214,11 +218,17 @@ def _kind(schema: Mapping[str, Any]) -> str:
 
 
 def _titles(schema: Mapping[str, Any]) -> dict[str, str]:
-    """The values of ``oneOf`` by their titles."""
+    """The values of what is offered with titles, by their titles."""
+    values, names = _list(schema.get("enum")), _list(schema.get("enumNames"))
+    several = _list(_mapping(schema.get("items")).get("anyOf"))
+    offered = [*_list(schema.get("oneOf")), *several]
     return {
-        str(option.get("title", option["const"])): str(option["const"])
-        for option in map(_mapping, _list(schema.get("oneOf")))
-        if "const" in option
+        **dict(zip(map(str, names), map(str, values), strict=False)),
+        **{
+            str(option.get("title", option["const"])): str(option["const"])
+            for option in map(_mapping, offered)
+            if "const" in option
+        },
     }
 
 

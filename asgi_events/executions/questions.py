@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from asgi_events.actors.forms import errors_in
+from asgi_events.actors.answers import errors_in
 from asgi_events.aio.backoff import Backoff
 from asgi_events.aio.waiter import Waiter
 from asgi_events.events import InputAction, InputAnswerEvent, InputRequestEvent

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from asgi_events.actors.forms import errors_in
+from asgi_events.actors.answers import errors_in
 from asgi_events.exceptions import AnswerRefused
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.question_log import Question

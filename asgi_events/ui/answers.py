@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from asgi_events.actors.forms import errors_in
+from asgi_events.actors.answers import errors_in
 from asgi_events.exceptions import AnswerRefused, InvalidInput
 from asgi_events.executions.execution import Execution
 

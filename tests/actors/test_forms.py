@@ -19,7 +19,8 @@ from pydantic import (
     create_model,
 )
 
-from asgi_events.actors.forms import errors_in, form_of
+from asgi_events.actors.answers import errors_in
+from asgi_events.actors.forms import form_of
 
 
 class Meal(Enum):

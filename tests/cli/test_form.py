@@ -13,6 +13,13 @@ from pydantic import AnyUrl, BaseModel, Field
 from asgi_events.actors.forms import form_of
 from asgi_events.cli.form import ask, complaints, content_of, fields, sentence
 
+SOME_TITLED: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "anyOf": [{"const": "t", "title": "Tea"}, {"const": "c", "title": "Cake"}]
+    },
+}
+
 
 class Meal(Enum):
     TEA = "tea"
@@ -58,6 +65,11 @@ def test_says_what_each_field_may_be() -> None:
             {"type": "string", "oneOf": [{"const": "t", "title": "Tea"}]},
             "t (Tea)",
         ),
+        (
+            {"type": "string", "enum": ["t", "c"], "enumNames": ["Tea", "Cake"]},
+            "t (Tea) or c (Cake)",
+        ),
+        (SOME_TITLED, "some of t (Tea), c (Cake)"),
         ({"type": "string", "format": "email"}, "an e-mail address"),
         ({"type": "boolean", "default": True}, "yes or no"),
         ({"type": "object", "properties": {}}, "JSON"),
@@ -221,3 +233,12 @@ def test_asks_for_one_answer(form: dict[str, Any], line: str, content: Any) -> N
 def test_asks_nobody_who_has_left() -> None:
     with pytest.raises(EOFError):
         Terminal([]).ask(form_of(bool))
+
+
+def test_takes_titles_for_what_they_stand_for() -> None:
+    (field,) = fields(SOME_TITLED)
+
+    assert field.value("Tea, c") == ["t", "c"]
+    assert complaints(SOME_TITLED, ["Tea"]) == [
+        "0: It must be one of those that are offered."
+    ]
