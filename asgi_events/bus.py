@@ -182,7 +182,7 @@ class EventBus:
                 carried = asyncio.run_coroutine_threadsafe(
                     self._carried(event), self._loop
                 )
-                return self._arrive(carried)
+                return _arrive(carried)
             self._loop = loop
         waiting: list[Awaitable[Any]] = []
         for handler in self._handlers:
@@ -254,18 +254,23 @@ class EventBus:
     def call(self, coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
         """Return ``coroutine``; in a thread run it, and return its result.
 
+        In a thread with an event loop of its own, it runs on that of the bus.
+
         Raises:
             RuntimeError: Called from a thread, and the bus has seen no event loop yet,
                 or that has stopped.
         """
         try:
-            asyncio.get_running_loop()
+            loop = asyncio.get_running_loop()
         except RuntimeError:
             if self._loop is None:
                 coroutine.close()
                 raise
             return cast(Awaitable[T], _wait_in_thread(coroutine, self._loop))
-        return coroutine
+        if self._loop is None or self._loop is loop or self._loop.is_closed():
+            return coroutine
+        release_slot()  # the wait may be long
+        return _arrive(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
 
     async def _finish(self, waiting: list[Awaitable[Any]], yields: bool) -> None:
         while waiting:
@@ -277,11 +282,8 @@ class EventBus:
         if yields:
             await asyncio.sleep(0)
 
-    async def _arrive(self, carried: Future[None]) -> None:
-        await asyncio.wrap_future(carried)
-
-    # What Python names in its warning, if nobody awaits them.
-    _finish.__qualname__ = _arrive.__qualname__ = "EventBus.publish"
+    # What Python names in its warning, if nobody awaits it.
+    _finish.__qualname__ = "EventBus.publish"
 
     async def _carried(self, event: BaseModel) -> None:
         await self.publish(event)
@@ -311,6 +313,13 @@ class EventBus:
             task = asyncio.ensure_future(self._wait_for(answer))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
+
+
+async def _arrive(carried: Future[T]) -> T:
+    return await asyncio.wrap_future(carried)
+
+
+_arrive.__qualname__ = "EventBus.publish"  # as above
 
 
 def _wait_in_thread(

@@ -53,6 +53,14 @@ def book_sync(timeout: float | None = None) -> str:
 
 
 @agent
+def book_in_its_loop() -> str:
+    async def ask() -> str:
+        return f"{await current_state().ask('Book?', Choice)!r}"
+
+    return asyncio.run(ask())
+
+
+@agent
 async def confirm(echo: bool = False, count: int = 1) -> list[bool]:
     state = current_state()
     asked = (state.ask(f"Sure {n}?", echo=echo) for n in range(1, count + 1))

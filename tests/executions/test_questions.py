@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
@@ -25,11 +26,13 @@ from asgi_events.stores import Ack, EventStore, Grant, Page
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.sqlite import SQLiteStore
 from asgi_events.testing import run, virtual_time
+from tests import TIMEOUT
 from tests.executions.asking import (
     Choice,
     answers,
     asked,
     book,
+    book_in_its_loop,
     book_sync,
     confirm,
 )
@@ -111,6 +114,35 @@ async def test_raises_that_nobody_has_answered_in_time(
     with pytest.raises(QuestionClosed, match="has expired"):
         await execution.answer(1, WINDOW)
     assert await answers(execution) == [(1, "expired", None, None)]
+
+
+async def test_asks_from_a_thread_with_an_event_loop_of_its_own(make: Make) -> None:
+    execution = await make(book_in_its_loop).start(book_in_its_loop)
+    await asked(execution)
+    await execution.answer(1, WINDOW)
+
+    assert await soon(execution.result()) == BOOKED
+
+
+async def test_stops_waiting_in_another_event_loop(make: Make) -> None:
+    over = threading.Event()
+
+    @agent
+    def work() -> None:
+        try:
+            asyncio.run(_ask())
+        finally:
+            over.set()
+
+    async def _ask() -> None:
+        await current_state().ask("Sure?")
+
+    execution = await make(work).start(work)
+    await asked(execution)
+    await execution.cancel()
+
+    assert await asyncio.to_thread(over.wait, TIMEOUT)
+    assert await answers(execution) == [(1, "cancelled", None, None)]
 
 
 async def test_waits_for_as_long_as_it_says(make: Make) -> None:
