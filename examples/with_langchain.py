@@ -70,7 +70,7 @@ class FakeModel(BaseChatModel):
 
 def make_model() -> Any:
     if name := os.environ.get("MODEL"):
-        from langchain import chat_models  # type: ignore[import-not-found]  # optional
+        from langchain import chat_models  # optional
 
         return chat_models.init_chat_model(name)
     return FakeModel(name="model")

@@ -1,26 +1,28 @@
-"""Shows the calls that an MCP client makes as tools, with their progress.
+"""Shows the calls that an MCP client makes as tools, and asks what servers elicit.
 
 Write ``await call_tool(session, "index", {"path": "/"})`` in place of
-``await session.call_tool("index", {"path": "/"})``.
-
-An ``elicitation_callback`` that asks viewers has to be bound to the state of a call, as
-the progress is, because the session calls both in a task of its own.
+``await session.call_tool("index", {"path": "/"})``, and give the client of an actor
+``elicitation_callback=elicitation_callback()``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol, TypeAlias, cast
 
+from asgi_events.actors.asking import ask_form
 from asgi_events.actors.call import Call
 from asgi_events.actors.calls import begin
+from asgi_events.actors.forms import form_from
 from asgi_events.actors.shown import Part, checked_show
-from asgi_events.actors.state import ExecutionState, running_state
+from asgi_events.actors.state import ExecutionState, current_state, running_state
+from asgi_events.exceptions import AsgiEventsError, InputDeclined, InputExpired
 
 try:
-    from mcp import ClientSession
+    from mcp import ClientSession, types
     from mcp.types import CallToolResult
 except ImportError as error:
     raise ImportError(
@@ -35,6 +37,8 @@ if "progress_callback" not in inspect.signature(ClientSession.call_tool).paramet
     )
 
 logger = logging.getLogger(__name__)
+
+ElicitationCallback: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 
 ProgressCallback: TypeAlias = Callable[
     [float, float | None, str | None], Awaitable[None]
@@ -69,6 +73,59 @@ def progress_callback(target: Call | ExecutionState | None = None) -> ProgressCa
             logger.exception("The progress of an MCP request cannot be shown.")
 
     return report
+
+
+def elicitation_callback(
+    target: ExecutionState | None = None,
+    *,
+    timeout: float | None = None,
+    to: str | None = None,
+) -> ElicitationCallback:
+    """Return a callback that asks people what an MCP server elicits.
+
+    Their answer is the result; if they decline, that is ``decline``. If nobody answers
+    in time, or the execution ends, it is ``cancel``. A URL is never opened: that is
+    ``decline``.
+
+    Args:
+        target: Which call asks; by default the one that runs here.
+        timeout: Seconds after which a question expires; None for any time.
+        to: Who may answer besides the owner of the execution.
+
+    Raises:
+        RuntimeError: No actor is running here.
+    """
+    # Looked up now, since the callback may run in the task of the session.
+    state = current_state() if target is None else target
+
+    async def ask(message: str, schema: Any) -> Any:
+        here = running_state()
+        asker = here if here is not None and state.contains(here) else state
+        form = form_from(schema)
+        asking = ask_form(asker, message, form, timeout=timeout, to=to)
+        return await state.event_bus.call(asking)
+
+    async def elicit(context: Any, params: Any) -> Any:
+        if getattr(params, "mode", "form") != "form":
+            logger.warning("An MCP server has elicited a URL; that is declined.")
+            return types.ElicitResult(action="decline")
+        schema = _member(params, "requested_schema", "requestedSchema")
+        try:
+            content = await ask(params.message, schema)
+            return types.ElicitResult(action="accept", content=content)
+        except InputDeclined:
+            return types.ElicitResult(action="decline")
+        except InputExpired:
+            return types.ElicitResult(action="cancel")
+        except (TypeError, ValueError, RuntimeError, AsgiEventsError) as error:
+            return types.ErrorData(code=types.INVALID_PARAMS, message=str(error))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return types.ElicitResult(action="cancel")  # the execution has ended
+
+    return elicit
 
 
 async def call_tool(

@@ -7,17 +7,18 @@ A run of an agent is an agent call, a function or a guardrail a tool call, and a
 to a model an llm call. Spans know their parents, so that also the run inside of
 ``Agent.as_tool`` is shown, which the stream of the outer run does not contain.
 
+``run_to_end`` asks people about the tools that need approval.
+
 Source: https://openai.github.io/openai-agents-python/tracing/
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Collection
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -25,11 +26,13 @@ from asgi_events.actors.call import Call
 from asgi_events.actors.calls import begin
 from asgi_events.actors.shown import Part, checked_show, shown
 from asgi_events.actors.state import ExecutionState, running_state
+from asgi_events.bridges.approvals import ApprovalMessage, with_arguments
 from asgi_events.bridges.guard import Guard
+from asgi_events.bridges.interruptions import ask_approvals, read_arguments
 from asgi_events.bridges.nesting import is_between
 
 try:
-    from agents import RunResultStreaming, StreamEvent
+    from agents import Runner, RunResultStreaming, StreamEvent
     from agents.exceptions import AgentsException
     from agents.tracing import (
         Span,
@@ -44,6 +47,8 @@ except ImportError as error:
         f'0.2.0 and 0.24.0: pip install "openai-agents>=0.2". {error}'
     ) from error
 
+__all__ = ["ask_approvals", "install", "run_to_end", "stream"]
+
 logger = logging.getLogger(__name__)
 
 KINDS: dict[str, Literal["agent", "tool", "llm"]] = {
@@ -56,6 +61,14 @@ KINDS: dict[str, Literal["agent", "tool", "llm"]] = {
 """The types of spans that are calls, and which."""
 
 TEXT = {"response.output_text.delta", "response.refusal.delta"}
+IN_STATE = {
+    "context",
+    "conversation_id",
+    "previous_response_id",
+    "auto_previous_response_id",
+}
+"""The options of a run that its state has when it goes on."""
+
 REASONING = {"response.reasoning_text.delta", "response.reasoning_summary_text.delta"}
 
 
@@ -94,6 +107,40 @@ def stream(result: RunResultStreaming) -> AsyncIterator[StreamEvent]:
         return result.stream_events()
     _processor.guard(_listen, result, here)
     return _events(result)
+
+
+async def run_to_end(
+    agent: Any,
+    input: Any,
+    *,
+    timeout: float | None = None,
+    to: str | None = None,
+    message: ApprovalMessage = with_arguments,
+    **options: Any,
+) -> Any:
+    """Run an agent as ``Runner.run`` does, and ask people about each tool that needs
+    approval, as questions of the execution.
+
+    Args:
+        agent: The agent that starts.
+        input: What it is given.
+        timeout: As for ``ask_approvals``.
+        to: As there.
+        message: As there.
+        options: More options of ``Runner.run``.
+
+    Returns:
+        The result of the run, without interruptions.
+
+    Raises:
+        RuntimeError: A tool needs approval, and nobody can answer.
+    """
+    result: Any = await Runner.run(agent, input, **options)
+    kept = {each: options[each] for each in options if each not in IN_STATE}
+    while getattr(result, "interruptions", ()):
+        asking = ask_approvals(result, timeout=timeout, to=to, message=message)
+        result = await Runner.run(agent, await asking, **kept)
+    return result
 
 
 async def _events(result: RunResultStreaming) -> AsyncIterator[StreamEvent]:
@@ -278,8 +325,7 @@ class _Processor(TracingProcessor):
         response = getattr(data, "response", None)
         if "input" in self.show and given is not None:
             if data.type == "function":
-                with suppress(ValueError):  # the model's arguments may be no JSON
-                    given = json.loads(given)
+                given = read_arguments(given)
             call.state.end_with(input=shown(given))
         if response is not None:
             returned = response.output

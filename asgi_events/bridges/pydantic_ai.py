@@ -5,6 +5,8 @@
 A run is an agent call, a request to the model an llm call with its text, reasoning and
 usage, and a tool a tool call. What a tool calls, another agent too, nests under it.
 
+``HandleDeferredToolCalls(ask_approvals)`` asks people about tools that need approval.
+
 Source: https://ai.pydantic.dev/capabilities/
 """
 
@@ -24,11 +26,21 @@ from pydantic import ValidationError
 from asgi_events.actors.call import Call
 from asgi_events.actors.calls import Kind, begin
 from asgi_events.actors.shown import Part, checked_show
-from asgi_events.actors.state import running_state
+from asgi_events.actors.state import current_state, running_state
+from asgi_events.bridges.approvals import (
+    ApprovalMessage,
+    approvals,
+    with_arguments,
+)
 from asgi_events.bridges.guard import Guard, guarded
 
 try:
-    from pydantic_ai import RunContext
+    from pydantic_ai import (
+        DeferredToolRequests,
+        DeferredToolResults,
+        RunContext,
+        ToolDenied,
+    )
     from pydantic_ai.capabilities import AbstractCapability
     from pydantic_ai.exceptions import (
         ApprovalRequired,
@@ -244,6 +256,48 @@ class _Run(AbstractCapability[Any]):
             places = {".".join(map(str, e["loc"])) for e in error.errors()}
             return f"Invalid arguments: {', '.join(sorted(places))}"
         return error
+
+
+async def ask_approvals(
+    ctx: RunContext[Any],
+    requests: DeferredToolRequests,
+    token: str | None = None,
+    *,
+    timeout: float | None = None,
+    to: str | None = None,
+    message: ApprovalMessage = with_arguments,
+) -> DeferredToolResults:
+    """Ask people whether tools may be called, each as a question of the execution.
+
+    It is what ``HandleDeferredToolCalls`` and the ``ask`` of ``RequestInput`` call. For
+    options write ``HandleDeferredToolCalls(partial(ask_approvals, to="manager"))``.
+
+    Args:
+        ctx: The run.
+        requests: Which tools need approval. Those that are called elsewhere are left
+            to others.
+        token: Not used.
+        timeout: Seconds after which a call is denied; None for any time.
+        to: Who may answer besides the owner of the execution.
+        message: Makes the question of the name of a tool and its arguments. By default
+            all viewers see the arguments.
+
+    Returns:
+        Who does not approve, declines or does not answer in time denies the call, and
+        the model is told the reason.
+
+    Raises:
+        RuntimeError: Nobody can answer: no ``Executions`` runs this.
+    """
+    state = current_state()
+    calls = [(call.tool_name, call.args_as_dict()) for call in requests.approvals]
+    asking = approvals(state, calls, timeout=timeout, to=to, message=message)
+    decided = await state.event_bus.call(asking)
+    results = DeferredToolResults()
+    for call, each in zip(requests.approvals, decided, strict=True):
+        denied = ToolDenied(each.reason) if each.reason else ToolDenied()
+        results.approvals[call.tool_call_id] = True if each.approved else denied
+    return results
 
 
 def _can_stream(model: Any) -> bool:

@@ -62,6 +62,7 @@ ACTORS = {
     "streaming_api.search": Row({"query": "tea"}, {"query": TEXT}, result=TEXTS),
     "streaming_api.write": Row({"prompt": "tea"}, {"prompt": TEXT}),
     "trip.chat": Row({"messages": HELLO}, {"messages": ANY_OBJECTS}, summary=ANSWER),
+    "with_approval.shop": Row({"complaint": "It is broken"}, {"complaint": TEXT}),
     "with_langchain.measure": Row(
         KENYA, {"place": TEXT}, summary=MEASURE.format("LangChain")
     ),
