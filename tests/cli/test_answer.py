@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -301,7 +302,7 @@ class Terminal:
 
     async def type(self, prompt: str, line: str) -> None:
         """Wait for a prompt, and type a line."""
-        await asyncio.wait_for(asyncio.to_thread(self._until, prompt), TIMEOUT)
+        await asyncio.to_thread(self._until, prompt)
         self._typed_at = len(self.shown)
         os.write(self._ours, line.encode())
 
@@ -309,15 +310,20 @@ class Terminal:
         """Wait for a prompt, and press Ctrl-C."""
         await self.type(prompt, "")
         self._process.send_signal(signal.SIGINT)
+        # It may come before ``input`` waits, which only a line ends then.
+        os.write(self._ours, b"\n")
 
     async def end(self) -> int:
         """Wait for the end; return the exit status."""
-        await asyncio.wait_for(asyncio.to_thread(self._until, None), TIMEOUT)
+        await asyncio.to_thread(self._until, None)
         os.close(self._ours)
         return await asyncio.to_thread(self._process.wait, TIMEOUT)
 
     def _until(self, prompt: str | None) -> None:
         while prompt is None or prompt not in self.shown[self._typed_at :]:
+            if not select.select([self._ours], [], [], TIMEOUT)[0]:
+                self._process.kill()
+                pytest.fail(f"It waits after {self.shown!r}")
             try:
                 more = os.read(self._ours, 4096)
             except OSError:  # the other side is closed
