@@ -178,5 +178,6 @@ function timeLeft(milliseconds) {
   const [minutes, rest] = [Math.floor(seconds / 60) % 60, seconds % 60];
   const two = (number) => String(number).padStart(2, "0");
   const hours = Math.floor(seconds / 3600);
+  if (hours >= 48) return `${Math.floor(hours / 24)} days left`;
   return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(rest)} left`;
 }
