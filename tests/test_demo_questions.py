@@ -29,6 +29,7 @@ pytestmark = [
 NOON = datetime.fromisoformat("2026-05-02T12:00:00Z")
 EMAIL = {"type": "string", "format": "email"}
 TITLED = {"type": "string", "oneOf": [{"const": "f", "title": "Fish " * 30}]}
+SOME_TITLED = {"type": "array", "items": {"anyOf": TITLED["oneOf"]}}
 
 
 class Size(Enum):
@@ -50,6 +51,7 @@ class Everything(BaseModel):
     site: AnyUrl | None = None
     mail: Annotated[str, WithJsonSchema(EMAIL)] | None = None
     meal: Annotated[str, WithJsonSchema(TITLED)] | None = None
+    sides: Annotated[list[str], WithJsonSchema(SOME_TITLED)] | None = None
     letter: Annotated[str | None, Field(max_length=1000)] = None
     greeting: str = "Hello"
     paid: bool = True
@@ -411,6 +413,7 @@ class TestFormOfEveryKind:
         await form.get_by_label("Site").fill("https://ada.example")
         await form.get_by_label("Mail").fill("ada@example.com")
         await form.get_by_label("Meal").select_option(index=1)
+        await form.get_by_role("group", name="Sides").get_by_label("Fish").check()
         await form.get_by_label("Letter").fill("Dear\nall")
         await form.get_by_label("Greeting").fill("")
         await send.click()
@@ -432,6 +435,7 @@ class TestFormOfEveryKind:
                 "site": "https://ada.example",
                 "mail": "ada@example.com",
                 "meal": "f",
+                "sides": ["f"],
                 "letter": "Dear\nall",
                 "greeting": "",
                 "paid": True,

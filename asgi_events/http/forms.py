@@ -20,6 +20,7 @@ _OPTION: Schema = {
     "properties": {"const": _TEXT, "title": _TEXT},
     "required": ["const", "title"],
 }
+_OPTIONS: Schema = {"type": "array", "items": _OPTION}
 
 
 def add_form(shared: Shared) -> Reference:
@@ -70,7 +71,8 @@ def _text_field() -> tuple[str, Schema]:
         maxLength=_COUNT,
         format=_TEXT | {"enum": ["date", "date-time", "email", "uri"]},
         enum=_TEXTS,
-        oneOf={"type": "array", "items": _OPTION},
+        enumNames=_TEXTS,
+        oneOf=_OPTIONS,
         default=_TEXT,
     )
 
@@ -81,8 +83,7 @@ def _list_field() -> tuple[str, Schema]:
         "array",
         items={
             "type": "object",
-            "properties": {"type": _TEXT, "enum": _TEXTS},
-            "required": ["type", "enum"],
+            "properties": {"type": _TEXT, "enum": _TEXTS, "anyOf": _OPTIONS},
         },
         minItems=_COUNT,
         maxItems=_COUNT,

@@ -37,6 +37,7 @@ export interface components {
             /** @enum {string} */
             format?: "date" | "date-time" | "email" | "uri";
             enum?: string[];
+            enumNames?: string[];
             oneOf?: {
                 const: string;
                 title: string;
@@ -52,8 +53,12 @@ export interface components {
             title?: string;
             description?: string;
             items: {
-                type: string;
-                enum: string[];
+                type?: string;
+                enum?: string[];
+                anyOf?: {
+                    const: string;
+                    title: string;
+                }[];
             };
             minItems?: number;
             maxItems?: number;

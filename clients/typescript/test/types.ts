@@ -108,7 +108,7 @@ function contentOf(field: InputField): unknown {
     case "string":
       return field.enum?.[0] ?? field.oneOf?.[0]?.const ?? field.format;
     case "array":
-      return field.items.enum.slice(0, field.maxItems);
+      return field.items.enum?.slice(0, field.maxItems) ?? field.items.anyOf?.[0]?.const;
   }
 }
 

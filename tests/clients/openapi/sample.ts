@@ -92,9 +92,9 @@ function field(field: InputField, required = false): string {
     case "number":
       return `${about} ${field.minimum?.toFixed()} ${field.maximum?.toFixed()} ${field.enum?.join()}`;
     case "string":
-      return `${about} ${field.format} ${field.maxLength} ${field.enum?.join()} ${field.oneOf?.[0]?.title.trim()}`;
+      return `${about} ${field.format} ${field.maxLength} ${field.enum?.join()} ${field.enumNames?.join()} ${field.oneOf?.[0]?.title.trim()}`;
     case "array":
-      return `${about} ${field.items.enum.join()} ${field.maxItems} ${field.default?.join()}`;
+      return `${about} ${field.items.enum?.join()} ${field.items.anyOf?.[0]?.title.trim()} ${field.maxItems} ${field.default?.join()}`;
     default:
       return never(field);
   }

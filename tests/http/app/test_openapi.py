@@ -32,6 +32,7 @@ from asgi_events.events import Event
 from asgi_events.exceptions import Forbidden
 from asgi_events.testing import Client
 from tests.actors.test_forms import FORMS
+from tests.actors.test_mcp_forms import FIELDS
 from tests.http.app.routes import START, Make, count, idle, problem
 
 HERE = Path(__file__).parent
@@ -226,7 +227,9 @@ def test_describes_every_form_that_a_question_has(make: Make) -> None:
         {"type": "object", "properties": {"a": {"type": "object", "properties": {}}}},
     ]
 
-    assert [type for type, form in FORMS if not describes.is_valid(form)] == []
+    forms = [form for _, form in FORMS] + [field for field, *_ in FIELDS.values()]
+
+    assert [form for form in forms if not describes.is_valid(form)] == []
     assert [form for form in no_forms if describes.is_valid(form)] == []
 
 

@@ -62,8 +62,8 @@ export function words(schema, content) {
 
 function word(schema, value) {
   if (typeof value === "boolean") return value ? "yes" : "no";
-  if (Array.isArray(value)) return value.join(", ") || "none";
-  return schema.oneOf?.find((option) => option.const === value)?.title ?? String(value);
+  if (Array.isArray(value)) return value.map((each) => word(schema.items, each)).join(", ") || "none";
+  return optionsOf(schema)?.find((option) => option.value === value)?.title ?? String(value);
 }
 
 // --------------------------------------------------------------------------------------- fields
@@ -129,10 +129,11 @@ function drawYesOrNo({ id, schema, required, label }) {
 
 /** Some of several, in checkboxes. */
 function drawSome({ id, schema, required, label }) {
-  const values = schema.items.enum;
-  const { element, inputs } = drawGroup(id, label, "checkbox", values, (index) => schema.default?.includes(values[index]));
+  const options = optionsOf(schema.items);
+  const titles = options.map(({ title }) => title);
+  const { element, inputs } = drawGroup(id, label, "checkbox", titles, (index) => schema.default?.includes(options[index].value));
   const read = () => {
-    const chosen = values.filter((_, index) => inputs[index].checked);
+    const chosen = options.filter((_, index) => inputs[index].checked).map(({ value }) => value);
     return chosen.length || required || schema.default !== undefined ? chosen : undefined;
   };
   return { element, described: element, controls: inputs, first: inputs[0], read };
@@ -154,9 +155,9 @@ function labelled(label, control) {
 
 // --------------------------------------------------------------------------------------- values
 
-function optionsOf({ type, enum: values, oneOf }) {
-  if (type === "array") return null;
-  return oneOf?.map((option) => ({ value: option.const, title: option.title })) ?? values?.map((value) => ({ value, title: String(value) }));
+function optionsOf({ enum: values, enumNames, oneOf, anyOf = oneOf }) {
+  const titled = anyOf?.map((option) => ({ value: option.const, title: option.title }));
+  return titled ?? values?.map((value, index) => ({ value, title: enumNames?.[index] ?? String(value) }));
 }
 
 function inputType({ type, format }) {
