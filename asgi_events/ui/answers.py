@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from asgi_events.actors.answers import errors_in
-from asgi_events.exceptions import AnswerRefused, InvalidInput
+from asgi_events.events import ExecutionStatus
+from asgi_events.exceptions import AnswerRefused, InvalidInput, UnknownQuestion
 from asgi_events.executions.execution import Execution
 
 
@@ -42,18 +43,21 @@ async def give(
 
     Args:
         execution: What has asked.
-        answers: The answers, by the numbers of the questions. Those of numbers that it
-            has not asked are ignored.
+        answers: The answers, by the numbers of the questions.
         by: Who answers.
 
     Returns:
         The numbers of all of its questions that are closed.
 
     Raises:
+        UnknownQuestion: It runs, and has not asked that; nothing has changed.
         InvalidInput: An answer does not fit its question; nothing has changed.
         StoreError: The store does not answer.
     """
     asked = {each.request.n: each for each in await execution.questions()}
+    unknown = [n for n in answers if n not in asked]
+    if unknown and execution.status is ExecutionStatus.STARTED:
+        raise UnknownQuestion(execution.id, unknown[0])
     given = {
         n: answer
         for n, answer in answers.items()

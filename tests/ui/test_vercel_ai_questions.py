@@ -280,13 +280,21 @@ async def test_answers_422_to_what_does_not_fit_and_changes_nothing(
     assert await answers(execution) == [("accept", True)]
 
 
-async def test_ignores_answers_to_what_was_not_asked(make: Make) -> None:
+async def test_answers_404_to_what_was_not_asked_and_changes_nothing(
+    make: Make,
+) -> None:
     app = make()
     execution = await start(app)
+    body = has(execution, 3, responded(), seated("x", n=9))
 
-    await post(app, has(execution, 3, responded(), seated("x", n=9)))
+    c = await post(app, body)
+    closed = await answers(execution)
+    await execution.cancel()
+    await execution.wait()
+    over = await post(app, body)
 
-    assert await answers(execution) == [("accept", True)]
+    assert (c.status, (await c.json())["n"], closed) == (404, 9, [])
+    assert (over.status, read(over.body)[-2]["type"]) == (200, "abort")
 
 
 async def test_asks_for_no_approvals_by_default(make: Make) -> None:
