@@ -32,7 +32,7 @@ if not PAGE.exists():
     raise SystemExit(f"The page is not built. Run this in examples/: {build}")
 
 executions = Executions(chat, store=STORE, retention=KEPT)
-chats = VercelAIApp(executions, chat, prefix="/chat", linger=KEPT)
+chats = VercelAIApp(executions, chat, prefix="/chat", linger=KEPT, sdk_version=7)
 
 
 @asynccontextmanager

@@ -285,6 +285,50 @@ async def test_an_answer_that_failed_can_be_tried_again(
         ]
 
 
+@pytest.fixture(scope="module")
+def asking(built: Path) -> Iterator[Server]:
+    """A server of the page of the AI SDK whose actor asks."""
+    env = {"PAGES": str(built / "ai_sdk" / "dist")}
+    with Server("tests.ui.vercel_asking:site", env=env) as server:
+        yield server
+
+
+async def test_a_page_answers_what_the_actor_asks(
+    chrome: Browser, asking: Server
+) -> None:
+    async with browsing(chrome, asking.url) as browser:
+        page, second = await browser.new_page(), await browser.new_page()
+        await page.goto("/main")
+        await ask(page, "two")
+        await expect(page.get_by_role("form", name="Book B?")).to_be_visible()
+        await page.reload()
+        await second.goto(page.url)
+        for tab in (page, second):
+            await expect(tab.get_by_role("button", name="Stop")).to_be_visible()
+        for name, button in (("Book A?", "Yes"), ("Book B?", "No")):
+            form = second.get_by_role("form", name=name)
+            await form.get_by_role("button", name=button).click()
+        for tab in (page, second):
+            await says(tab, "So: True, declined.")
+            await is_idle(tab)
+
+        await ask(page, "form")
+        form = page.get_by_role("form", name="Which seat?")
+        await form.get_by_label("seat").select_option("aisle")
+        await form.get_by_label("bags").fill("2")
+        await form.get_by_role("button", name="Answer").click()
+        for tab in (page, second):
+            await says(tab, "So: Trip(seat='aisle', bags=2).")
+            await is_idle(tab)
+
+        await ask(page, "one")
+        await expect(page.get_by_role("button", name="Yes")).to_be_visible()
+        await page.get_by_role("button", name="Stop").click()
+        await is_idle(page)
+        await expect(page.get_by_text("Stopped")).to_be_visible()
+        await expect(page.get_by_role("button", name="Yes")).to_have_count(0)
+
+
 @pytest.mark.parametrize(
     ("page", "path", "body"),
     [

@@ -1,8 +1,14 @@
 import { useChat } from "@ai-sdk/react";
-import { DefaultChatTransport, generateId } from "ai";
+import {
+  DefaultChatTransport,
+  generateId,
+  lastAssistantMessageIsCompleteWithApprovalResponses as isApproved,
+  lastAssistantMessageIsCompleteWithToolCalls as isAnswered,
+} from "ai";
 import { useEffect, useRef, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { Parts } from "./parts.jsx";
+import { Answers, isOpen } from "./question.jsx";
 import "./style.css";
 
 const api = "/api/chat";
@@ -18,7 +24,7 @@ onhashchange = () => location.reload();
 const kept = () => JSON.parse(localStorage.getItem(`chat:${id}`) ?? "[]");
 const keep = (messages) => localStorage.setItem(`chat:${id}`, JSON.stringify(messages));
 const initial = kept();
-const tabs = new BroadcastChannel(`chat:${id}`); // tells the other tabs of a new answer
+const tabs = new BroadcastChannel(`chat:${id}`); // tells the other tabs what is new
 
 function Chat() {
   const hasAsked = useRef(false);
@@ -27,20 +33,21 @@ function Chat() {
     messages: initial,
     resume: true,
     transport,
+    sendAutomaticallyWhen: (all) => isApproved(all) || isAnswered(all),
+    onFinish: () => tell(), // of a response that was too short to be seen
     // fetch throws a TypeError where the network fails: the answer goes on at the server.
     onError: (error) => error instanceof TypeError && setTimeout(chat.resumeStream, 1000),
   });
   const { messages, status, error } = chat;
   const last = messages.at(-1);
   const isBusy = ["submitted", "streaming"].includes(status);
+  const isAsked = last?.parts.some(isOpen); // by the actor, which waits
   const isOffline = error instanceof TypeError;
   const failed = !isBusy && !isOffline && failure(last, error);
 
   useEffect(() => {
     keep(isBusy && last?.role === "assistant" ? messages.slice(0, -1) : messages);
-    if (status !== "streaming" || !hasAsked.current) return;
-    tabs.postMessage("asked"); // the answer exists now
-    hasAsked.current = false;
+    if (status === "streaming") tell(); // the answer exists now
   }, [messages.length, status]);
 
   useEffect(() => {
@@ -49,6 +56,22 @@ function Chat() {
       chat.resumeStream();
     };
   }, []);
+
+  function tell() {
+    if (hasAsked.current) tabs.postMessage("asked");
+    hasAsked.current = false;
+  }
+
+  const answers = {
+    approve(response) {
+      hasAsked.current = true;
+      chat.addToolApprovalResponse(response);
+    },
+    output(result) {
+      hasAsked.current = true;
+      chat.addToolOutput({ tool: "ask", ...result });
+    },
+  };
 
   function ask(text) {
     hasAsked.current = true;
@@ -65,9 +88,11 @@ function Chat() {
       <main role="log" aria-label="Conversation" aria-busy={isBusy} tabIndex={0}>
         <div>
           {messages.length === 0 && <Welcome ask={ask} />}
-          {messages.map((message) => (
-            <Message key={message.id} message={message} />
-          ))}
+          <Answers.Provider value={answers}>
+            {messages.map((message) => (
+              <Message key={message.id} message={message} />
+            ))}
+          </Answers.Provider>
           {status === "submitted" && <p className="note">Waiting for the answer…</p>}
           {isOffline && <p className="note">The connection is lost. Connecting again…</p>}
         </div>
@@ -77,7 +102,7 @@ function Chat() {
           {failed} <button onClick={() => ask()}>Try again</button>
         </p>
       )}
-      <Composer isBusy={isBusy} ask={ask} stop={() => stop(chat)} />
+      <Composer isBusy={isBusy || isAsked} ask={ask} stop={() => stop(chat)} />
     </>
   );
 }
@@ -87,6 +112,7 @@ async function stop(chat) {
   const url = `${api}/${encodeURIComponent(id)}/stop`;
   const answer = await fetch(url, { method: "POST" }).catch(() => null);
   if (!answer?.ok) chat.stop();
+  else if (chat.status === "ready") chat.resumeStream(); // it has waited for an answer
 }
 
 function failure(last, error) {

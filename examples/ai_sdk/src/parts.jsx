@@ -1,5 +1,7 @@
 // The parts of a message as a tree: what a tool or an agent has said is in its card.
 
+import { Question } from "./question.jsx";
+
 export function Parts({ parts }) {
   const shown = parts.filter((part) => VIEWS[part.type] && !isHidden(part, parts));
   const cards = shown.filter(isCall);
@@ -56,6 +58,7 @@ function Reasoning({ part }) {
 
 function Tool({ part, children }) {
   const { toolName, state, input, output, errorText } = part;
+  if (toolName === "ask") return <Question part={part} />;
   return (
     <Card kind="tool" name={toolName} status={STATUS[state] ?? "running"}>
       <Value label="Input" value={input} />
