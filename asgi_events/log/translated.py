@@ -67,7 +67,7 @@ class TranslatedCursor(Cursor):
                 chunk = self._take_words(words, limit)
                 if chunk != b"":
                     return chunk
-        return self._take_pause(limit) if log.end is None else self._take_end()
+        return self._take_pause() if log.end is None else self._take_end()
 
     def on_ready(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -106,7 +106,7 @@ class TranslatedCursor(Cursor):
         is_new = words is None or words.last < self.position
         return self._pauses and is_new and self.position > 0 and self.log.end is None
 
-    def _take_pause(self, limit: int) -> bytes | None:
+    def _take_pause(self) -> bytes | None:
         """What follows all words so far: nothing yet, or the end of the stream."""
         words = self._translation
         if not self._pauses or words is None or self._lacks_state():
@@ -115,8 +115,8 @@ class TranslatedCursor(Cursor):
         if not format.waits:
             self._stop_pause()
         elif self._has_paused:
-            self._farewell = format.pause()
-            return self.take(limit)
+            self.dismiss(format.pause())
+            return self._take_farewell()
         elif self._pause is None:
             loop = asyncio.get_running_loop()
             self._pause = loop.call_later(PAUSE, self._end_pause)

@@ -17,8 +17,9 @@ from tests.ui.conftest import Run
 
 # The run ``r`` of the thread ``t`` belongs to ``owner``, and goes on. Each owner has
 # threads and runs of their own. "new" is a thread that nobody has, "again" has a
-# Last-Event-ID of the run, and "answers" goes on with the message of the run. For the
-# columns see tests/http/app/test_access.py.
+# Last-Event-ID of the run, and "answers" goes on with the message of the run. "answer"
+# answers a question that it has not asked. For the columns see
+# tests/http/app/test_access.py.
 AI_SDK = read("""
                           owner stranger nobody open | list start read cancel answer
 POST /api/chat new         200    200      401   200 | 200   403   200   200    200
@@ -32,6 +33,7 @@ AG_UI = read("""
 POST /ag-ui new            200    200      401   200 | 200   403   403   200    200
 POST /ag-ui                200    200      401   200 | 200   403   403   200    200
 POST /ag-ui again          200    200      401   200 | 200   403   403   200    200
+POST /ag-ui answer         200    200      401   200 | 200   403   403   200    403
 POST /ag-ui/connect        200    200      401   200 | 200   200   403   200    200
 GET  /ag-ui?threadId=t     200    200      401   200 | 200   200   403   200    200
 GET  /ag-ui?runId=r        200    404      401   200 | 200   200   403   200    200
@@ -55,6 +57,8 @@ def body_of(row: Row, id: str) -> dict[str, Any]:
     more: dict[str, Any] = {"state": {}, "tools": [], "context": []}
     if row.path.endswith("stop"):
         return {}
+    if row.how == "answer":
+        more["resume"] = [{"interruptId": f"{id}/1", "status": "cancelled"}]
     asked = {"threadId": thread, "runId": run, "messages": [message]}
     return asked | more | {"forwardedProps": {}}
 

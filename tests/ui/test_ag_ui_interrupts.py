@@ -42,6 +42,7 @@ async def book(text: str) -> str:
         await ask("Book?", timeout=0.2 if "soon" in text else None)
     if "again" in text:
         await ask("Sure?", echo=True)
+    await asyncio.sleep(0)
     await state.text(", ".join(made))
     return "done"
 
@@ -402,6 +403,19 @@ async def test_waits_anew_after_a_question_that_was_closed_at_once(
         c = await Client(make(hesitant)).post("/ag-ui", json=starts())
 
     assert [each["message"] for each in interrupts_of(c)] == ["Second?", "Third?"]
+
+
+async def test_is_not_cancelled_before_the_client_is_back(make: Make) -> None:
+    app = make(options={"cancel_after": 0})
+    client = Client(app)
+    interrupts = interrupts_of(await client.post("/ag-ui", json=starts()))
+
+    await the(app).answer(1, True)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    second = await client.post("/ag-ui", json=resume("r2", interrupts, True))
+
+    assert read(second)[-1]["outcome"] == {"type": "success"}
 
 
 async def test_goes_on_in_any_process(run: Run, tmp_path: Path) -> None:
