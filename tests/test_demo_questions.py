@@ -27,6 +27,7 @@ pytestmark = [
 ]
 
 NOON = datetime.fromisoformat("2026-05-02T12:00:00Z")
+NAMED = {"type": "string", "enum": ["a", "b"], "enumNames": ["Tea", "Coffee"]}
 EMAIL = {"type": "string", "format": "email"}
 TITLED = {"type": "string", "oneOf": [{"const": "f", "title": "Fish " * 30}]}
 SOME_TITLED = {"type": "array", "items": {"anyOf": TITLED["oneOf"]}}
@@ -52,6 +53,7 @@ class Everything(BaseModel):
     mail: Annotated[str, WithJsonSchema(EMAIL)] | None = None
     meal: Annotated[str, WithJsonSchema(TITLED)] | None = None
     sides: Annotated[list[str], WithJsonSchema(SOME_TITLED)] | None = None
+    drink: Annotated[str, WithJsonSchema(NAMED)]
     letter: Annotated[str | None, Field(max_length=1000)] = None
     greeting: str = "Hello"
     paid: bool = True
@@ -322,6 +324,8 @@ async def test_tells_of_questions_and_of_what_became_of_them(
         news = page.get_by_role("status").nth(1)
         await expect(news).to_be_empty()
         # What was over before the page came is not told.
+        drinks = Annotated[str, WithJsonSchema(NAMED)]
+        story.tell(question(9, drinks), closed(9, "accept", content="b"))
         story.tell(question(1), closed(1, "accept"), question(2, to="ann"))
         await show(page, server, story)
         await expect(news).to_have_text("Question 2: Go?")
@@ -335,6 +339,9 @@ async def test_tells_of_questions_and_of_what_became_of_them(
         story.tell(closed(3, "decline", by="bob"), DONE)
         await expect(news).to_have_text("Question 3. Declined by bob.")
         await expect(asked(page, 1).locator(".closed")).to_have_text("Answered.")
+        await expect(asked(page, 9).locator(".closed")).to_have_text(
+            "Answered: Coffee."
+        )
 
 
 async def test_says_what_went_wrong_and_keeps_the_form(
@@ -414,6 +421,7 @@ class TestFormOfEveryKind:
         await form.get_by_label("Mail").fill("ada@example.com")
         await form.get_by_label("Meal").select_option(index=1)
         await form.get_by_role("group", name="Sides").get_by_label("Fish").check()
+        await form.get_by_label("Drink").select_option(label="Coffee")
         await form.get_by_label("Letter").fill("Dear\nall")
         await form.get_by_label("Greeting").fill("")
         await send.click()
@@ -436,6 +444,7 @@ class TestFormOfEveryKind:
                 "mail": "ada@example.com",
                 "meal": "f",
                 "sides": ["f"],
+                "drink": "b",
                 "letter": "Dear\nall",
                 "greeting": "",
                 "paid": True,
@@ -490,4 +499,4 @@ class TestFormOfEveryKind:
         required = await page.eval_on_selector_all(
             ":required", "(all) => all.map((each) => each.labels[0].innerText)"
         )
-        assert required == ["Name", "Day", "At", "Age", "Height", "Size"]
+        assert required == ["Name", "Day", "At", "Age", "Height", "Size", "Drink"]
