@@ -12,6 +12,7 @@ from mcp import types
 from asgi_events import agent, current_state, testing
 from asgi_events.bridges.mcp import call_tool, elicitation_callback
 from tests.bridges.asked import answers, asked, end_of, running, soon
+from tests.executions.asking import waiting_in
 
 if not hasattr(types, "ElicitResult"):
     pytest.skip("this version has no elicitation", allow_module_level=True)
@@ -49,7 +50,10 @@ def trip_sync(mode: str = "legacy") -> str:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("actor", [trip, trip_sync], ids=["async", "sync"])
-async def test_gives_the_server_the_answer(actor: Any, mode: str) -> None:
+async def test_gives_the_server_the_answer(
+    actor: Any, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loops = waiting_in(monkeypatch)
     async with running(actor, mode=mode) as execution:
         (request,) = await asked(execution)
         await execution.answer(1, {"seat": "1A"}, by="ann")
@@ -59,6 +63,7 @@ async def test_gives_the_server_the_answer(actor: Any, mode: str) -> None:
         assert (request.message, schema) == ("Which seat?", FORM)
         assert request.address.startswith("trip")
         assert await answers(execution) == [(1, "accept", "ann", None)]
+        assert loops == [asyncio.get_running_loop()]
 
 
 @pytest.mark.parametrize("mode", MODES)

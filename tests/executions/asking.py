@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from pydantic import BaseModel, field_validator
 
 from asgi_events import agent, current_state
 from asgi_events.events import InputAnswerEvent, InputRequestEvent
 from asgi_events.exceptions import InputDeclined, InputExpired
 from asgi_events.executions import Execution
+from asgi_events.executions.questions import Questions
 from tests import TIMEOUT
 
 
@@ -73,6 +75,19 @@ async def approve() -> list[bool]:
     state = current_state()
     first = state.ask("To the approver?", to="approver")
     return list(await asyncio.gather(first, state.ask("To nobody else?")))
+
+
+def waiting_in(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.AbstractEventLoop]:
+    """The event loops in which questions wait for their answers, from now on."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    answer_to = Questions.answer_to
+
+    async def spy(self: Questions, *args: Any) -> InputAnswerEvent:
+        loops.append(asyncio.get_running_loop())
+        return await answer_to(self, *args)
+
+    monkeypatch.setattr(Questions, "answer_to", spy)
+    return loops
 
 
 async def asked(execution: Execution, count: int = 1) -> list[InputRequestEvent]:

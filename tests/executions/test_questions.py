@@ -35,6 +35,7 @@ from tests.executions.asking import (
     book_in_its_loop,
     book_sync,
     confirm,
+    waiting_in,
 )
 from tests.executions.faulty_store import FaultyStore
 from tests.executions.scenes import Make, end_of, soon
@@ -116,12 +117,16 @@ async def test_raises_that_nobody_has_answered_in_time(
     assert await answers(execution) == [(1, "expired", None, None)]
 
 
-async def test_asks_from_a_thread_with_an_event_loop_of_its_own(make: Make) -> None:
+async def test_asks_from_a_thread_with_an_event_loop_of_its_own(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loops = waiting_in(monkeypatch)
     execution = await make(book_in_its_loop).start(book_in_its_loop)
     await asked(execution)
     await execution.answer(1, WINDOW)
 
     assert await soon(execution.result()) == BOOKED
+    assert loops == [asyncio.get_running_loop()]
 
 
 async def test_stops_waiting_in_another_event_loop(make: Make) -> None:
