@@ -47,7 +47,7 @@ export function Question({ part }) {
   );
 }
 
-// The schema is one field, or a flat object of fields: docs/questions.md, "Forms".
+// The schema is one field, or a flat object of fields: docs/questions.md, "Pages".
 const fieldsOf = (schema) =>
   schema.type === "object" ? Object.entries(schema.properties) : [["Answer", schema]];
 
@@ -61,13 +61,19 @@ function Fields({ schema }) {
 
 const isNeeded = ({ type, required = [] }, name) => type !== "object" || required.includes(name);
 
+function optionsOf({ enum: values, enumNames, oneOf, anyOf = oneOf }) {
+  return anyOf ?? values?.map((value, i) => ({ const: value, title: enumNames?.[i] ?? value }));
+}
+
 function Field({ name, field, isNeeded }) {
-  const options = field.enum ?? field.oneOf?.map((option) => option.const) ?? field.items?.enum;
+  const options = optionsOf(field.items ?? field);
   if (options) {
     return (
       <select name={name} defaultValue={field.default} multiple={field.type === "array"}>
-        {options.map((option) => (
-          <option key={option}>{option}</option>
+        {options.map(({ const: value, title }) => (
+          <option key={value} value={value}>
+            {title}
+          </option>
         ))}
       </select>
     );
