@@ -113,7 +113,10 @@ class Commands:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await self._flush(self._next_flush())
+                # NOTE: once nothing at all was written, the transports of some versions
+                # of Python (3.12.1) never close.
+                if commands := self._next_flush():
+                    await self._flush(commands)
         finally:
             self._task = None
 

@@ -53,6 +53,18 @@ class TestScripts:
         assert acks == [Ack(1)] * 50
         assert stats["cmdstat_script|load"]["calls"] == 1
 
+    async def test_hold_up_no_close_when_all_were_given_up(
+        self, server: Valkey
+    ) -> None:
+        store = RedisStore(server.url)
+        await store.read("log", 0, 0)
+        given_up = asyncio.ensure_future(store.read("log", 0, 0))
+        await asyncio.sleep(0)  # it waits for its turn
+        given_up.cancel()
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(2):
+            await store.aclose()
+
     async def test_go_out_together(self, server: Valkey, store: RedisStore) -> None:
         grants = [await begin(store, str(number)) for number in range(100)]
         await store.append("0", grants[0], 0, [])
