@@ -9,6 +9,7 @@ from typing import Any
 from asgi_events import EventsApp, current_state, tool
 from asgi_events.stores import EventStore, open_store
 from tests.apps import HEARTBEAT, RETRY, Numbered, count, endless
+from tests.executions.asking import confirm
 
 LEASE = 1.0  # seconds
 BOUND = 50  # events that may wait for the store
@@ -87,3 +88,21 @@ bounded = EventsApp(
 stalling: Any = Stalling(_store())
 dying = EventsApp(mark, store=stalling, drain_grace=0.1)
 """The test kills it before it has started anything."""
+
+
+def _caller(scope: Any, action: str, execution: Any) -> str | None:
+    """Believe what the header ``user`` says."""
+    return dict(scope["headers"]).get(b"user", b"").decode() or None
+
+
+fed = EventsApp(
+    noted,
+    mark,
+    confirm,
+    store=_store(),
+    authorize=_caller,
+    retry=RETRY,
+    heartbeat_interval=HEARTBEAT,
+    lease=LEASE,
+    drain_grace=0.1,
+)

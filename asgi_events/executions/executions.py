@@ -9,7 +9,14 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from typing import Any, Self, Unpack
 
@@ -22,7 +29,8 @@ from asgi_events.aio.backoff import Backoff
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Gone, IdempotencyConflict, UnknownExecution
 from asgi_events.executions.execution import Execution
-from asgi_events.executions.held import Begin, Held
+from asgi_events.executions.feeds import feed_of
+from asgi_events.executions.held import Begin, Held, Make
 from asgi_events.executions.in_memory import HeldInMemory
 from asgi_events.executions.in_store import HeldInStore
 from asgi_events.executions.launch import Launcher, ask, make_execution
@@ -33,6 +41,7 @@ from asgi_events.executions.shutdown import Shutdown
 from asgi_events.executions.viewers import Capacity, Viewing
 from asgi_events.stores.contract import EventStore
 from asgi_events.stores.urls import open_store
+from asgi_events.wire.decoding import AnyEvent
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -64,20 +73,10 @@ class Executions:
         self.actors = _by_name(actors)
         self.inputs = {name: ActorInput(actor) for name, actor in self.actors.items()}
         self.store, self._owns_store = _opened(given["store"])
-        viewers = Capacity(
-            "max_viewers",
-            given["max_viewers"],
-            per_owner=given["max_viewers_per_owner"],
-        )
-        lasts = self.store is not None and self.store.durable
-        self.viewing = Viewing(given, viewers, drain=self.drain, returns=lasts)
+        self.viewing = _viewing(self.store, given, self.drain)
         make = partial(make_execution, self.actors, self.viewing)
-        key_ttl = given["retention"] + _longest(self.actors, given)
-        self._held: Held = (
-            HeldInMemory(given, key_ttl=key_ttl)
-            if self.store is None
-            else HeldInStore(self.store, given, key_ttl=key_ttl, make=make)
-        )
+        self._held = _held(self.store, self.actors, given, self.viewing, make)
+        self.feeds = self._held.feeds
         self._shutdown = Shutdown(self._held, self.viewing, self._release)
         self._launcher = Launcher(self.actors, given, self._held, self._shutdown, make)
 
@@ -254,6 +253,17 @@ class Executions:
         )
         return query.page(await self._held.list(query))
 
+    def feed(self, *, owner: str | None) -> AsyncGenerator[AnyEvent, None]:
+        """What happens to an owner's executions from now on, in every process.
+
+        Each is a ``FeedEvent``. Questions of others ``to`` this owner are in it, too.
+        At each ``ResetEvent``, the first of all, call ``list``: it has what was before.
+
+        Raises:
+            ValueError: The owner is blank.
+        """
+        return feed_of(self.feeds, owner)
+
     async def drain(self, grace: float | None = None) -> None:
         """Shut down without losing anything; may be called more than once.
 
@@ -292,6 +302,33 @@ class Executions:
                 await self.store.aclose()
         finally:
             signals.forget(self)
+
+
+def _viewing(
+    store: EventStore | None,
+    options: ExecutionsOptions,
+    drain: Callable[[], Awaitable[None]],
+) -> Viewing:
+    viewers = Capacity(
+        "max_viewers",
+        options["max_viewers"],
+        per_owner=options["max_viewers_per_owner"],
+    )
+    lasts = store is not None and store.durable
+    return Viewing(options, viewers, drain=drain, returns=lasts)
+
+
+def _held(
+    store: EventStore | None,
+    actors: Mapping[str, Actor[..., Any]],
+    options: ExecutionsOptions,
+    viewing: Viewing,
+    make: Make,
+) -> Held:
+    key_ttl = options["retention"] + _longest(actors, options)
+    if store is None:
+        return HeldInMemory(options, key_ttl=key_ttl, viewing=viewing)
+    return HeldInStore(store, options, key_ttl=key_ttl, viewing=viewing, make=make)
 
 
 def _longest(

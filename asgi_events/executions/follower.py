@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from asgi_events.aio.backoff import Backoff, Patience
 from asgi_events.events import ExecutionStatus
@@ -35,9 +35,14 @@ class Reaper:
     Args:
         store: Where the logs are.
         lease: Seconds of a lease, where a log does not say.
+
+    Attributes:
+        on_reaped: Is awaited with the key and the ``meta`` of a log that was ended.
     """
 
     def __init__(self, store: EventStore, *, lease: float) -> None:
+        self.on_reaped: Callable[[str, Mapping[str, str]], Awaitable[None]] | None
+        self.on_reaped = None
         self._store = store
         self._lease = lease
         self._reaping: dict[str, asyncio.Task[None]] = {}
@@ -81,6 +86,8 @@ class Reaper:
             if page is None or page.alive or page.end is not None:
                 return None
             if await self._is_reaped(key, page.last):
+                if self.on_reaped is not None:
+                    await self.on_reaped(key, page.meta)
                 return None
         except Unavailable:
             return min(self._lease / 16, _FLOOR)

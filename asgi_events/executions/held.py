@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 from asgi_events.actors.when_busy import WhenBusy
 from asgi_events.executions.execution import Execution, Run
 from asgi_events.executions.facts import Facts
+from asgi_events.executions.feeds import Feeds
 from asgi_events.executions.listing import ListedExecution, Place, Query
 from asgi_events.executions.questions import Questions
 from asgi_events.executions.recording import Recording
@@ -72,9 +73,11 @@ class Held(Protocol):
     Attributes:
         here: By id, what runs here and what has ended and is retained in memory, the
             oldest first.
+        feeds: The feeds of their owners.
     """
 
     here: dict[str, Execution]
+    feeds: Feeds
 
     def __iter__(self) -> Iterator[Execution]:
         """All of them, and those of other processes that are watched here."""

@@ -14,6 +14,8 @@ from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import UnknownExecution
 from asgi_events.executions.execution import Execution, Run
 from asgi_events.executions.facts import Facts
+from asgi_events.executions.feeds import Feeds
+from asgi_events.executions.follower import SharedWatch
 from asgi_events.executions.held import Begin, Claim, Opened
 from asgi_events.executions.listing import (
     ListedExecution,
@@ -25,6 +27,7 @@ from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.question_log import QuestionLog
 from asgi_events.executions.questions import Questions, closed
 from asgi_events.executions.turns import check_turn, replaced_by
+from asgi_events.executions.viewers import Viewing
 from asgi_events.log.log import Log
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.wire.window import trim_largest
@@ -49,13 +52,17 @@ class HeldInMemory:
     Args:
         options: How long, and how many bytes.
         key_ttl: Seconds a key is known.
+        viewing: What the viewers of a process share.
 
     Attributes:
         here: By id, what runs here and what has ended, the oldest first.
+        feeds: The feeds of their owners.
         held_bytes: About how many bytes of memory all of them take.
     """
 
-    def __init__(self, options: ExecutionsOptions, *, key_ttl: float) -> None:
+    def __init__(
+        self, options: ExecutionsOptions, *, key_ttl: float, viewing: Viewing
+    ) -> None:
         self.here: dict[str, Execution] = {}
         self.held_bytes = 0
         self._options = options
@@ -79,6 +86,8 @@ class HeldInMemory:
             lease=options["lease"],
             ttl=options["retention"],
         )
+        watch = SharedWatch(self._asked, lambda: self._name)
+        self.feeds = Feeds(self._asked, options, viewing, watch)
 
     def __iter__(self) -> Iterator[Execution]:
         return iter(list(self.here.values()))
@@ -187,6 +196,7 @@ class HeldInMemory:
         self._unfinished.clear()
         self.held_bytes = 0
         await closed(self._closing)
+        await self.feeds.aclose()
         await self._asked.aclose()
 
     def _behind(

@@ -15,6 +15,7 @@ from asgi_events.actors.when_busy import WhenBusy
 from asgi_events.exceptions import StoreError, UnknownExecution
 from asgi_events.executions.execution import Execution, Run
 from asgi_events.executions.facts import Facts
+from asgi_events.executions.feeds import Feeds
 from asgi_events.executions.follower import Follower, Reaper, SharedWatch
 from asgi_events.executions.held import Begin, Claim, Make, Opened, OpenLog
 from asgi_events.executions.idempotency import (
@@ -38,6 +39,7 @@ from asgi_events.executions.recording import Recording
 from asgi_events.executions.run import RemoteRun
 from asgi_events.executions.taking import Taking
 from asgi_events.executions.turns import Turns
+from asgi_events.executions.viewers import Viewing
 from asgi_events.log.log import Bounds
 from asgi_events.log.stored import StoredLog
 from asgi_events.stores.contract import EventStore, Page
@@ -55,10 +57,12 @@ class HeldInStore:
         store: Where the logs are.
         options: How long, and how many bytes.
         key_ttl: Seconds a key is known.
+        viewing: What the viewers of a process share.
         make: Makes an execution of another process.
 
     Attributes:
         here: By id, what runs here, the oldest first.
+        feeds: The feeds of their owners.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class HeldInStore:
         options: ExecutionsOptions,
         *,
         key_ttl: float,
+        viewing: Viewing,
         make: Make,
     ) -> None:
         self.here: dict[str, Execution] = {}
@@ -79,9 +84,11 @@ class HeldInStore:
         self._closing: set[asyncio.Task[None]] = set()
         self._shared_watch = SharedWatch(store, self._get_writer)
         self._reaper = Reaper(store, lease=options["lease"])
-        self._keeper = Keeper(store, self._shared_watch, lease=options["lease"])
+        watch = self._shared_watch
+        self.feeds = Feeds(store, options, viewing, watch, self._reaper)
+        self._keeper = Keeper(store, watch, lease=options["lease"])
         predecessors = Predecessors(
-            store, self.here, self._look, self._shared_watch, lease=options["lease"]
+            store, self.here, self._look, watch, lease=options["lease"]
         )
         self._turns = Turns(
             store,
@@ -217,6 +224,7 @@ class HeldInStore:
         self._starts.clear()
         self.here.clear()
         await closed(self._closing)
+        await self.feeds.aclose()
         await self._reaper.aclose()
         await self._keeper.aclose()
 
@@ -254,12 +262,8 @@ class HeldInStore:
         return self._make(Facts.from_meta(id, page.meta), opened, make_run)
 
     def _questions_of(self, id: str) -> Questions:
-        log = QuestionLog(
-            self._store,
-            id,
-            lease=self._options["lease"],
-            ttl=self._options["retention"],
-        )
+        lease, ttl = self._options["lease"], self._options["retention"]
+        log = QuestionLog(self._store, id, lease=lease, ttl=ttl)
         return Questions(id, log, self._closing, self._shared_watch)
 
     def _make_follower(self, log: StoredLog) -> Follower:

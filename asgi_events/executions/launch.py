@@ -200,7 +200,7 @@ class Launcher:
         self, facts: Facts, asked: Asked, opened: Opened, place: Place
     ) -> Execution:
         """Run an actor, under a log that was opened for it."""
-        options, id = self._options, facts.id
+        options, id, feeds = self._options, facts.id, self._held.feeds
         message = self._describe(facts)
         bus = EventBus()
         state = ExecutionState(
@@ -212,6 +212,7 @@ class Launcher:
         )
         state.threads = self._threads
         state.questions = opened.questions
+        opened.questions.on_news = partial(feeds.questioned, facts)
         writer = LogWriter(
             opened.log,
             include_result=True,
@@ -233,6 +234,8 @@ class Launcher:
             unsubscribe()  # a cancelled task holds its frames, and they the bus
             place.release()
             self._held.retain(execution, run)
+            if run.ended is not None:
+                feeds.ended(facts, execution.status, run.ended)
 
         make_run = partial(
             LocalRun,
@@ -249,6 +252,7 @@ class Launcher:
         )
         execution = self._make(facts, opened, make_run)
         self._held.add(execution)
+        feeds.started(facts)
         return execution
 
     def _describe(self, facts: Facts) -> ErrorMessage:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 from asgi_events.actors.answers import errors_in
 from asgi_events.aio.backoff import Backoff
@@ -26,6 +26,8 @@ from asgi_events.executions.question_log import Answer, Question, QuestionLog
 
 logger = logging.getLogger(__name__)
 
+OnNews: TypeAlias = Callable[[InputRequestEvent, InputAnswerEvent | None], None]
+
 _FLOOR = 2.0  # seconds between two looks for an answer; hints may be lost
 _LAST_WORD = 1.0  # seconds
 
@@ -42,6 +44,8 @@ class Questions:
     Attributes:
         on_change: Called when the first question is open, and when none is any more;
             None where the execution does not run.
+        on_news: Called with each question that is asked here, and again with what has
+            closed it.
     """
 
     # Most executions ask nothing, so this is small.
@@ -55,6 +59,7 @@ class Questions:
         "_waiters",
         "_watch",
         "on_change",
+        "on_news",
     )
 
     def __init__(
@@ -65,6 +70,7 @@ class Questions:
         watch: SharedWatch | None = None,
     ) -> None:
         self.on_change: Callable[[], None] | None = None
+        self.on_news: OnNews | None = None
         self._id = id
         self._log = log
         self._closing = closing
@@ -100,6 +106,7 @@ class Questions:
         while True:
             try:
                 await self._log.ask(request)
+                self._tell(request)
                 return
             except StoreError as error:
                 logger.warning("A question of %s waits: %s", self._id, error)
@@ -122,6 +129,7 @@ class Questions:
                 woken = waiter.sleep()
                 answer = await self._look(request)
                 if answer is not None:
+                    self._tell(request, answer)
                     return answer
                 await asyncio.wait([woken], timeout=_FLOOR)
             raise asyncio.CancelledError
@@ -135,7 +143,9 @@ class Questions:
         backoff = Backoff()
         while True:
             try:
-                return await self._close(request, action)
+                stands = await self._close(request, action)
+                self._tell(request, stands)
+                return stands
             except StoreError as error:
                 logger.warning("A question of %s waits: %s", self._id, error)
             await backoff.wait()
@@ -149,6 +159,7 @@ class Questions:
             except StoreError:  # it ends with its execution
                 logger.info("Question %s of %s stays.", request.n, self._id)
 
+        self._tell(request, cancelled(request))
         task = asyncio.ensure_future(cancel())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -160,7 +171,7 @@ class Questions:
 
     def end(self) -> None:
         """Let no call wait any more: the execution has ended."""
-        self.on_change = None
+        self.on_change = self.on_news = None
         self._is_over = True
         self.wake()
 
@@ -245,6 +256,12 @@ class Questions:
         )
         return await self._log.close(request, answer)
 
+    def _tell(
+        self, request: InputRequestEvent, answer: InputAnswerEvent | None = None
+    ) -> None:
+        if self.on_news is not None:
+            self.on_news(request, answer)
+
     def _count(self, change: int) -> None:
         was_open = self.are_open
         self._open += change
@@ -256,6 +273,11 @@ class Questions:
             self._watch.discard(self._log.key, self.wake)
         if self.on_change is not None:
             self.on_change()
+
+
+def cancelled(request: InputRequestEvent) -> InputAnswerEvent:
+    """What closes a question whose call does not wait any more."""
+    return InputAnswerEvent(address=request.address, n=request.n, action="cancelled")
 
 
 async def closed(closing: set[asyncio.Task[None]]) -> None:

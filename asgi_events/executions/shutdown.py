@@ -91,6 +91,7 @@ class Shutdown:
         for execution in list(here.values()):
             execution.abandon()
         if not viewing.returns:
+            self._held.feeds.dismiss()  # they would stay for ever
             await Grace(_LAST_WORD).wait_for([viewing.capacity.emptied()])
             self._dismiss_all()
         viewing.unread.give_up()
@@ -105,5 +106,6 @@ class Shutdown:
             await execution.wait()
 
     def _dismiss_all(self) -> None:
+        self._held.feeds.dismiss()
         for execution in self._held:
             execution.dismiss()

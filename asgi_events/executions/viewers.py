@@ -244,6 +244,11 @@ class Viewers:
         for cursor in list(self._cursors):
             cursor.dismiss(cursor.format.goodbye("draining"))
 
+    def send_away(self) -> None:
+        """End the streams of all viewers, who come back to another log."""
+        for cursor in list(self._cursors):
+            cursor.dismiss(b"")
+
     def is_complete_after(self, last_event_id: str | None) -> bool:
         """Whether that is the id of the terminal event: nothing follows it."""
         log = self._log

@@ -7,6 +7,7 @@
 | ``POST /{actor}`` | start: 202 and links, or the stream if ``Accept`` names it; |
 | | ``?thread=`` names the thread that it continues |
 | ``GET /executions`` | the caller's executions, the newest first, page by page |
+| ``GET /feed`` | a stream: what happens to the caller's executions from now on |
 | ``GET /executions/{id}`` | its status, or the stream if ``Accept`` names it |
 | ``GET /executions/{id}/events`` | the stream, from ``Last-Event-ID`` or the start |
 | ``DELETE /executions/{id}`` | cancel: 202; 200 if it has ended |

@@ -14,6 +14,7 @@ from asgi_events.executions.executions import Executions
 from asgi_events.http.forms import add_form
 from asgi_events.http.schemas import (
     Schema,
+    add_feed_events,
     add_inputs,
     add_own_events,
     add_published,
@@ -87,6 +88,7 @@ class EventComponents:
         input: A question, and what has closed it.
         listing: The list of actors.
         page: A page of the list of executions.
+        feed: The union of the events of the feed.
     """
 
     def __init__(self, shared: Shared, executions: Executions) -> None:
@@ -117,6 +119,7 @@ class EventComponents:
         self.listing = shared.add("ActorList", _listing())
         listed = shared.add("ListedExecution", _listed())
         self.page = shared.add("ExecutionList", _page(listed))
+        self.feed = self._add_feed()
 
     def _published(self, actors: Iterable[Actor[..., Any]]) -> dict[Any, Schema]:
         models = list({m: None for actor in actors for m in actor.publishes})
@@ -173,8 +176,23 @@ class EventComponents:
             name.lower(): self._shared.add(name, data) for name, data in named.items()
         }
 
+    def _add_feed(self) -> Reference:
+        events = add_feed_events(self._shared)
+        mapping = {kind: event["$ref"] for kind, event in events.items()}
+        union = {
+            "oneOf": [{"$ref": reference} for reference in mapping.values()],
+            "discriminator": {"propertyName": "event_type", "mapping": mapping},
+        }
+        reasons = ["new", "trimmed", "future", "foreign", "malformed"]
+        reset = json_object(reason=_TEXT | {"enum": reasons}, first=_NUMBER)
+        self._feed_reset = self._shared.add("FeedReset", reset)
+        return self._shared.add("FeedEvent", union)
+
     def frames(self, event: Reference) -> Schema:
         """Return the schema of a block of an event stream, with its fields."""
+        named = self._named
+        if event == self.feed:
+            named = {"reset": self._feed_reset, "goodbye": named["goodbye"]}
         retry = {"retry": _NUMBER}
         plain = _block(event)
         # It has no name, which is the name "message" to a client.
@@ -185,7 +203,7 @@ class EventComponents:
                 plain,
                 *(
                     _block(data, name, retry if name == "goodbye" else {})
-                    for name, data in self._named.items()
+                    for name, data in named.items()
                 ),
             ]
         }

@@ -140,6 +140,7 @@ class _Document:
             started = self._start(actor, self._events.actors[name])
             paths.setdefault(f"{prefix}/{quote(name, safe='')}", {})["post"] = started
         paths[f"{prefix}/executions"] = {"get": self._list_executions()}
+        paths.setdefault(f"{prefix}/feed", {})["get"] = self._feed()
         paths[execution] = {"get": self._about(), "delete": self._cancel()}
         paths[f"{execution}/events"] = {"get": self._stream()}
         paths[f"{execution}/inputs/{{n}}"] = {
@@ -242,6 +243,15 @@ class _Document:
             ),
         )
 
+    def _feed(self) -> dict[str, Any]:
+        return self._operation(
+            "stream_feed",
+            "Stream what happens to the caller's executions.",
+            {200: self._blocks(self._events.feed)},
+            (*_DENIED, 429, *_FAILED),
+            parameters=self._parameters("LastEventId", "LastEventIdQuery"),
+        )
+
     def _about_input(self) -> dict[str, Any]:
         return self._operation(
             "get_input",
@@ -293,9 +303,11 @@ class _Document:
         media: dict[str, Any] = {"schema": event}
         if self._version.startswith("3.2"):
             media["itemSchema"] = self._events.frames(event)
+        is_feed = event == self._events.feed
+        named = "`reset` and `goodbye`" if is_feed else "`reset`, `goodbye` and `end`"
         return {
             "description": "The stream of events. `schema` is the data of one event "
-            "without a name. Then there are the events `reset`, `goodbye` and `end`.",
+            f"without a name. Then there are the events {named}.",
             "content": {MEDIA_TYPE: media},
         }
 

@@ -10,6 +10,7 @@ from asgi_events.exceptions import UnknownActor, UnknownExecution
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.viewers import Place
 from asgi_events.http.exchange import Exchange
+from asgi_events.http.feed import stream_feed
 from asgi_events.http.inputs import about_waiting, answer_input
 from asgi_events.http.listing import links_of, list_executions
 from asgi_events.http.openapi import VERSIONS, openapi
@@ -36,6 +37,9 @@ async def answer(exchange: Exchange) -> ASGIApp:
         case ["executions"]:
             exchange.allow("GET", "HEAD")
             return await list_executions(exchange)
+        case ["feed"] if request.method != "POST":  # an actor may be called so
+            exchange.allow("GET", "HEAD")
+            return await stream_feed(exchange)
         case ["executions", id]:
             exchange.allow("GET", "HEAD", "DELETE")
             if request.method == "DELETE":

@@ -19,6 +19,7 @@ from asgi_events.events import (
     InputRequestEvent,
     TerminalEvent,
 )
+from asgi_events.feed_events import FEED_EVENTS
 from asgi_events.http.shared import Reference, Shared
 from asgi_events.wire.decoding import OURS
 
@@ -101,6 +102,15 @@ def add_own_events(shared: Shared, form: Reference) -> dict[str, Schema]:
             schema["properties"]["response_schema"] = form
         reference = shared.add(name, schema)
         references |= dict.fromkeys(names, reference)
+    return references
+
+
+def add_feed_events(shared: Shared) -> dict[str, Schema]:
+    """Add the events of feeds; return each ``event_type``'s reference."""
+    references = {}
+    for model in FEED_EVENTS:
+        kind = event_type_of(model)
+        references[kind] = shared.add(model.__name__, _own_event(shared, model, [kind]))
     return references
 
 

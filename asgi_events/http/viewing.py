@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 
 from asgi_events.checks import check_headers
 from asgi_events.executions.execution import Execution
-from asgi_events.executions.viewers import Place
+from asgi_events.executions.viewers import Place, Viewing
 from asgi_events.http.pausing import PausingSource
 from asgi_events.http.problems import send_nothing
 from asgi_events.http.request import last_event_id
@@ -97,9 +97,7 @@ class ExecutionResponse:
                 return
             if scope["method"] == "HEAD":
                 format = NATIVE if self._format is None else self._format()
-                response = EventSourceResponse(
-                    _no_frames(), headers=self._headers, format=format
-                )
+                response = headers_alone(self._headers, format)
             else:
                 place = place or watchers.take_place()
                 response = self._response(seen)
@@ -115,35 +113,62 @@ class ExecutionResponse:
 
     def _response(self, seen: str | None) -> EventSourceResponse:
         watchers = self._execution.watchers
-        viewing, options = watchers.viewing, watchers.viewing.options
         cursor = watchers.attach(seen, counts=self._counts, format=self._format)
-        format = cursor.format
-        response = EventSourceResponse(
-            self._source(cursor),
-            headers=self._headers,
-            heartbeat_interval=options["heartbeat_interval"],
-            send_timeout=options["send_timeout"],
-            max_duration=options["max_stream_duration"],
-            max_backlog=options["max_stream_backlog"],
-            handle_signals=options["handle_signals"],
-            format=format,
+        source, format = self._source(cursor), cursor.format
+        return response_of(
+            source, watchers.viewing, headers=self._headers, format=format
         )
-        response.unread = viewing.unread
-        response.source_hears = True
-
-        def last_word() -> bytes | None:
-            goodbye = format.goodbye("draining")
-            # No goodbye where no other process can continue: the execution may end.
-            return goodbye if goodbye is None or viewing.returns else b""
-
-        response.last_word = last_word
-        return response
 
     def _source(self, cursor: Cursor) -> FrameSource:
         """What the response takes from: the cursor, or what ends at a question."""
         if self._answered is None or not isinstance(cursor.format, WaitingFormat):
             return cursor
         return PausingSource(cursor, cursor.format.pause(), self._answered)
+
+
+def response_of(
+    source: FrameSource,
+    viewing: Viewing,
+    *,
+    headers: Headers | None = None,
+    format: Format,
+) -> EventSourceResponse:
+    """Return the response that streams what a viewer gets.
+
+    Args:
+        source: Gives the frames.
+        viewing: What the viewer shares with others.
+        headers: Further response headers, or other values for ours.
+        format: Makes the bytes beside the frames.
+    """
+    options = viewing.options
+    response = EventSourceResponse(
+        source,
+        headers=headers,
+        heartbeat_interval=options["heartbeat_interval"],
+        send_timeout=options["send_timeout"],
+        max_duration=options["max_stream_duration"],
+        max_backlog=options["max_stream_backlog"],
+        handle_signals=options["handle_signals"],
+        format=format,
+    )
+    response.unread = viewing.unread
+    response.source_hears = True
+
+    def last_word() -> bytes | None:
+        goodbye = format.goodbye("draining")
+        # No goodbye where no other process can continue: the execution may end.
+        return goodbye if goodbye is None or viewing.returns else b""
+
+    response.last_word = last_word
+    return response
+
+
+def headers_alone(
+    headers: Headers | None = None, format: Format = NATIVE
+) -> EventSourceResponse:
+    """Return the response to a ``HEAD``."""
+    return EventSourceResponse(_no_frames(), headers=headers, format=format)
 
 
 async def _no_frames() -> AsyncIterator[bytes]:

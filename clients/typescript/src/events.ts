@@ -403,6 +403,76 @@ export interface components {
             /** @description The `after` of the next page. */
             next: string | null;
         };
+        /** @description An execution has started, at ``timestamp``. */
+        ExecutionStarted: {
+            execution: string;
+            /** Format: date-time */
+            timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "started";
+            actor: string;
+            thread?: string;
+        };
+        /** @description An execution asks a question; see ``InputRequestEvent``. */
+        ExecutionWaiting: {
+            execution: string;
+            /** Format: date-time */
+            timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "waiting";
+            n: number;
+            address: string;
+            message: string;
+            response_schema: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            expires?: string;
+            to?: string;
+        };
+        /** @description A question is closed; see ``InputAnswerEvent``. */
+        ExecutionAnswered: {
+            execution: string;
+            /** Format: date-time */
+            timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "answered";
+            n: number;
+            /** @enum {string} */
+            action: "accept" | "decline" | "expired" | "cancelled";
+            by?: string;
+        };
+        /** @description An execution has ended, at ``timestamp``, and with it all its questions. */
+        ExecutionEnded: {
+            execution: string;
+            /** Format: date-time */
+            timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "ended";
+            actor: string;
+            thread?: string;
+            /** Format: date-time */
+            created: string;
+            status: string;
+        };
+        FeedReset: {
+            /** @enum {string} */
+            reason: "new" | "trimmed" | "future" | "foreign" | "malformed";
+            first: number;
+        };
+        FeedEvent: components["schemas"]["ExecutionStarted"] | components["schemas"]["ExecutionWaiting"] | components["schemas"]["ExecutionAnswered"] | components["schemas"]["ExecutionEnded"];
         /** @description A problem (RFC 9457). */
         Problem: {
             /** Format: uri-reference */
@@ -458,4 +528,10 @@ export type Execution = components['schemas']['Execution'];
 export type ActorList = components['schemas']['ActorList'];
 export type ListedExecution = components['schemas']['ListedExecution'];
 export type ExecutionList = components['schemas']['ExecutionList'];
+export type ExecutionStarted = components['schemas']['ExecutionStarted'];
+export type ExecutionWaiting = components['schemas']['ExecutionWaiting'];
+export type ExecutionAnswered = components['schemas']['ExecutionAnswered'];
+export type ExecutionEnded = components['schemas']['ExecutionEnded'];
+export type FeedReset = components['schemas']['FeedReset'];
+export type FeedEvent = components['schemas']['FeedEvent'];
 export type Problem = components['schemas']['Problem'];

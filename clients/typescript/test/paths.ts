@@ -119,6 +119,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/events/feed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Stream what happens to the caller's executions. */
+        get: operations["stream_feed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events/executions/{id}": {
         parameters: {
             query?: never;
@@ -756,6 +773,76 @@ export interface components {
             /** @description The `after` of the next page. */
             next: string | null;
         };
+        /** @description An execution has started, at ``timestamp``. */
+        ExecutionStarted: {
+            execution: string;
+            /** Format: date-time */
+            timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "started";
+            actor: string;
+            thread?: string;
+        };
+        /** @description An execution asks a question; see ``InputRequestEvent``. */
+        ExecutionWaiting: {
+            execution: string;
+            /** Format: date-time */
+            timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "waiting";
+            n: number;
+            address: string;
+            message: string;
+            response_schema: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            expires?: string;
+            to?: string;
+        };
+        /** @description A question is closed; see ``InputAnswerEvent``. */
+        ExecutionAnswered: {
+            execution: string;
+            /** Format: date-time */
+            timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "answered";
+            n: number;
+            /** @enum {string} */
+            action: "accept" | "decline" | "expired" | "cancelled";
+            by?: string;
+        };
+        /** @description An execution has ended, at ``timestamp``, and with it all its questions. */
+        ExecutionEnded: {
+            execution: string;
+            /** Format: date-time */
+            timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event_type: "ended";
+            actor: string;
+            thread?: string;
+            /** Format: date-time */
+            created: string;
+            status: string;
+        };
+        FeedReset: {
+            /** @enum {string} */
+            reason: "new" | "trimmed" | "future" | "foreign" | "malformed";
+            first: number;
+        };
+        FeedEvent: components["schemas"]["ExecutionStarted"] | components["schemas"]["ExecutionWaiting"] | components["schemas"]["ExecutionAnswered"] | components["schemas"]["ExecutionEnded"];
         /** @description A problem (RFC 9457). */
         Problem: {
             /** Format: uri-reference */
@@ -1217,6 +1304,37 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    stream_feed: {
+        parameters: {
+            query?: {
+                /** @description The same, for clients that cannot set headers. */
+                last_event_id?: components["parameters"]["LastEventIdQuery"];
+            };
+            header?: {
+                /** @description The id of the last event that the client has. */
+                "Last-Event-ID"?: components["parameters"]["LastEventId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream of events. `schema` is the data of one event without a name. Then there are the events `reset` and `goodbye`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["FeedEvent"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
         };

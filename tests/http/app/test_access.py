@@ -34,6 +34,7 @@ POST   /approve again                202    404      404     401   202  | 202   
 POST   /approve again stream         200    404      404     401   200  | 200   403   403   200    200
 POST   /none                         404    404      404     401   404  | 404   403   404   404    404
 GET    /executions                   200    200      200     401   403  | 403   200   200   200    200
+GET    /feed                         200    200      200     401   403  | 403   200   200   200    200
 GET    /executions/{id}              200    404      404     401   200  | 200   200   403   200    200
 GET    /executions/{id} stream       200    404      404     401   200  | 200   200   403   200    200
 GET    /executions/{id}/events       200    404      404     401   200  | 200   200   403   200    200

@@ -1,0 +1,112 @@
+"""Finds executions of an owner that have ended without a word in the owner's feed.
+
+Their process died, or it did so between the terminal event and the feed. Who serves a
+feed compares what runs according to the list with what ran before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from asgi_events.events import ExecutionStatus
+from asgi_events.stores.contract import EventStore, Page, Position
+from asgi_events.wire.decoding import read_json
+from asgi_events.wire.frames import split
+
+_LIST = 1000  # executions in one call
+
+OnEnd: TypeAlias = Callable[[str, Mapping[str, str], str, datetime], None]
+"""Takes the id of an execution, its ``meta``, how it ended, and when."""
+
+
+class MissedEnds:
+    """Looks for them, for one feed.
+
+    Args:
+        store: Has the executions.
+        owner: Whose they are.
+        suspect: Is called with the ids of those whose process may be dead.
+        on_end: Is called with those that have ended.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        owner: str | None,
+        *,
+        suspect: Callable[[str], None],
+        on_end: OnEnd,
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self._suspect = suspect
+        self._on_end = on_end
+        self._running: dict[str, Mapping[str, str]] = {}  # what they are
+        self._missing: set[str] = set()  # those that the list did not have any more
+        self._has_looked = False
+
+    def hear(self, frames: Sequence[bytes]) -> None:
+        """Take note of what the feed says."""
+        for frame in frames:
+            event = read_json(split(frame)[0])
+            id = event["execution"]
+            if event["event_type"] == "started":
+                meta = {"actor": event["actor"], "created": event["timestamp"]}
+                if "thread" in event:
+                    meta["thread"] = event["thread"]
+                self._running.setdefault(id, meta)
+            elif event["event_type"] == "ended":
+                self._running.pop(id, None)
+
+    async def look(self) -> None:
+        """Look once; what is missing twice in a row has ended.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        if not self._has_looked:
+            for id, page in await self._list("lost", None):
+                if page.end is None:
+                    self._suspect(id)
+            self._has_looked = True
+        found = await self._all_running()
+        missing = self._running.keys() - found.keys()
+        for id in missing:
+            await self._look_at(id)
+        self._missing = missing & self._running.keys()
+        self._running |= found
+
+    async def _look_at(self, id: str) -> None:
+        """Find out what has become of one that does not seem to run."""
+        page = await self._store.read(id, 0, 0)
+        if page is not None and page.end is None:
+            if not page.alive:
+                self._suspect(id)
+            return
+        if id not in self._missing:  # its process may be about to write
+            return
+        meta = self._running.pop(id)
+        if page is None or page.end is None:  # it is not kept any more
+            self._on_end(id, meta, ExecutionStatus.LOST, datetime.now(UTC))
+        else:
+            ended = datetime.fromtimestamp(page.ended or 0.0, UTC)
+            self._on_end(id, page.meta, page.end, ended)
+
+    async def _all_running(self) -> dict[str, Mapping[str, str]]:
+        found: dict[str, Mapping[str, str]] = {}
+        before = None
+        while True:
+            page = await self._list(ExecutionStatus.STARTED, before)
+            found |= {id: state.meta for id, state in page}
+            if len(page) < _LIST:
+                return found
+            id, state = page[-1]
+            before = Position(state.meta["created"], id)
+
+    async def _list(
+        self, status: str, before: Position | None
+    ) -> Sequence[tuple[str, Page]]:
+        match = {"owner": self._owner}
+        return await self._store.list(match, status=status, before=before, limit=_LIST)

@@ -1,0 +1,85 @@
+"""The route of the feed, and the response that streams it to one watcher."""
+
+from __future__ import annotations
+
+import asyncio
+
+from asgi_events.executions.feed import Begin, Feed
+from asgi_events.http.exchange import Exchange
+from asgi_events.http.problems import Problem
+from asgi_events.http.request import last_event_id
+from asgi_events.http.viewing import headers_alone, response_of
+from asgi_events.types import ASGIApp, Receive, Scope, Send
+from asgi_events.wire.encoding import encode_json
+from asgi_events.wire.formats import NATIVE, Format, NativeFormat
+from asgi_events.wire.sse import ServerSentEvent
+
+
+async def stream_feed(exchange: Exchange) -> ASGIApp:
+    """Stream what happens to the caller's executions, in every process.
+
+    Raises:
+        Problem: 403, the application has no ``authorize``, so an id is all that is
+            needed to read and cancel its execution.
+        AccessDenied: The caller may not do that.
+        StoreError: The store does not answer.
+    """
+    owner = await exchange.owner_of("list")
+    if owner is None:
+        raise Problem(
+            403,
+            "Who knows an execution's id may read and cancel it here, so there is no "
+            "feed of ids. Give the application an authorize hook: the feed is about "
+            "the executions of the owner that it returns.",
+        )
+    if exchange.request.method == "HEAD":
+        return headers_alone()
+    return FeedResponse(await exchange.executions.feeds.get(owner))
+
+
+class FeedResponse:
+    """An ASGI application that streams a feed to one watcher.
+
+    It continues after ``Last-Event-ID``, as ``ExecutionResponse`` does. If it cannot,
+    or without one, it first sends a ``reset``, and then what happens from now on.
+
+    Args:
+        feed: The feed.
+    """
+
+    __slots__ = ("_feed",)
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        viewing = self._feed.watchers.viewing
+        place = self._feed.watchers.take_place()
+        try:
+            begin = self._feed.attach(last_event_id(scope))
+            format: Format = NATIVE
+            if begin.reset is not None:
+                format = _Beginning(begin, viewing.options["retry"])
+            response = response_of(begin.cursor, viewing, format=format)
+            await response(scope, receive, send)
+        except asyncio.CancelledError:
+            # Daphne sends no lifespan.shutdown, but waits for its applications.
+            if viewing.draining:
+                await viewing.drain()
+            raise
+        finally:
+            place.release()
+
+
+class _Beginning(NativeFormat):
+    """The native format for a watcher who begins with what happens from now on."""
+
+    def __init__(self, begin: Begin, retry: int) -> None:
+        # With the id it can resume even if the connection breaks before an event.
+        reset = ServerSentEvent(
+            event="reset",
+            data=encode_json({"reason": begin.reset, "first": begin.first}).decode(),
+            id=begin.id,
+            retry=retry,
+        )
+        self.greeting = super().greeting + reset.encode()

@@ -1,0 +1,409 @@
+"""The feed: what happens to the executions of an owner."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from asgi_events import Executions, tool
+from asgi_events.events import ExecutionStatus
+from asgi_events.executions import feed_log, outbox
+from asgi_events.executions.feeds import feed_of
+from asgi_events.feed_events import (
+    ExecutionAnswered,
+    ExecutionEnded,
+    ExecutionStarted,
+    ExecutionWaiting,
+)
+from asgi_events.stores.memory import MemoryStore
+from asgi_events.testing import virtual_time
+from tests.executions.asking import asked, book
+from tests.executions.feeds import Watcher, by_execution, watching
+from tests.executions.leases.processes import Link
+from tests.executions.scenes import end_of
+
+WINDOW = {"seat": "1A"}
+
+WHOLE = ["started", "ended"]
+
+
+@tool
+async def quick() -> int:
+    return 1
+
+
+@tool
+async def failing() -> None:
+    raise RuntimeError
+
+
+@tool
+async def slow() -> None:
+    await asyncio.Event().wait()
+
+
+async def feed_keys(store: MemoryStore) -> list[str]:
+    return [key async for key in store.keys() if key.startswith("feed:")]
+
+
+async def run(executions: Executions, count: int = 1, owner: str = "ann") -> list[str]:
+    """Run some to their ends; their ids."""
+    started = [await executions.start(quick, owner=owner) for _ in range(count)]
+    for each in started:
+        await each.wait()
+    return [each.id for each in started]
+
+
+async def test_says_what_happens_to_an_execution() -> None:
+    async with Executions(book) as executions, watching(executions) as ann:
+        execution = await executions.start(book, owner="ann", thread="t")
+        (request,) = await asked(execution)
+        await execution.answer(1, WINDOW, by="bob")
+        await ann.until_ended(execution.id)
+
+    id, facts = execution.id, {"actor": "book", "thread": "t"}
+    created, ended = execution.created, execution.ended
+    assert ended is not None
+    answer = ann.events[2]
+    assert ann.resets == ["new"]
+    assert ann.events == [
+        ExecutionStarted(execution=id, timestamp=created, **facts),
+        ExecutionWaiting(
+            execution=id,
+            timestamp=request.timestamp,
+            n=1,
+            address="book",
+            message="Book?",
+            response_schema=request.response_schema,
+        ),
+        ExecutionAnswered(
+            execution=id, timestamp=answer.timestamp, n=1, action="accept", by="bob"
+        ),
+        ExecutionEnded(
+            execution=id, timestamp=ended, created=created, status="completed", **facts
+        ),
+    ]
+
+
+async def test_shows_an_approver_the_question_and_nothing_else() -> None:
+    async with (
+        Executions(book) as executions,
+        watching(executions, "ann") as ann,
+        watching(executions, "boss") as boss,
+        watching(executions, "eve") as eve,
+    ):
+        execution = await executions.start(book, {"to": "boss"}, owner="ann")
+        await asked(execution)
+        await execution.decline(1, by="boss")
+        await ann.until_ended(execution.id)
+        await boss.until(lambda w: len(w.events) == 2)
+
+    assert ann.of(execution.id) == ["started", "waiting", "answered", "ended"]
+    assert boss.of(execution.id) == ["waiting", "answered"]
+    assert (boss.events[0].to, boss.events[1].action) == ("boss", "decline")
+    assert eve.events == []
+
+
+async def test_closes_the_question_of_what_is_cancelled_before_it_ends() -> None:
+    async with Executions(book) as executions, watching(executions) as ann:
+        execution = await executions.start(book, owner="ann")
+        await asked(execution)
+        await execution.cancel()
+        await ann.until_ended(execution.id)
+
+    assert ann.of(execution.id) == ["started", "waiting", "answered", "ended"]
+    assert (ann.events[2].action, ann.events[3].status) == ("cancelled", "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("actor", "status"), [(quick, "completed"), (failing, "failed")]
+)
+async def test_says_how_it_has_ended(actor: Any, status: str) -> None:
+    async with Executions(actor, error_message=str) as executions:
+        async with watching(executions, None) as watcher:
+            execution = await executions.start(actor)
+            await watcher.until_ended(execution.id)
+    assert [end.status for end in watcher.ends] == [status]
+
+
+async def test_begins_with_what_happens_from_now_on() -> None:
+    store = MemoryStore()
+    async with Executions(quick, store=store) as executions:
+        async with watching(executions) as first:
+            (before,) = await run(executions)
+            await first.until_ended(before)
+            async with watching(executions) as second:
+                (after,) = await run(executions)
+                await second.until_ended(after)
+    assert by_execution(first.events) == {before: WHOLE, after: WHOLE}
+    assert by_execution(second.events) == {after: WHOLE}
+
+
+@pytest.mark.parametrize("owner", ["", " "])
+async def test_has_no_feed_of_a_blank_owner(owner: str) -> None:
+    async with Executions() as executions:
+        with pytest.raises(ValueError, match="owner"):
+            executions.feed(owner=owner)
+
+
+async def test_ends_when_the_process_stops() -> None:
+    for store in ({}, {"store": MemoryStore()}):
+        executions = Executions(quick, **store)
+
+        async def watch(executions: Executions = executions) -> None:
+            async for _ in executions.feed(owner="ann"):
+                pass
+
+        task = asyncio.ensure_future(watch())
+        await run(executions)
+        await executions.drain(0)
+        await asyncio.wait_for(task, 1)
+
+
+# What it costs
+
+
+async def test_writes_nothing_where_nobody_watches() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        async with Executions(quick, store=link) as executions:
+            await run(executions, 50)
+            await asyncio.sleep(1)
+            reads = link.called.count("read")
+            await run(executions, 50)
+            await asyncio.sleep(1)
+            assert link.called.count("read") - reads == 1
+            assert await feed_keys(store) == []
+
+
+async def test_is_not_told_anything_without_a_store_and_a_watcher() -> None:
+    async with Executions(quick) as executions:
+        await run(executions)
+        assert not executions.feeds._writer._outboxes
+
+
+async def test_is_kept_for_the_retention_after_its_last_watcher_has_left() -> None:
+    store = MemoryStore()
+    with virtual_time():
+        options = {"store": store, "retention": 100.0, "lease": 4.0}
+        async with Executions(quick, **options) as executions:
+            async with watching(executions) as ann:
+                await asyncio.sleep(1000)
+                (id,) = await run(executions)
+                await ann.until_ended(id)
+            await asyncio.sleep(95)
+            assert await feed_keys(store) != []
+            await run(executions)  # what is written does not keep it
+            await asyncio.sleep(100)
+            await run(executions)
+            await asyncio.sleep(150)
+            assert await feed_keys(store) == []
+
+
+# Parts
+
+
+async def test_goes_on_in_the_next_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_log, "PART", 5)
+    store = MemoryStore()
+    async with Executions(quick, store=store) as a, Executions(quick, store=store) as b:
+        async with watching(a) as here, watching(b) as there:
+            ids = [id for pair in range(5) for one in (a, b) for id in await run(one)]
+            await here.until_ended(*ids)
+            await there.until_ended(*ids)
+        assert len(await feed_keys(store)) > 3
+    expected = dict.fromkeys(ids, WHOLE)
+    assert by_execution(here.events) == by_execution(there.events) == expected
+    assert here.resets == there.resets == ["new"]
+
+
+async def test_resumes_after_any_event_that_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed_log, "PART", 4)
+    monkeypatch.setattr("asgi_events.executions.feed._HELD.max_events", 2)
+    store = MemoryStore()
+    async with Executions(quick, store=store) as a, Executions(quick, store=store) as b:
+        async with watching(a) as ann:
+            for _ in range(8):
+                await run(a)
+            await ann.until(lambda w: len(w.events) == 16)
+            name = (await a.feeds.get("ann")).attach(None).id.partition(":")[0]
+            for executions in (a, b):
+                for number in range(1, 16):
+                    id = f"{name}:{number}"
+                    assert await read(executions, id, 16) == ann.told[number:]
+
+
+async def read(executions: Executions, last: str, count: int) -> list[tuple[str, str]]:
+    """What a watcher with that id gets, up to event ``count``."""
+    watcher = Watcher()
+    number = int(last.partition(":")[2])
+
+    async def watch() -> None:
+        async for event in feed_of(executions.feeds, "ann", last):
+            watcher.see(event)
+            if len(watcher.events) + number >= count:
+                return
+
+    await asyncio.wait_for(watch(), 5)
+    assert watcher.resets == []
+    return watcher.told
+
+
+# Faults
+
+
+async def test_sends_its_watchers_away_when_the_store_has_lost_it() -> None:
+    store = MemoryStore()
+    with virtual_time():
+        async with Executions(quick, store=store) as executions:
+            async with watching(executions) as ann:
+                (before,) = await run(executions)
+                await ann.until_ended(before)
+                for key in await feed_keys(store):
+                    await store.delete(key)
+                await ann.until(lambda w: len(w.resets) == 2)
+                (after,) = await run(executions)
+                await ann.until_ended(after)
+    assert ann.resets == ["new", "foreign"]
+    assert by_execution(ann.events) == {before: WHOLE, after: WHOLE}
+
+
+@pytest.mark.parametrize("lost", ["head", "part"])
+async def test_begins_anew_when_the_store_has_lost_half_of_it(lost: str) -> None:
+    store = MemoryStore()
+    with virtual_time():
+        async with Executions(quick, store=store) as executions:
+            async with watching(executions) as ann:
+                (before,) = await run(executions)
+                await ann.until_ended(before)
+                head, part = sorted(await feed_keys(store), key=len)
+                await store.delete(head if lost == "head" else part)
+                await ann.until(lambda w: len(w.resets) == 2)
+                (after,) = await run(executions)
+                await ann.until_ended(after)
+    assert by_execution(ann.events) == {before: WHOLE, after: WHOLE}
+
+
+async def test_says_all_when_the_store_answers_again() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        async with Executions(quick, store=store) as there:
+            async with Executions(quick, store=link) as here, watching(there) as ann:
+                started = [await here.start(quick, owner="ann") for _ in range(3)]
+                link.cut = True
+                await asyncio.sleep(5)
+                assert ann.events == []
+                link.cut = False
+                ids = [each.id for each in started]
+                await ann.until_ended(*ids)
+    assert by_execution(ann.events) == dict.fromkeys(ids, WHOLE)
+
+
+async def test_begins_anew_when_more_happens_than_can_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "_MOST", 5)
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        async with Executions(quick, store=store) as there:
+            async with Executions(quick, store=link) as here, watching(there) as ann:
+                started = [await here.start(quick, owner="ann") for _ in range(10)]
+                link.cut = True
+                await asyncio.sleep(5)
+                link.cut = False
+                for each in started:
+                    await end_of(each)
+                await ann.until(lambda w: len(w.resets) == 2)
+                (after,) = await run(here)
+                await ann.until_ended(after)
+    assert ann.of(after) == WHOLE
+
+
+# Processes that die
+
+
+async def test_says_that_a_process_has_died() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        loop = asyncio.get_running_loop()
+        async with Executions(slow, book, store=store, lease=4.0) as there:
+            here = Executions(slow, book, store=link, lease=4.0)
+            async with watching(there) as ann, watching(there, "boss") as boss:
+                execution = await here.start(slow, owner="ann")
+                asks = await here.start(book, {"to": "boss"}, owner="ann")
+                await boss.until(lambda w: w.events)
+                await ann.until(lambda w: len(w.events) == 3)
+                link.cut, died = True, loop.time()
+                await ann.until_ended(execution.id, asks.id)
+                took = loop.time() - died
+                await boss.until(lambda w: len(w.events) == 2)
+            await dead(here, link)
+    assert [end.status for end in ann.ends] == ["lost", "lost"]
+    assert ann.of(asks.id) == ["started", "waiting", "answered", "ended"]
+    assert (boss.events[1].event_type, boss.events[1].action) == (
+        "answered",
+        "cancelled",
+    )
+    assert took < 1.25 * 4
+
+
+async def test_says_what_had_died_before_anybody_watched() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        async with Executions(slow, store=store, lease=4.0) as there:
+            here = Executions(slow, store=link, lease=4.0)
+            execution = await here.start(slow, owner="ann")
+            link.cut = True
+            await asyncio.sleep(3)
+            async with watching(there) as ann:
+                await ann.until_ended(execution.id)
+            await dead(here, link)
+    assert [end.status for end in ann.ends] == ["lost"]
+
+
+async def test_says_an_end_that_its_process_could_not_say() -> None:
+    store = MemoryStore()
+    with virtual_time():
+        async with Executions(slow, store=store, lease=4.0) as there:
+            async with Executions(slow, store=store) as here, watching(there) as ann:
+                here.feeds._may_be_watched = False  # as if it died before it could
+                execution = await here.start(slow, owner="ann")
+                await asyncio.sleep(2)
+                await execution.cancel()
+                await execution.wait()
+                await ann.until_ended(execution.id)
+                await asyncio.sleep(10)
+    assert [each.status for each in ann.ends] == [ExecutionStatus.CANCELLED]
+    assert ann.ends[0].created == execution.created
+    assert ann.ends[0].timestamp <= datetime.now(UTC)
+
+
+async def test_says_that_what_is_not_kept_any_more_has_ended() -> None:
+    store = MemoryStore()
+    with virtual_time():
+        async with Executions(slow, store=store, lease=4.0) as there:
+            async with Executions(slow, store=store) as here, watching(there) as ann:
+                execution = await here.start(slow, owner="ann")
+                await asyncio.sleep(2)
+                here.feeds._may_be_watched = False
+                await execution.cancel()
+                await execution.wait()
+                await store.delete(execution.id)
+                await ann.until_ended(execution.id)
+    assert ann.of(execution.id) == WHOLE
+
+
+async def dead(executions: Executions, link: Link) -> None:
+    """Stop what counts as dead, so that no task is left."""
+    link.cut = False
+    await executions.drain(0)
