@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 import pytest
 
 from asgi_events import Executions, agent, current_state
+from asgi_events.actors.when_busy import WhenBusy
 from asgi_events.exceptions import Gone, Refused, Unavailable
 from asgi_events.executions.thread_log import thread_of
 from asgi_events.stores.memory import MemoryStore
@@ -20,6 +23,12 @@ from asgi_events.testing import virtual_time
 
 LEASE = 1.0  # seconds
 SEEDS = 8  # thousands were run once
+KINDS: dict[str, Sequence[WhenBusy]] = {
+    "reject": ["reject"],
+    "queue": ["queue"],
+    "replace": ["replace"],
+    "all": ["reject", "queue", "queue", "replace"],
+}
 CLIENTS, ASKS = 5, 12  # of each
 LOG = thread_of(None, "t")
 
@@ -70,6 +79,7 @@ class Race:
 
     Args:
         seed: Decides all that is random.
+        kinds: What the actors do in a busy thread; one of them is chosen each time.
         slow: Seconds that a call may take.
         failing: How probable it is that half a call fails.
         dying: How probable it is that a process dies, at each ask.
@@ -78,7 +88,9 @@ class Race:
         options: Of the executions.
 
     Attributes:
-        runs: How often the actor of each id was run.
+        runs: How often the actor of each id was run, in the order of the first times.
+        cancelling: How probable it is that what is running or waiting is cancelled, at
+            each ask.
         together: Ids that ran at the same time.
         looks: Pairs of what was started when somebody asked for the newest execution,
             and what that was.
@@ -88,9 +100,11 @@ class Race:
         self,
         seed: int,
         *,
+        kinds: Sequence[WhenBusy] = ("reject",),
         slow: float,
         failing: float = 0.0,
         dying: float = 0.0,
+        cancelling: float = 0.0,
         draining: float = 0.0,
         leaving: float = 0.0,
         **options: Any,
@@ -99,6 +113,7 @@ class Race:
         self.store = MemoryStore()
         self.slow, self.failing = slow, failing
         self.dying, self.draining, self.leaving = dying, draining, leaving
+        self.cancelling = cancelling
         self.options = {"lease": LEASE, "cancel_timeout": 0.1} | options
         self.runs: Counter[str] = Counter()
         self.running: set[str] = set()
@@ -108,7 +123,6 @@ class Race:
         self.answers: Counter[str] = Counter()
         self.asked: dict[str, set[str]] = {}  # by id or key, what was found
 
-        @agent
         async def work() -> None:
             id = current_state().execution_id or ""
             self.runs[id] += 1
@@ -120,14 +134,17 @@ class Race:
             finally:
                 self.running.discard(id)
 
-        self.actor = work
+        self.actors = [
+            agent(name=f"{kind}{number}", when_busy=kind)(work)
+            for number, kind in enumerate(kinds)
+        ]
         self.made: list[tuple[Executions, Link]] = []
         self.alive = [self._make() for _ in range(3)]
         self.stopping: list[asyncio.Task[None]] = []
 
     def _make(self) -> tuple[Executions, Link]:
         link = Link(self.store, self.random, self.slow, self.failing)
-        made = Executions(self.actor, store=link, **self.options)
+        made = Executions(*self.actors, store=link, **self.options)
         self.made.append((made, link))
         return made, link
 
@@ -164,7 +181,10 @@ class Race:
         leaves = self.random.random() < self.leaving
         try:
             async with asyncio.timeout(self.random.random() if leaves else 60.0):
-                found = await executions.start(self.actor, thread="t", **how)
+                # The same id or key is always of the same actor.
+                of = Random(str(how)) if how else self.random
+                actor = of.choice(self.actors)
+                found = await executions.start(actor, thread="t", **how)
         except TimeoutError:
             assert leaves
             self.answers["none"] += 1
@@ -174,6 +194,9 @@ class Race:
             return
         self.answers["Execution"] += 1
         self.returned.append(found.id)
+        if self.random.random() < self.cancelling:
+            with suppress(Unavailable):
+                await found.cancel()
         if how:
             self.asked.setdefault(str(how), set()).add(found.id)
 
@@ -195,7 +218,8 @@ class Race:
 
     async def turns(self) -> list[str]:
         page = await self.store.read(LOG, 0, 1_000_000)
-        return [] if page is None else [frame.decode() for frame in page.frames]
+        frames = [] if page is None else page.frames
+        return [frame.decode().split(" ")[0] for frame in frames]
 
     async def drain(self) -> None:
         await asyncio.gather(*self.stopping)
@@ -211,16 +235,26 @@ async def check(race: Race) -> None:
     assert race.together == []
     assert set(race.runs.values()) <= {1}
     assert set(race.runs) <= set(turns)
+    assert [id for id in turns if id in race.runs] == list(race.runs)
     assert all(len(found) == 1 for found in race.asked.values())
     for before, newest in race.looks:
         started = [place[id] for id in before if id in place]
         assert place.get(newest, -1) >= max(started, default=-1)
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
-async def test_runs_one_at_a_time_in_any_order_of_calls(seed: int) -> None:
+seeds = pytest.mark.parametrize("seed", range(SEEDS))
+few_seeds = pytest.mark.parametrize("seed", range(SEEDS // 2))
+ways = pytest.mark.parametrize("kinds", list(KINDS.values()), ids=list(KINDS))
+
+
+@ways
+@few_seeds
+async def test_runs_one_at_a_time_in_any_order_of_calls(
+    seed: int, kinds: Sequence[WhenBusy]
+) -> None:
     with virtual_time():
-        race = Race(seed, slow=LEASE / 25)  # so that no start takes half a lease
+        # No start takes half a lease.
+        race = Race(seed, kinds=kinds, slow=LEASE / 25, cancelling=0.1)
         await race.run()
         turns = await race.turns()
         logs = {key async for key in race.store.keys() if ":" not in key}
@@ -230,38 +264,69 @@ async def test_runs_one_at_a_time_in_any_order_of_calls(seed: int) -> None:
     await check(race)
     assert race.answers["Unavailable"] == 0
     assert race.answers["Gone"] == 0
-    assert len(turns) == len(set(turns)) == len(race.runs) > 3
+    assert len(turns) == len(set(turns)) > 3
     assert logs == set(turns)
     assert all(page is not None for page in ended)
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
-async def test_runs_one_at_a_time_while_calls_fail(seed: int) -> None:
-    with virtual_time():
-        race = Race(seed, slow=0.2, failing=0.05)
-        await race.run()
-        await race.drain()
-
-    await check(race)
-
-
-@pytest.mark.parametrize("seed", range(SEEDS))
-async def test_runs_one_at_a_time_while_processes_die(seed: int) -> None:
-    with virtual_time():
-        race = Race(seed, slow=0.2, failing=0.02, dying=0.1)
-        await race.run()
-        await race.drain()
-
-    await check(race)
-
-
-@pytest.mark.parametrize("seed", range(SEEDS))
-async def test_runs_one_at_a_time_while_starts_are_refused_and_clients_leave(
-    seed: int,
+@ways
+@few_seeds
+async def test_runs_one_at_a_time_while_calls_fail(
+    seed: int, kinds: Sequence[WhenBusy]
 ) -> None:
     with virtual_time():
-        race = Race(seed, slow=0.3, draining=0.1, leaving=0.3, max_executions=1)
+        race = Race(seed, kinds=kinds, slow=0.2, failing=0.05, cancelling=0.05)
         await race.run()
         await race.drain()
 
     await check(race)
+
+
+@ways
+@few_seeds
+async def test_runs_one_at_a_time_while_processes_die(
+    seed: int, kinds: Sequence[WhenBusy]
+) -> None:
+    with virtual_time():
+        race = Race(seed, kinds=kinds, slow=0.2, failing=0.02, dying=0.1)
+        await race.run()
+        await race.drain()
+
+    await check(race)
+
+
+@ways
+@few_seeds
+async def test_runs_one_at_a_time_while_starts_are_refused_and_clients_leave(
+    seed: int, kinds: Sequence[WhenBusy]
+) -> None:
+    most = 1 if list(kinds) == ["reject"] else 4
+    with virtual_time():
+        race = Race(
+            seed,
+            kinds=kinds,
+            slow=0.3,
+            draining=0.1,
+            leaving=0.3,
+            max_executions=most,
+            max_queued=3,
+        )
+        await race.run()
+        await race.drain()
+
+    await check(race)
+
+
+@seeds
+async def test_runs_all_that_wait_in_the_order_of_their_turns(seed: int) -> None:
+    with virtual_time():
+        race = Race(seed, kinds=["queue"], slow=LEASE / 25, max_queued=256)
+        await race.run()
+        turns = await race.turns()
+        executions, _ = race.alive[0]
+        ends = {(await (await executions.get(id)).wait()) for id in turns}
+        await race.drain()
+
+    assert list(race.runs) == turns
+    assert ends == {"completed"}
+    assert race.together == []
