@@ -56,30 +56,34 @@ class Predecessors:
             cancel: With what message they are cancelled; None to let them run.
         """
         if cancel is None:
-            for id in reversed(ids):
+            while ids:
+                *ids, id = ids
                 # If it has completed it had its turn, so those before it are over.
-                if await self._end_of(id, None) == ExecutionStatus.COMPLETED:
+                if await self._end_of(id, before=ids) == ExecutionStatus.COMPLETED:
                     return
             return
         async with asyncio.TaskGroup() as group:
             for id in ids:
-                group.create_task(self._end_of(id, cancel))
+                group.create_task(self._end_of(id, cancel=cancel))
 
-    async def _end_of(self, id: str, cancel: str | None) -> str:
-        """Wait for the end of one; "gone" if it is not kept."""
+    async def _end_of(
+        self, id: str, *, cancel: str | None = None, before: Sequence[str] = ()
+    ) -> str:
+        """Wait for the end of one; "gone" if it is not kept.
+
+        Args:
+            id: Its id.
+            cancel: As of ``wait``.
+            before: The ids of those that are waited for afterwards.
+        """
         local = self._here.get(id)
         if local is not None:
             if cancel is not None:
                 await local.cancel(cancel)
             await local.wait()
         changed = asyncio.Event()
-        look = partial(
-            self._look_for_end,
-            id,
-            cancel,
-            Patience(self._lease),
-            self._store.generation,
-        )
+        patience, generation = Patience(self._lease), self._store.generation
+        look = partial(self._look_for_end, id, cancel, before, patience, generation)
         self._shared_watch.add(id, changed.set)
         try:
             return await self._repeat(look, changed)
@@ -119,7 +123,12 @@ class Predecessors:
         return asyncio.get_running_loop().time() >= began + _GAP
 
     async def _look_for_end(
-        self, id: str, cancel: str | None, patience: Patience, generation: int
+        self,
+        id: str,
+        cancel: str | None,
+        before: Sequence[str],
+        patience: Patience,
+        generation: int,
     ) -> str | None:
         page = await self._look(id)
         if page is None:
@@ -127,6 +136,9 @@ class Predecessors:
             is_gone = generation == self._store.generation or patience.is_over()
             return "gone" if is_gone else None
         patience.reset()
+        if not page.alive:  # its process may have held others: suspect them now
+            for each in before:
+                await self._look(each)
         if page.end is None and cancel is not None and not page.cancel:
             await self._store.cancel(id)
         return page.end

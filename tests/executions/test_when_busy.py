@@ -15,6 +15,7 @@ from asgi_events.events import SHUTTING_DOWN
 from asgi_events.exceptions import Draining, LimitReached
 from asgi_events.executions import Execution
 from asgi_events.stores import EventStore
+from asgi_events.stores.memory import MemoryStore
 from asgi_events.testing import virtual_time
 from tests import TIMEOUT
 from tests.executions.scenes import end_of, soon
@@ -299,6 +300,38 @@ async def test_knows_a_key_while_what_it_started_waits() -> None:
 
             assert again is last
             assert await last.result() == last.id
+
+
+async def test_loses_all_of_a_dead_process_at_once() -> None:
+    """Not one after another, however many of them wait."""
+    lease, store = 8.0, MemoryStore()
+
+    over, runs = asyncio.Event(), []
+
+    @agent(when_busy="queue")
+    async def forever(ends: bool = False) -> None:
+        runs.append(current_state().execution_id)
+        if not ends:
+            await over.wait()
+
+    with virtual_time():
+        dead, here = (Executions(forever, store=store, lease=lease) for _ in range(2))
+        lost = [await dead.start(forever, thread="t") for _ in range(10)]
+        for each in lost:
+            each.abandon()  # no sign of life from now on
+        began = asyncio.get_running_loop().time()
+        last = await here.start(forever, {"ends": True}, thread="t")
+        ended = await last.wait()
+        took = asyncio.get_running_loop().time() - began
+        statuses = {await (await here.get(each.id)).wait() for each in lost}
+        over.set()
+        await asyncio.sleep(2 * lease)  # the others learn that they are lost
+        await here.drain(0)
+        await dead.drain(0)
+
+    assert (ended, statuses) == ("completed", {"lost"})
+    assert took < 2 * lease
+    assert runs == [lost[0].id, last.id]
 
 
 # Replace

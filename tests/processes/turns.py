@@ -1,7 +1,8 @@
 """A worker that starts one execution after another in a thread that others share.
 
-Each execution tries to lock a file; the system unlocks it when the worker dies. It
-prints the id of each execution that ran, and "overlap" if another one held the lock.
+Each execution tries to lock a file, and appends its id; the system unlocks the file
+when the worker dies. It prints the id of each execution that ran, and "overlap" if
+another one held the lock.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ import random
 import sys
 
 from asgi_events import Executions, agent, current_state
-from asgi_events.exceptions import ThreadBusy, Unavailable
+from asgi_events.exceptions import Refused, Unavailable
+from asgi_events.executions import Execution
 
 LEASE = 3.0  # seconds
+OUTSTANDING = 3  # executions of a worker, of which one may run
 
 
-@agent
 async def turn(path: str, seconds: float = 0.0) -> None:
-    print(f"began {current_state().execution_id}", flush=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT)
+    id = current_state().execution_id or ""
+    print(f"began {id}", flush=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(file, f"{id}\n".encode())
         await asyncio.sleep(seconds)
     except BlockingIOError:
         print("overlap", flush=True)
@@ -31,17 +35,27 @@ async def turn(path: str, seconds: float = 0.0) -> None:
         os.close(file)
 
 
-async def main(url: str, path: str, seconds: str) -> None:
-    executions = Executions(turn, store=url, lease=LEASE)
+reject = agent(name="reject")(turn)
+queue = agent(name="queue", when_busy="queue")(turn)
+replace = agent(name="replace", when_busy="replace")(turn)
+
+
+async def main(url: str, path: str, seconds: str, actor: str) -> None:
+    executions = Executions(reject, queue, replace, store=url, lease=LEASE)
+    started: list[Execution] = []
     while True:
         try:
             execution = await executions.start(
-                turn, {"path": path, "seconds": float(seconds)}, thread="t"
+                actor, {"path": path, "seconds": float(seconds)}, thread="t"
             )
-        except (ThreadBusy, Unavailable):
+        except (Refused, Unavailable):
             await asyncio.sleep(random.random() * 0.01)
-        else:
-            await execution.wait()
+            continue
+        started.append(execution)
+        if actor == "replace":
+            await asyncio.sleep(random.random() * 0.05)
+        elif actor == "reject" or len(started) >= OUTSTANDING:
+            await started.pop(0).wait()
 
 
 if __name__ == "__main__":
