@@ -171,11 +171,25 @@ class VercelAIApp(Endpoint):
     async def _stop(self, exchange: Exchange, chat: str) -> ASGIApp:
         execution = await exchange.newest(chat, "cancel", actor=self._actor)
         asked = parsed(_StopRequest, await exchange.read_json())
-        if execution is None or asked.execution_id not in (None, execution.id):
+        if execution is not None and asked.execution_id not in (None, execution.id):
+            execution = await self._running(exchange, chat, asked.execution_id)
+        if execution is None:
             return send_nothing
         has_ended = await stop(self.executions, execution)
         about = {"id": execution.id, "status": execution.status}
         return exchange.json(200 if has_ended else 202, about)
+
+    async def _running(
+        self, exchange: Exchange, chat: str, id: str | None
+    ) -> Execution | None:
+        """Return an execution of the chat that runs while newer ones wait."""
+        try:
+            execution = await exchange.find(id or "", "cancel")
+        except UnknownExecution:
+            return None
+        is_of_chat = (execution.actor, execution.thread) == (self._actor, chat)
+        runs = execution.status is ExecutionStatus.STARTED
+        return execution if is_of_chat and runs else None
 
     def _may_be_missed(self, execution: Execution) -> bool:
         """Whether a client that resumes may not have all of it."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from asgi_events import agent, current_state, tool
+from asgi_events.actors.when_busy import WhenBusy
 
 JSON = {"content-type": "application/json"}
 
@@ -33,11 +34,11 @@ async def echo(text: str) -> str:
 class Gate:
     """An actor that says a word and waits, until it is let on or cancelled."""
 
-    def __init__(self) -> None:
+    def __init__(self, when_busy: WhenBusy = "reject") -> None:
         self.opened = asyncio.Event()
         self.stopped = asyncio.Event()
 
-        @agent
+        @agent(when_busy=when_busy)
         async def waiting(text: str) -> str:
             try:
                 await current_state().text("One")

@@ -239,6 +239,30 @@ async def test_refuses_a_second_run_of_a_thread_while_one_runs(make: Make) -> No
     assert (await second.json())["execution"] == running.id
 
 
+async def test_streams_a_run_that_replaces_or_waits_for_another_one(make: Make) -> None:
+    for when_busy in ("replace", "queue"):
+        gate = Gate(when_busy)
+        client = Client(app := make(gate.actor))
+        async with client.connect("POST", "/ag-ui", json=asked()) as first:
+            await first.until(b"One")
+            async with client.connect("POST", "/ag-ui", json=asked("r2")) as second:
+                if when_busy == "queue":
+                    await second.until(b"RUN_STARTED")
+                    assert b"One" not in second.body
+                    gate.opened.set()
+                await second.until(b"One")
+                gate.opened.set()
+                await first.end()
+                await second.end()
+        connected = await client.post("/ag-ui/connect", json=asked("r3"))
+
+        first_run, second_run = app.executions
+        ends = {"replace": ("cancelled", "completed")}.get(when_busy)
+        assert (first_run.status, second_run.status) == (ends or ("completed",) * 2)
+        assert said(second) == said(connected) == "One, two"
+        assert types(second)[-1] == "RUN_FINISHED"
+
+
 async def test_attaches_to_an_execution_that_was_started_natively(make: Make) -> None:
     app = make()
     execution = await app.executions.start("echo", {"text": "Hi"})

@@ -254,6 +254,70 @@ async def test_refuses_a_second_post_while_one_runs(make: Make) -> None:
     assert third.status == 200
 
 
+async def test_streams_a_post_that_waits_when_its_turn_has_come(make: Make) -> None:
+    gate = Gate("queue")
+    app = make(gate.actor)
+    client = Client(app)
+
+    async with client.connect("POST", "/api/chat", json=chat()) as first:
+        await first.until(b"One")
+        async with client.connect("POST", "/api/chat", json=chat("2")) as second:
+            await second.until(b": stream-start")
+            waiting = b"One" not in second.body
+            gate.opened.set()
+            await first.end()
+            await second.end()
+
+    assert waiting
+    assert said(first.body) == said(second.body) == "One, two"
+    accept(b"\n".join(x for x in second.body.split(b"\n") if not x.startswith(b":")))
+
+
+async def test_stops_what_runs_where_another_one_waits(make: Make) -> None:
+    gate = Gate("queue")
+    app = make(gate.actor)
+    client = Client(app)
+
+    async with client.connect("POST", "/api/chat", json=chat()) as first:
+        await first.until(b"One")
+        async with client.connect("POST", "/api/chat", json=chat("2")) as second:
+            await second.until(b": stream-start")
+            runs, waits = app.executions
+            stopped = await client.post(STOP, json={"executionId": runs.id})
+            await second.until(b"One")
+            other = await client.post(
+                STOP.replace("c1", "c2"), json={"executionId": waits.id}
+            )
+            gate.opened.set()
+            await second.end()
+        await first.end()
+
+    assert (stopped.status, other.status) == (200, 204)
+    assert await stopped.json() == {"id": runs.id, "status": "cancelled"}
+    assert said(second.body) == "One, two"
+
+
+async def test_streams_a_post_that_replaces_what_runs(make: Make) -> None:
+    gate = Gate("replace")
+    app = make(gate.actor)
+    client = Client(app)
+
+    async with client.connect("POST", "/api/chat", json=chat()) as first:
+        await first.until(b"One")
+        async with client.connect("POST", "/api/chat", json=chat("2")) as second:
+            await second.until(b"One")
+            await first.end()
+            gate.opened.set()
+            await second.end()
+    replay = await client.get(STREAM)
+
+    _, newest = app.executions
+    reason = f"Execution cancelled: replaced by {newest.id}"
+    assert read(first.body)[-2] == {"type": "abort", "reason": reason}
+    assert said(second.body) == said(replay.body) == "One, two"
+    accept(b"\n".join(x for x in second.body.split(b"\n") if not x.startswith(b":")))
+
+
 async def test_starts_again_when_one_has_ended(make: Make) -> None:
     app = make()
     client = Client(app)
