@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 
-from asgi_events.executions.feed import Begin, Feed
+from asgi_events.executions.feed import Feed, Reason
 from asgi_events.http.exchange import Exchange
 from asgi_events.http.problems import Problem
 from asgi_events.http.request import last_event_id
+from asgi_events.http.response import EventSourceResponse
 from asgi_events.http.viewing import headers_alone, response_of
 from asgi_events.types import ASGIApp, Receive, Scope, Send
 from asgi_events.wire.encoding import encode_json
@@ -56,12 +58,7 @@ class FeedResponse:
         viewing = self._feed.watchers.viewing
         place = self._feed.watchers.take_place()
         try:
-            begin = self._feed.attach(last_event_id(scope))
-            format: Format = NATIVE
-            if begin.reset is not None:
-                format = _Beginning(begin, viewing.options["retry"])
-            response = response_of(begin.cursor, viewing, format=format)
-            await response(scope, receive, send)
+            await self._response(last_event_id(scope))(scope, receive, send)
         except asyncio.CancelledError:
             # Daphne sends no lifespan.shutdown, but waits for its applications.
             if viewing.draining:
@@ -70,16 +67,28 @@ class FeedResponse:
         finally:
             place.release()
 
+    def _response(self, seen: str | None) -> EventSourceResponse:
+        viewing = self._feed.watchers.viewing
+        cursor, *where = self._feed.attach(seen)
+        format = _format_of(*where, viewing.options["retry"])
+        return response_of(cursor, viewing, format=format)
+
 
 class _Beginning(NativeFormat):
     """The native format for a watcher who begins with what happens from now on."""
 
-    def __init__(self, begin: Begin, retry: int) -> None:
-        # With the id it can resume even if the connection breaks before an event.
-        reset = ServerSentEvent(
-            event="reset",
-            data=encode_json({"reason": begin.reset, "first": begin.first}).decode(),
-            id=begin.id,
-            retry=retry,
-        )
-        self.greeting = super().greeting + reset.encode()
+    def __init__(self, greeting: bytes) -> None:
+        self.greeting = greeting
+
+
+@lru_cache(64)  # thousands may begin at the same place
+def _format_of(id: str, first: int, reset: Reason | None, retry: int) -> Format:
+    if reset is None:
+        return NATIVE
+    block = ServerSentEvent(
+        event="reset",
+        data=encode_json({"reason": reset, "first": first}).decode(),
+        id=id,  # to resume even if the connection breaks before an event
+        retry=retry,
+    )
+    return _Beginning(NATIVE.greeting + block.encode())

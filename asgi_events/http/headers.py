@@ -30,7 +30,9 @@ def stream_headers(
         TypeError, ValueError: A header that a stream cannot have; see
             ``check_headers``.
     """
-    ours = _NATIVE if format is NATIVE else _headers_of(format)
+    named = format.media_type, format.headers
+    is_native = named == (NATIVE.media_type, NATIVE.headers)
+    ours = _NATIVE if is_native else _headers_of(format)
     if not given:
         return ours
     check_headers(given)

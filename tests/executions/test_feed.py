@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from asgi_events import Executions, tool
 from asgi_events.events import ExecutionStatus
 from asgi_events.executions import feed_log, outbox
+from asgi_events.executions.feed_log import FeedLog
 from asgi_events.executions.feeds import feed_of
+from asgi_events.executions.outbox import Outbox
 from asgi_events.feed_events import (
     ExecutionAnswered,
     ExecutionEnded,
@@ -325,6 +328,48 @@ async def test_begins_anew_when_more_happens_than_can_wait(
                 (after,) = await run(here)
                 await ann.until_ended(after)
     assert ann.of(after) == WHOLE
+
+
+async def test_begins_anew_though_the_store_has_as_much_of_it_again() -> None:
+    store = MemoryStore()
+    with virtual_time():
+        async with Executions(quick, store=store) as executions:
+            async with watching(executions) as ann:
+                (before,) = await run(executions)
+                await ann.until_ended(before)
+                log = FeedLog(store, "ann", lease=15, ttl=600)
+                part = await log.find()
+                assert part is not None
+                await store.delete(part.key)
+                part, grant = await log.begin(part)
+                await log.append(part, grant, 0, [b"{}", b"{}"])
+                await ann.until(lambda w: len(w.resets) == 2)
+                (after,) = await run(executions)
+                await ann.until_ended(after)
+    assert by_execution(ann.events) == {before: WHOLE, after: WHOLE}
+
+
+def test_has_one_event_of_each_execution_in_a_batch() -> None:
+    def make(kind: Any, id: str, **more: Any) -> None:
+        now = datetime(2026, 1, 2, tzinfo=UTC)
+        facts = {"execution": id, "timestamp": now, "actor": "x"}
+        waiting.add(id, partial(kind, **facts, **more))
+
+    waiting = Outbox()
+    for id in "ab":
+        make(ExecutionStarted, id)
+        make(ExecutionEnded, id, created=datetime.now(UTC), status="completed")
+    make(ExecutionStarted, "c")
+    first = waiting.batch()
+    waiting.discard(first, [first["b"]])  # another process was faster with one event
+    second = waiting.batch()
+    theirs = second["b"].replace(b"completed", b"lost")
+    waiting.discard(second, [second["a"], theirs])  # somebody has said b's end
+
+    assert list(first) == ["a", "b", "c"]
+    assert (second["a"], second["c"]) == (first["a"], first["c"])
+    assert [b'"ended"' in data for data in second.values()] == [False, False, True]
+    assert [*waiting.batch()] == ["c", "a"]
 
 
 # Processes that die
