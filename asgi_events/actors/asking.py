@@ -26,6 +26,9 @@ class Questions(Protocol):
     def opened(self) -> AbstractContextManager[None]:
         """In this block a question is open."""
 
+    def stored(self, request: InputRequestEvent) -> InputRequestEvent:
+        """A new question as it is stored, which the other methods take."""
+
     async def ask(self, request: InputRequestEvent) -> None:
         """Make a question known to all processes."""
 
@@ -39,8 +42,14 @@ class Questions(Protocol):
     ) -> InputAnswerEvent:
         """Close a question that nobody has answered; return what has closed it."""
 
-    def cancel(self, request: InputRequestEvent) -> None:
-        """Close a question whose call does not wait any more."""
+    def cancel(self, request: InputRequestEvent) -> object:
+        """Close a question whose call does not wait any more, and do not wait."""
+
+    async def withdraw(self, request: InputRequestEvent) -> InputAnswerEvent | None:
+        """Close a question whose call does not wait any more.
+
+        It returns soon: what has closed the question, or None if that is not known.
+        """
 
 
 class Asker(Protocol):
@@ -111,9 +120,8 @@ async def ask_form(
         to=to,
     )
     with questions.opened():
-        answer = await _closed(state, questions, request, timeout)
-    shown = answer.content if echo else None
-    await state.publish(_told(request, answer.action, by=answer.by, content=shown))
+        answer = await _closed(state, questions, request, timeout, echo)
+    await state.publish(_told(answer, echo))
     if answer.action == "accept":
         return answer.content
     if answer.action == "decline":
@@ -126,31 +134,41 @@ async def _closed(
     questions: Questions,
     request: InputRequestEvent,
     timeout: float | None,
+    echo: bool,
 ) -> InputAnswerEvent:
     """Ask, and wait for what closes the question."""
+    stored = questions.stored(request)
     is_told = False  # to viewers
     try:
         try:
             async with asyncio.timeout(timeout):
-                await questions.ask(request)
+                await questions.ask(stored)
                 published = state.publish(request)
                 is_told = True
                 await published
-                return await questions.answer_to(request, lambda: state.cancelled)
+                return await questions.answer_to(stored, lambda: state.cancelled)
         except TimeoutError:
-            return await questions.close(request, "expired")
+            return await questions.close(stored, "expired")
+    except GeneratorExit:  # there is nobody who could wait
+        questions.cancel(stored)
+        raise
     except BaseException:
-        questions.cancel(request)
-        if is_told:
-            state.event_bus.publish_nowait(_told(request, "cancelled"))
+        # It may have been answered just now: whoever did that was told that it counts.
+        answer = await questions.withdraw(stored)
+        if is_told and answer is not None:
+            state.event_bus.publish_nowait(_told(answer, echo))
         raise
 
 
-def _told(
-    request: InputRequestEvent, action: InputAction, **more: Any
-) -> InputAnswerEvent:
+def _told(answer: InputAnswerEvent, echo: bool) -> InputAnswerEvent:
     """What viewers are told when a question is closed."""
-    return InputAnswerEvent(address=request.address, n=request.n, action=action, **more)
+    return InputAnswerEvent(
+        address=answer.address,
+        n=answer.n,
+        action=answer.action,
+        by=answer.by,
+        content=answer.content if echo else None,
+    )
 
 
 def _check_not_blank(**texts: Any) -> None:

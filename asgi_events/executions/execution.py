@@ -13,11 +13,11 @@ from asgi_events.aio.waiter import Waiter
 from asgi_events.events import (
     CANCELLED,
     ExecutionStatus,
-    InputAction,
     InputRequestEvent,
     ProgressEvent,
     TerminalEvent,
 )
+from asgi_events.executions.answers import give_answer
 from asgi_events.executions.facts import Facts
 from asgi_events.executions.history import History
 from asgi_events.executions.question_log import Question
@@ -66,6 +66,7 @@ class Execution:
         result_type: What the actor's function is annotated to return.
 
     Attributes:
+        asking: What it asks.
         facts: What it is.
         history: Looks back in its log.
         log: Its frames.
@@ -74,9 +75,9 @@ class Execution:
 
     __slots__ = (
         "__weakref__",
-        "_questions",
         "_result_type",
         "_run",
+        "asking",
         "facts",
         "history",
         "log",
@@ -98,7 +99,7 @@ class Execution:
         self.watchers = viewers
         self.facts = facts
         self._run = run
-        self._questions = questions
+        self.asking = questions
         self.history = History(log, read_page)
         self._result_type = result_type
 
@@ -189,18 +190,21 @@ class Execution:
         Raises:
             Unavailable: The store does not answer.
         """
-        return list(await self._questions.all())
+        return list((await self.asking.read()).questions.values())
 
     async def waiting(self) -> list[InputRequestEvent]:
-        """The questions that are open, the oldest first; none when it has ended.
+        """What it asks now, as viewers may see it; nothing when it has ended.
 
         Raises:
             Unavailable: The store does not answer.
         """
         if self.status is not ExecutionStatus.STARTED:
             return []
-        asked = await self.questions()
-        return [question.request for question in asked if question.answer is None]
+        return [
+            question.request
+            for question in await self.questions()
+            if question.answer is None and not question.is_hidden
+        ]
 
     async def answer(self, n: int, content: Any, *, by: str | None = None) -> bool:
         """Answer a question, wherever it was asked; exactly one answer wins.
@@ -222,17 +226,15 @@ class Execution:
             Unavailable: The store does not answer. It may have taken the answer: give
                 the same one again.
         """
-        return await self._close(n, "accept", content, by)
+        _, is_first = await give_answer(
+            self.asking, self.status, n, "accept", content, by=by
+        )
+        return is_first
 
     async def decline(self, n: int, *, by: str | None = None) -> bool:
         """Decline to answer a question; see ``answer``."""
-        return await self._close(n, "decline", None, by)
-
-    async def _close(
-        self, n: int, action: InputAction, content: Any, by: str | None
-    ) -> bool:
-        is_over = self.status is not ExecutionStatus.STARTED
-        return await self._questions.answer(n, action, content, by=by, is_over=is_over)
+        _, is_first = await give_answer(self.asking, self.status, n, "decline", by=by)
+        return is_first
 
     async def result(self) -> Any:
         """Wait for the end, and return what the actor returned.

@@ -183,8 +183,8 @@ class Feeds:
         facts = Facts.from_meta(id, meta)
         log = QuestionLog(self._store, id, lease=self._lease, ttl=self._retention)
         try:
-            for asked in (await log.read()).values():
-                if asked.answer is None:
+            for asked in (await log.read()).questions.values():
+                if asked.answer is None and not asked.is_hidden:
                     dropped = cancelled(asked.request)
                     self.questioned(facts, asked.request, dropped)
         finally:

@@ -25,7 +25,7 @@ from asgi_events.executions.listing import (
 )
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.question_log import QuestionLog
-from asgi_events.executions.questions import Questions, closed
+from asgi_events.executions.questions import Closing, Questions, closed
 from asgi_events.executions.turns import check_turn, replaced_by
 from asgi_events.executions.viewers import Viewing
 from asgi_events.log.log import Log
@@ -78,7 +78,7 @@ class HeldInMemory:
         self._numbers = count()
         self._number: dict[str, int] = {}  # the order of the list
         self._retaining: Timer | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: Closing = set()
         self._asked = MemoryStore(max_retained_bytes=self._limit)
         self._question_log = partial(
             QuestionLog,

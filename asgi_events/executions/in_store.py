@@ -33,7 +33,7 @@ from asgi_events.executions.listing import (
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.predecessors import Predecessors
 from asgi_events.executions.question_log import QuestionLog
-from asgi_events.executions.questions import Questions, closed
+from asgi_events.executions.questions import Closing, Questions, closed
 from asgi_events.executions.recorder import Opening, Recorder
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.run import RemoteRun
@@ -81,7 +81,7 @@ class HeldInStore:
         self._options = options
         self._make = make
         self._name = secrets.token_hex(8)
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: Closing = set()
         self._shared_watch = SharedWatch(store, self._get_writer)
         self._reaper = Reaper(store, lease=options["lease"])
         watch = self._shared_watch
@@ -264,7 +264,8 @@ class HeldInStore:
     def _questions_of(self, id: str) -> Questions:
         lease, ttl = self._options["lease"], self._options["retention"]
         log = QuestionLog(self._store, id, lease=lease, ttl=ttl)
-        return Questions(id, log, self._closing, self._shared_watch)
+        keep = self._keeper.keep_answer
+        return Questions(id, log, self._closing, self._shared_watch, keep)
 
     def _make_follower(self, log: StoredLog) -> Follower:
         after, lease = self._options["cancel_after"], self._options["lease"]

@@ -9,6 +9,9 @@ terminal frame, so no execution ends twice.
 The marker of an ``Idempotency-Key`` is kept for as long as its execution runs or is
 kept, so no key starts a second execution. So is the turn of a thread: without it the
 thread would be free while its newest execution runs, and an older one would be found.
+
+Who answers a question is told that the answer counts. So what has closed a question is
+kept for ``settle_time``, too, where it was answered and where it was asked.
 """
 
 import asyncio
@@ -19,6 +22,7 @@ from functools import partial
 
 from asgi_events.exceptions import Busy, Ended
 from asgi_events.executions.follower import SharedWatch
+from asgi_events.executions.question_log import ClosedQuestion
 from asgi_events.executions.recorder import Opening
 from asgi_events.executions.thread_log import Turn
 from asgi_events.log.log import Log
@@ -27,6 +31,7 @@ from asgi_events.stores.contract import EventStore, Grant
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256 * 1024  # bytes written at once
+_MOST_ANSWERS = 1000  # that are kept; the oldest is dropped when there are more
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class Keeper:
         self._kept: dict[str, Kept] = {}
         self._marks: dict[str, Kept] = {}  # by the id of the execution
         self._turns: dict[str, Turn] = {}  # likewise
+        # By log and number, each with when ``settle_time`` is over.
+        self._answers: dict[tuple[str, int], tuple[ClosedQuestion, float]] = {}
         self._generation = 0
         self._suspected = False
         self._woken = asyncio.Event()
@@ -112,6 +119,17 @@ class Keeper:
             self._begin()
             self._turns[turn.id] = turn
 
+    def keep_answer(self, closed: ClosedQuestion) -> None:
+        """Keep a question that has just been closed."""
+        place = (closed.log.key, closed.request.n)
+        if self._settle_time <= 0 or place in self._answers:
+            return
+        self._begin()
+        until = asyncio.get_running_loop().time() + self._settle_time
+        self._answers[place] = (closed, until)
+        if len(self._answers) > _MOST_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+
     def discard_mark(self, id: str) -> None:
         """Drop the marker and turn of an ended execution, unless its log is kept."""
         if id not in self._kept:
@@ -135,6 +153,7 @@ class Keeper:
             self.discard(key)
         self._marks.clear()
         self._turns.clear()
+        self._answers.clear()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -146,11 +165,15 @@ class Keeper:
 
     def _begin(self) -> None:
         """Begin to check the store, unless that is going on."""
-        if not (self._kept or self._marks or self._turns):
+        if not self._keeps_any:
             self._generation = self._get_generation()
         if self._task is None or self._task.done():
             self._woken = asyncio.Event()
             self._task = asyncio.ensure_future(self._watch())
+
+    @property
+    def _keeps_any(self) -> bool:
+        return bool(self._kept or self._marks or self._turns or self._answers)
 
     def _get_generation(self) -> int:
         return self._store.generation
@@ -160,7 +183,7 @@ class Keeper:
         self._woken.set()
 
     async def _watch(self) -> None:
-        while self._kept or self._marks or self._turns:
+        while self._keeps_any:
             self._woken.clear()
             try:
                 async with asyncio.timeout(self._interval):
@@ -177,22 +200,29 @@ class Keeper:
         now = asyncio.get_running_loop().time()
         while self._kept and next(iter(self._kept.values())).until <= now:
             self.drop_oldest()
+        for place, (_, until) in list(self._answers.items()):
+            if until <= now:
+                del self._answers[place]
 
     async def _look(self) -> None:
         """Verify all that is kept, if the store may have lost something."""
         turns = list(self._turns.values())
+        answers = [closed for closed, _ in self._answers.values()]
         logs = [*self._marks.values(), *self._kept.values()]
-        if not turns and not logs:
+        openings = [each.opening for group in (turns, answers, logs) for each in group]
+        if not openings:
             return
-        opening = (logs[-1] if logs else turns[-1]).opening
         # The store notices that its server is another one when it gets a call.
-        await self._store.read(opening.key, 0, 0)
+        await self._store.read(openings[-1].key, 0, 0)
         generation = self._get_generation()
         if generation == self._generation and not self._suspected:
             return
         failures = []
-        verifying = [partial(self._verify_turn, turn) for turn in turns]
-        for verify in [*verifying, *(partial(self._verify, kept) for kept in logs)]:
+        for verify in [
+            *(partial(self._verify_turn, turn) for turn in turns),
+            *(partial(self._verify_answer, closed) for closed in answers),
+            *(partial(self._verify, log) for log in logs),
+        ]:
             try:
                 await verify()
             except Exception as error:  # the others are still verified
@@ -210,6 +240,17 @@ class Keeper:
                 turn.id,
             )
             self._turns.pop(turn.id, None)
+
+    async def _verify_answer(self, closed: ClosedQuestion) -> None:
+        place = (closed.log.key, closed.request.n)
+        if place in self._answers and not await closed.restore():
+            logger.error(
+                "Question %s in %s has another answer than it had, since the store had "
+                "lost the first one.",
+                closed.request.n,
+                closed.log.key,
+            )
+            self._answers.pop(place, None)
 
     async def _verify(self, kept: Kept) -> None:
         key = kept.opening.key

@@ -212,6 +212,7 @@ class Launcher:
         )
         state.threads = self._threads
         state.questions = opened.questions
+        opened.questions.redaction = self._redaction
         opened.questions.on_news = partial(feeds.questioned, facts)
         writer = LogWriter(
             opened.log,

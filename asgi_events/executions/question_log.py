@@ -9,18 +9,26 @@ writer's name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from asgi_events.events import InputAnswerEvent, InputRequestEvent
-from asgi_events.exceptions import Fenced, Gap
+from asgi_events.exceptions import Fenced, Gap, Missing
 from asgi_events.executions.recorder import Opening
+from asgi_events.redaction import Redaction
 from asgi_events.stores.contract import EventStore, Grant
 from asgi_events.wire.decoding import read_json
 from asgi_events.wire.encoding import encode_json
 
 _WRITER = "questions"  # the name under which every process writes it
 _PAGE = 1024 * 1024  # bytes read at once
+
+
+class HiddenRequest(InputRequestEvent):
+    """A question that ``redact`` hides from viewers, without its message."""
+
+    is_hidden: Literal[True] = True
 
 
 class Answer(InputAnswerEvent):
@@ -38,12 +46,30 @@ class Question:
     """One question.
 
     Attributes:
-        request: What is asked.
+        request: What is asked, as viewers may see it.
         answer: What has closed it; None while it is open.
     """
 
     request: InputRequestEvent
     answer: Answer | None = None
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether ``redact`` hides it from viewers."""
+        return isinstance(self.request, HiddenRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an execution had asked when somebody looked.
+
+    Attributes:
+        questions: By their numbers, in the order in which they were asked.
+        last: The number of the newest frame.
+    """
+
+    questions: Mapping[int, Question] = field(default_factory=dict)
+    last: int = 0
 
 
 class QuestionLog:
@@ -55,7 +81,7 @@ class QuestionLog:
         store: Where it is.
         id: The execution's id.
         lease: Seconds, as for executions.
-        ttl: Seconds it is kept after it was opened.
+        ttl: Seconds it is kept after it was last written.
     """
 
     __slots__ = ("_grant", "_lease", "_store", "_ttl", "key")
@@ -67,36 +93,10 @@ class QuestionLog:
         self._ttl = ttl
         self._grant: Grant | None = None
 
-    async def read(self) -> dict[int, Question]:
-        """All questions by their numbers, in the order in which they were asked."""
-        questions, _ = await self._read()
-        return questions
-
-    async def keep(self) -> None:
-        """Keep it for ``ttl`` from now."""
-        await self._open()
-
-    async def ask(self, request: InputRequestEvent) -> None:
-        """Append a question, unless there is one of its number."""
-        questions, last = await self._open()
-        while request.n not in questions:
-            questions, last = await self._append(request, last)
-
-    async def close(self, request: InputRequestEvent, answer: Answer) -> Answer:
-        """Close a question, unless it is closed; return what has closed it."""
-        questions, last = await self._open()
-        while True:
-            question = questions.get(request.n)
-            if question is None:  # the store has lost it
-                questions, last = await self._append(request, last)
-            elif question.answer is None:
-                questions, last = await self._append(answer, last)
-            else:
-                return question.answer
-
-    async def _open(self) -> tuple[dict[int, Question], int]:
-        """Make the log if it is new, so that it can be written, and read it."""
-        opening = Opening(
+    @property
+    def opening(self) -> Opening:
+        """How it is opened, by every process."""
+        return Opening(
             store=self._store,
             key=self.key,
             writer=_WRITER,
@@ -104,37 +104,108 @@ class QuestionLog:
             ttl=self._ttl,
             meta={},
         )
-        self._grant = await opening.open()
-        return await self._read()
 
-    async def _append(
-        self, event: InputRequestEvent | Answer, last: int
-    ) -> tuple[dict[int, Question], int]:
-        """Append a frame after ``last``, unless another one is there; read all."""
-        assert self._grant is not None
-        try:
-            await self._store.append(self.key, self._grant, last, [encode_json(event)])
-        except (Gap, Fenced):  # the store has lost some of it, or all
-            return await self._open()
-        return await self._read()
-
-    async def _read(self) -> tuple[dict[int, Question], int]:
-        """All questions, and the number of the newest frame."""
-        questions: dict[int, Question] = {}
-        last = 0
+    async def read(self, before: Asked | None = None) -> Asked:
+        """Read all; only what is new since ``before``, if that is given."""
+        questions = {} if before is None else dict(before.questions)
+        last = 0 if before is None else before.last
         while page := await self._store.read(self.key, last, _PAGE):
+            if not page.frames:
+                break
             for frame in page.frames:
                 _take(questions, read_json(frame))
             last = page.first + len(page.frames) - 1
             if last >= page.last:
                 break
-        return questions, last
+        return Asked(questions, last)
+
+    async def keep(self) -> None:
+        """Keep it for ``ttl`` from now."""
+        self._grant = await self.opening.open()
+
+    async def ask(self, request: InputRequestEvent) -> None:
+        """Append a question, unless there is one of its number."""
+        asked = await self.read()
+        while request.n not in asked.questions:
+            asked = await self._append(request, asked)
+
+    async def close(
+        self, request: InputRequestEvent, answer: Answer, asked: Asked | None = None
+    ) -> Question:
+        """Close a question, unless it is closed; return it as it is then.
+
+        Args:
+            request: The question.
+            answer: What closes it.
+            asked: What the caller has read.
+        """
+        if asked is None:
+            asked = await self.read()
+        while True:
+            question = asked.questions.get(request.n)
+            if question is None:  # the store has lost it
+                asked = await self._append(request, asked)
+            elif question.answer is None:
+                asked = await self._append(answer, asked)
+            else:
+                return question
+
+    async def _append(self, event: InputRequestEvent | Answer, asked: Asked) -> Asked:
+        """Append a frame to ``asked``, unless another one is there; read what is new.
+
+        If the log is new, or the store has lost some of it, it is opened and read anew.
+        """
+        if self._grant is None:
+            await self.keep()
+        assert self._grant is not None
+        frames = [encode_json(event)]
+        try:
+            await self._store.append(self.key, self._grant, asked.last, frames)
+        except (Gap, Fenced, Missing):
+            await self.keep()
+            return await self.read()
+        return await self.read(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedQuestion:
+    """A closed question, which can be written again if the store loses it.
+
+    Attributes:
+        log: Where it is.
+        request: What was asked.
+        answer: What has closed it.
+    """
+
+    log: QuestionLog
+    request: InputRequestEvent
+    answer: Answer
+
+    @property
+    def opening(self) -> Opening:
+        """How its log is opened."""
+        return self.log.opening
+
+    async def restore(self) -> bool:
+        """Write it again if it is gone; False if something else has closed it."""
+        stands = (await self.log.close(self.request, self.answer)).answer
+        assert stands is not None
+        return (stands.action, stands.token) == (self.answer.action, self.answer.token)
+
+
+def redacted(request: InputRequestEvent, redaction: Redaction) -> InputRequestEvent:
+    """Return a question as viewers may see it; a ``HiddenRequest`` if they may not."""
+    shown = redaction.of(request)
+    if isinstance(shown, InputRequestEvent):
+        return shown.model_copy(update={"n": request.n})
+    return HiddenRequest(**request.model_dump() | {"message": ""})
 
 
 def _take(questions: dict[int, Question], frame: dict[str, Any]) -> None:
     """Add a frame; of what closes a question, the first counts."""
     if "response_schema" in frame:
-        request = InputRequestEvent.model_validate(frame)
+        model = HiddenRequest if "is_hidden" in frame else InputRequestEvent
+        request = model.model_validate(frame)
         questions.setdefault(request.n, Question(request))
         return
     answer = Answer.model_validate(frame)

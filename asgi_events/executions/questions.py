@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
-from asgi_events.actors.answers import errors_in
 from asgi_events.aio.backoff import Backoff
 from asgi_events.aio.waiter import Waiter
 from asgi_events.events import InputAction, InputAnswerEvent, InputRequestEvent
-from asgi_events.exceptions import (
-    AlreadyAnswered,
-    InvalidInput,
-    QuestionClosed,
-    StoreError,
-    UnknownQuestion,
-)
+from asgi_events.exceptions import StoreError
 from asgi_events.executions.follower import SharedWatch
-from asgi_events.executions.question_log import Answer, Question, QuestionLog
+from asgi_events.executions.question_log import (
+    Answer,
+    Asked,
+    ClosedQuestion,
+    HiddenRequest,
+    QuestionLog,
+    redacted,
+)
+from asgi_events.redaction import Redaction
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 OnNews: TypeAlias = Callable[[InputRequestEvent, InputAnswerEvent | None], None]
 
 _FLOOR = 2.0  # seconds between two looks for an answer; hints may be lost
 _LAST_WORD = 1.0  # seconds
+
+Closing: TypeAlias = set[asyncio.Task[InputAnswerEvent | None]]
+"""The tasks that close questions which nobody waits for any more."""
 
 
 class Questions:
@@ -38,10 +44,14 @@ class Questions:
     Args:
         id: The execution's id.
         log: Where they are.
-        closing: Holds the tasks that close questions nobody waits for any more.
+        closing: Holds the tasks while they run.
         watch: Says that other processes have answered; None where there are none.
+        keep: Called with each question that is closed, so that the store can be given
+            it again.
 
     Attributes:
+        id: As given.
+        redaction: What viewers may see of a question; None for all of it.
         on_change: Called when the first question is open, and when none is any more;
             None where the execution does not run.
         on_news: Called with each question that is asked here, and again with what has
@@ -52,29 +62,34 @@ class Questions:
     __slots__ = (
         "_asked",
         "_closing",
-        "_id",
         "_is_over",
+        "_keep",
         "_log",
         "_open",
         "_waiters",
         "_watch",
+        "id",
         "on_change",
         "on_news",
+        "redaction",
     )
 
     def __init__(
         self,
         id: str,
         log: QuestionLog,
-        closing: set[asyncio.Task[None]],
+        closing: Closing,
         watch: SharedWatch | None = None,
+        keep: Callable[[ClosedQuestion], None] | None = None,
     ) -> None:
         self.on_change: Callable[[], None] | None = None
         self.on_news: OnNews | None = None
-        self._id = id
+        self.redaction: Redaction | None = None
+        self.id = id
         self._log = log
         self._closing = closing
         self._watch = watch
+        self._keep = keep
         self._asked: count[int] | None = None
         self._waiters: tuple[Waiter, ...] = ()
         self._open = 0
@@ -100,17 +115,16 @@ class Questions:
         finally:
             self._count(-1)
 
+    def stored(self, request: InputRequestEvent) -> InputRequestEvent:
+        """A new question as it is stored: as viewers may see it."""
+        if self.redaction is None:
+            return request
+        return redacted(request, self.redaction)
+
     async def ask(self, request: InputRequestEvent) -> None:
         """Make a question known to all processes, however long that takes."""
-        backoff = Backoff()
-        while True:
-            try:
-                await self._log.ask(request)
-                self._tell(request)
-                return
-            except StoreError as error:
-                logger.warning("A question of %s waits: %s", self._id, error)
-            await backoff.wait()
+        await self._insist(partial(self._log.ask, request))
+        self._tell(request)
 
     async def answer_to(
         self, request: InputRequestEvent, is_over: Callable[[], bool]
@@ -122,9 +136,7 @@ class Questions:
             is_over: Whether its call does not wait any more; then ``CancelledError`` is
                 raised.
         """
-        waiter = Waiter()
-        self._waiters += (waiter,)
-        try:
+        with self._waiter() as waiter:
             while not (self._is_over or is_over()):
                 woken = waiter.sleep()
                 answer = await self._look(request)
@@ -133,36 +145,55 @@ class Questions:
                     return answer
                 await asyncio.wait([woken], timeout=_FLOOR)
             raise asyncio.CancelledError
-        finally:
-            self._waiters = tuple(each for each in self._waiters if each is not waiter)
 
     async def close(
         self, request: InputRequestEvent, action: InputAction
     ) -> InputAnswerEvent:
         """Close a question that nobody has answered; return what has closed it."""
-        backoff = Backoff()
-        while True:
+        stands = await self._insist(partial(self._close, request, action))
+        self._tell(request, stands)
+        return stands
+
+    def cancel(
+        self, request: InputRequestEvent
+    ) -> asyncio.Future[InputAnswerEvent | None]:
+        """Close a question whose call does not wait any more.
+
+        Returns:
+            A task that has what has closed it; None if the store does not answer: the
+            question ends with its execution.
+        """
+
+        async def cancel() -> InputAnswerEvent | None:
             try:
-                stands = await self._close(request, action)
-                self._tell(request, stands)
-                return stands
-            except StoreError as error:
-                logger.warning("A question of %s waits: %s", self._id, error)
-            await backoff.wait()
+                stands = await self._close(request, "cancelled")
+            except StoreError:
+                logger.info("Question %s of %s stays.", request.n, self.id)
+                self._tell(request, cancelled(request))
+                return None
+            self._tell(request, stands)
+            return stands
 
-    def cancel(self, request: InputRequestEvent) -> None:
-        """Close a question whose call does not wait any more, and wait for nothing."""
-
-        async def cancel() -> None:
-            try:
-                await self._close(request, "cancelled")
-            except StoreError:  # it ends with its execution
-                logger.info("Question %s of %s stays.", request.n, self._id)
-
-        self._tell(request, cancelled(request))
         task = asyncio.ensure_future(cancel())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+        return task
+
+    async def withdraw(self, request: InputRequestEvent) -> InputAnswerEvent | None:
+        """Close a question whose call does not wait any more; see ``cancel``.
+
+        It takes a second at most.
+        """
+        task = self.cancel(request)
+        await asyncio.wait([task], timeout=_LAST_WORD)
+        return task.result() if task.done() else None
+
+    async def told(self) -> None:
+        """Wait until viewers know what became of all questions, a second at most."""
+        with self._waiter() as waiter, suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORD):
+                while self.are_open:
+                    await waiter.sleep()
 
     def wake(self) -> None:
         """Let the calls that wait look whether they still should."""
@@ -175,91 +206,83 @@ class Questions:
         self._is_over = True
         self.wake()
 
-    async def all(self) -> Sequence[Question]:
-        """All questions, in the order in which they were asked.
+    async def read(self) -> Asked:
+        """All questions.
 
         Raises:
             StoreError: The store does not answer.
         """
         if self.on_change is not None and self._asked is None:
-            return []  # it runs here, and has asked nothing
-        return list((await self._log.read()).values())
+            return Asked()  # it runs here, and has asked nothing
+        return await self._log.read()
 
-    async def answer(
-        self,
-        n: int,
-        action: InputAction,
-        content: Any = None,
-        *,
-        by: str | None = None,
-        is_over: bool = False,
-    ) -> bool:
-        """Answer a question; see ``Execution.answer``.
+    async def settle(
+        self, request: InputRequestEvent, answer: Answer, asked: Asked | None = None
+    ) -> Answer:
+        """Close a question, unless it is closed; return what has closed it.
 
         Args:
-            n: The number of the question.
-            action: ``accept`` or ``decline``.
-            content: What is accepted, as JSON.
-            by: Who answers.
-            is_over: Its execution has ended, so nothing is answered any more.
+            request: The question.
+            answer: What closes it.
+            asked: What the caller has read.
+
+        Raises:
+            StoreError: The store does not answer.
         """
-        question = (await self._log.read()).get(n)
-        if question is None:
-            raise UnknownQuestion(self._id, n)
-        if action == "accept":
-            errors = errors_in(question.request.response_schema, content)
-            if errors:
-                raise InvalidInput(f"question {n}", errors)
-        stands, token = question.answer, secrets.token_hex(8)
-        if stands is None:
-            if is_over:
-                raise QuestionClosed(self._id, n, "cancelled")
-            stands = await self._close(question.request, action, content, by, token)
-        if stands.token == token:
+        question = await self._log.close(request, answer, asked)
+        assert question.answer is not None
+        if question.answer.token == answer.token:
             self.wake()
-            return True
-        if stands.action in ("expired", "cancelled"):
-            raise QuestionClosed(self._id, n, stands.action)
-        if (stands.action, stands.content) != (action, content):
-            raise AlreadyAnswered(self._id, n, stands.action, stands.by)
-        return False
+        return self._kept(request, question.answer)
+
+    @contextmanager
+    def _waiter(self) -> Iterator[Waiter]:
+        """What ``wake`` wakes in this block."""
+        waiter = Waiter()
+        self._waiters += (waiter,)
+        try:
+            yield waiter
+        finally:
+            self._waiters = tuple(each for each in self._waiters if each is not waiter)
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call the store until it answers."""
+        backoff = Backoff()
+        while True:
+            try:
+                return await call()
+            except StoreError as error:
+                logger.warning("A question of %s waits: %s", self.id, error)
+            await backoff.wait()
 
     async def _look(self, request: InputRequestEvent) -> InputAnswerEvent | None:
         """The answer to an open question, which is asked again if it is lost."""
         try:
-            question = (await self._log.read()).get(request.n)
+            question = (await self._log.read()).questions.get(request.n)
             if question is None:
                 await self._log.ask(request)
             elif question.answer is None:
                 await self._log.keep()
             else:
-                return question.answer
+                return self._kept(request, question.answer)
         except StoreError as error:
-            logger.warning("A question of %s waits: %s", self._id, error)
+            logger.warning("A question of %s waits: %s", self.id, error)
         return None
 
-    async def _close(
-        self,
-        request: InputRequestEvent,
-        action: InputAction,
-        content: Any = None,
-        by: str | None = None,
-        token: str = "",
-    ) -> Answer:
-        answer = Answer(
-            address=request.address,
-            n=request.n,
-            action=action,
-            content=content,
-            by=by,
-            token=token,
-        )
-        return await self._log.close(request, answer)
+    async def _close(self, request: InputRequestEvent, action: InputAction) -> Answer:
+        answer = Answer(address=request.address, n=request.n, action=action, token="")
+        return await self.settle(request, answer)
+
+    def _kept(self, request: InputRequestEvent, answer: Answer) -> Answer:
+        """What has closed a question, which the store may still lose."""
+        if self._keep is not None:
+            self._keep(ClosedQuestion(self._log, request, answer))
+        return answer
 
     def _tell(
         self, request: InputRequestEvent, answer: InputAnswerEvent | None = None
     ) -> None:
-        if self.on_news is not None:
+        if self.on_news is not None and not isinstance(request, HiddenRequest):
             self.on_news(request, answer)
 
     def _count(self, change: int) -> None:
@@ -271,6 +294,8 @@ class Questions:
             self._watch.add(self._log.key, self.wake)
         elif self._watch is not None:
             self._watch.discard(self._log.key, self.wake)
+        if not self.are_open:
+            self.wake()
         if self.on_change is not None:
             self.on_change()
 
@@ -280,7 +305,7 @@ def cancelled(request: InputRequestEvent) -> InputAnswerEvent:
     return InputAnswerEvent(address=request.address, n=request.n, action="cancelled")
 
 
-async def closed(closing: set[asyncio.Task[None]]) -> None:
+async def closed(closing: Closing) -> None:
     """Wait a moment for the tasks that close questions, since the process stops."""
     if closing:
         await asyncio.wait(closing, timeout=_LAST_WORD)

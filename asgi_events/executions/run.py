@@ -108,6 +108,7 @@ class LocalRun:
                 self._overtime = _later(longest, self._run_over_time)
             return await call()
         except asyncio.CancelledError:
+            await self._questions.told()  # what sync code asks is closed elsewhere
             # Sync code runs on, and the thread is free when the log has ended. The
             # end of the process ends the code.
             if turn is not None and self._writer.cancel_message != SHUTTING_DOWN:

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from asgi_events.events import InputRequestEvent
 from asgi_events.exceptions import InvalidInput, UnknownExecution, UnknownQuestion
+from asgi_events.executions.answers import give_answer
 from asgi_events.executions.execution import Execution
-from asgi_events.executions.question_log import Question
+from asgi_events.executions.question_log import Asked, Question
 from asgi_events.http.exchange import Exchange
 from asgi_events.http.problems import Problem
 from asgi_events.types import ASGIApp
@@ -27,23 +28,26 @@ class _Body(BaseModel):
 async def answer_input(exchange: Exchange, id: str, number: str) -> ASGIApp:
     """Take an answer, or say how a question stands."""
     exchange.allow("GET", "HEAD", "POST")
-    execution, question, owner = await _find(exchange, id, number)
+    execution, asked, question, owner = await _find(exchange, id, number)
     if exchange.request.method != "POST":
         return exchange.json(200, _about(question))
     body = await exchange.read_json(_MOST)
     try:
-        asked = _Body.model_validate_json(body)
+        given = _Body.model_validate_json(body)
     except ValidationError as error:
         raise InvalidInput.of("the answer", error) from None
-    n = question.request.n
-    if asked.action == "accept":
-        is_first = await execution.answer(n, asked.content, by=owner)
-    elif asked.content is not None:
+    if given.action == "decline" and given.content is not None:
         raise Problem(422, "Who declines gives no content.")
-    else:
-        is_first = await execution.decline(n, by=owner)
-    stands = {each.request.n: each for each in await execution.questions()}
-    return exchange.json(201 if is_first else 200, _about(stands.get(n, question)))
+    question, is_first = await give_answer(
+        execution.asking,
+        execution.status,
+        question.request.n,
+        given.action,
+        given.content,
+        by=owner,
+        asked=asked,
+    )
+    return exchange.json(201 if is_first else 200, _about(question))
 
 
 def about_waiting(request: InputRequestEvent) -> dict[str, Any]:
@@ -60,7 +64,7 @@ def about_waiting(request: InputRequestEvent) -> dict[str, Any]:
 
 async def _find(
     exchange: Exchange, id: str, number: str
-) -> tuple[Execution, Question, str | None]:
+) -> tuple[Execution, Asked, Question, str | None]:
     """The question, and who asks for it: the owner, or whom the question is to.
 
     Raises:
@@ -70,8 +74,9 @@ async def _find(
     execution, owner = await exchange.look_up(id, "answer")
     if execution is None:
         raise UnknownExecution(id)
-    asked = {str(each.request.n): each for each in await execution.questions()}
-    question = asked.get(number)
+    asked = await execution.asking.read()
+    shown = {str(n): each for n, each in asked.questions.items() if not each.is_hidden}
+    question = shown.get(number)
     may = {execution.owner}
     if question is not None and question.request.to is not None:
         may.add(question.request.to)
@@ -79,7 +84,7 @@ async def _find(
         raise UnknownExecution(id)
     if question is None:
         raise UnknownQuestion(id, number)
-    return execution, question, owner
+    return execution, asked, question, owner
 
 
 def _about(question: Question) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from asgi_events.exceptions import (
     UnknownQuestion,
 )
 from asgi_events.executions.execution import Execution
-from asgi_events.executions.question_log import QuestionLog
+from asgi_events.executions.question_log import Answer, QuestionLog
 from asgi_events.stores import Ack, EventStore, Grant, Page
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.sqlite import SQLiteStore
@@ -484,6 +484,61 @@ async def test_refuses_an_answer_to_what_a_process_left_open_that_has_died(
             await refused
 
 
+class AnsweredFirst(MemoryStore):
+    """A store in which an answer is there just before the question is cancelled."""
+
+    async def append(self, key: str, *args: Any, **options: Any) -> Ack:
+        if key.startswith("questions:") and b'"cancelled"' in args[2][0]:
+            log = QuestionLog(self, key.removeprefix("questions:"), lease=10, ttl=10)
+            (question,) = (await log.read()).questions.values()
+            answer = Answer(n=1, action="accept", content=True, by="ann", token="t")
+            await log.close(question.request, answer)
+        return await super().append(key, *args, **options)
+
+
+@pytest.mark.parametrize("echo", [False, True])
+async def test_says_of_an_answer_at_the_last_moment_that_it_counts(
+    make: Make, echo: bool
+) -> None:
+    execution = await make(confirm, store=AnsweredFirst()).start(
+        confirm, {"echo": echo}
+    )
+    await asked(execution)
+    await execution.cancel()
+
+    assert await end_of(execution) == "cancelled"
+    assert await answers(execution) == [(1, "accept", "ann", True if echo else None)]
+    (question,) = await execution.questions()
+    assert question.answer is not None
+    assert (question.answer.action, question.answer.by) == ("accept", "ann")
+
+
+class NeverCancels(MemoryStore):
+    """A store that does not say what has closed a question."""
+
+    async def append(self, key: str, *args: Any, **options: Any) -> Ack:
+        if key.startswith("questions:") and b'"cancelled"' in args[2][0]:
+            await asyncio.sleep(10)
+        return await super().append(key, *args, **options)
+
+
+async def test_says_nothing_of_a_question_that_may_have_been_answered(
+    make: Make,
+) -> None:
+    with virtual_time():
+        loop = asyncio.get_running_loop()
+        execution = await make(confirm, store=NeverCancels()).start(confirm)
+        await asked(execution)
+        began = loop.time()
+        await execution.cancel()
+        await execution.wait()
+        took = loop.time() - began
+        told = await answers(execution)
+        await asyncio.sleep(10)  # until the store has answered
+    assert (execution.status, told) == ("cancelled", [])
+    assert took < 2
+
+
 class SlowToCancel(MemoryStore):
     """A store that takes its time to close a question as cancelled."""
 
@@ -501,7 +556,7 @@ async def test_waits_in_a_drain_until_its_questions_are_closed(make: Make) -> No
         await asked(execution)
         await executions.drain(0)
         log = QuestionLog(store, execution.id, lease=10, ttl=10)
-        (question,) = (await log.read()).values()
+        (question,) = (await log.read()).questions.values()
     assert question.answer is not None
     assert question.answer.action == "cancelled"
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from asgi_events import (
     EventBus,
+    EventsApp,
     EventStreamer,
     Executions,
     ExecutionState,
@@ -22,13 +23,19 @@ from asgi_events.events import (
     CompleteEvent,
     ErrorEvent,
     ExecutionEvent,
+    InputAnswerEvent,
+    InputRequestEvent,
     LogEvent,
     TerminalEvent,
     TextDelta,
 )
+from asgi_events.exceptions import InvalidInput
 from asgi_events.executions import Execution
 from asgi_events.http.viewing import ExecutionResponse
-from asgi_events.testing import Connection
+from asgi_events.stores.memory import MemoryStore
+from asgi_events.testing import Client, Connection
+from tests import TIMEOUT
+from tests.executions.asking import answers, asked
 from tests.executions.scenes import SECRET, Gate, Make, end_of, kinds_of, outer, seen
 from tests.payloads import data
 
@@ -45,6 +52,16 @@ async def talk() -> Any:
     await state.text(SECRET)
     await state.publish(Note(text=SECRET))
     return {"said": SECRET}
+
+
+class Pin(BaseModel):
+    pin: str
+
+
+@agent
+async def pay() -> str:
+    given = await current_state().ask(f"Pay for {SECRET}?", Pin, to="ann", echo=True)
+    return str(given.pin)
 
 
 def nothing(event: Any) -> None:
@@ -347,3 +364,79 @@ async def test_hides_events_from_the_readers_of_a_streamer(
 def test_refuses_a_hook_that_returns_no_event(make_one: Any, bad: Any) -> None:
     with pytest.raises(TypeError, match="^redact must "):
         make_one(redact=bad)
+
+
+# Questions
+
+
+def asks(**changes: Any) -> Callable[[Any], Any]:
+    """A hook that changes what is asked."""
+    return only(InputRequestEvent, lambda event: event.model_copy(update=changes))
+
+
+@pytest.mark.parametrize("store", [None, "memory://"])
+async def test_shows_of_a_question_what_viewers_may_see(
+    make: Make, store: str | None
+) -> None:
+    options = {} if store is None else {"store": store}
+    changes = {"message": "Pay?", "to": "bob", "n": 7}
+    executions = make(pay, redact=asks(**changes), **options)
+    execution = await executions.start(pay)
+    (shown,) = await asked(execution)
+    (waiting,) = await execution.waiting()
+    first = await execution.answer(1, {"pin": SECRET}, by="bob")
+
+    assert (shown.message, shown.to) == ("Pay?", "bob")
+    assert waiting == shown.model_copy(update={"n": 1})
+    assert first and await execution.result() == SECRET  # the answer is whole
+
+
+async def test_redacts_an_answer_that_is_echoed(make: Make) -> None:
+    executions = make(
+        pay,
+        redact=only(InputAnswerEvent, lambda e: e.model_copy(update={"content": 0})),
+    )
+    execution = await executions.start(pay)
+    await asked(execution)
+    await execution.answer(1, {"pin": SECRET})
+
+    assert await execution.result() == SECRET
+    assert [content for *_, content in await answers(execution)] == [0]
+
+
+@pytest.mark.parametrize(
+    "redact",
+    [
+        only(InputRequestEvent, nothing),
+        only(InputRequestEvent, lambda event: Note(text="It asks.")),
+        only(InputRequestEvent, lambda event: 1 / 0),
+    ],
+    ids=["hides", "replaces", "fails"],
+)
+async def test_shows_no_question_that_viewers_may_not_see(
+    make: Make, redact: Callable[[Any], Any]
+) -> None:
+    store = MemoryStore()
+    app = EventsApp(executions=make(pay, redact=redact, store=store))
+    other = EventsApp(executions=make(store=store))
+    execution = await app.executions.start(pay)
+    async with asyncio.timeout(TIMEOUT):
+        while not await execution.questions():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    path, said = f"/executions/{execution.id}", []
+    for client in (Client(app), Client(other)):
+        about = await (await client.get(path)).json()
+        input = await client.get(f"{path}/inputs/1")
+        body = {"action": "decline"}
+        answered = await client.post(f"{path}/inputs/1", json=body)
+        said.append((about["waiting"], input.status, answered.status))
+    stored = b"".join((await store.read(f"questions:{execution.id}", 0, 1000)).frames)
+
+    assert said == [([], 404, 404)] * 2
+    assert await execution.waiting() == []
+    assert SECRET.encode() not in stored
+    elsewhere = await other.executions.get(execution.id)
+    with pytest.raises(InvalidInput):
+        await elsewhere.answer(1, {"pin": 1})
+    assert await elsewhere.answer(1, {"pin": "1234"})
+    assert await execution.result() == "1234"

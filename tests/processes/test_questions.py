@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
 
 from asgi_events import Executions
 from asgi_events.actors import Actor
-from asgi_events.exceptions import AlreadyAnswered, QuestionClosed, UnknownQuestion
+from asgi_events.exceptions import (
+    AlreadyAnswered,
+    QuestionClosed,
+    Unavailable,
+    UnknownQuestion,
+)
 from asgi_events.stores.memory import MemoryStore
+from asgi_events.stores.redis import RedisStore
 from asgi_events.testing import virtual_time
+from tests import TIMEOUT
 from tests.executions.asking import Choice, answers, asked, book, book_sync, confirm
+from tests.executions.leases.processes import Link
 from tests.executions.scenes import end_of, soon
 from tests.processes.answers import Answerers, choose, race
 from tests.processes.sharing import Process, Share
+from tests.valkey import Valkey
 
 WINDOW = {"seat": "1A"}
 BOOKED = repr(Choice(seat="1A"))
@@ -111,3 +120,34 @@ async def test_takes_one_answer_while_one_of_those_who_answer_is_killed(
         finally:
             for each in processes:
                 await each.kill()
+
+
+async def test_keeps_an_answer_when_the_server_of_the_store_is_killed() -> None:
+    with Valkey() as server:  # which writes nothing to its disk
+        async with AsyncExitStack() as stack:
+            stores = [RedisStore(server.url) for _ in range(2)]
+            link = Link(stores[0])
+            here = Executions(confirm, store=link, lease=2.0)
+            there = Executions(store=stores[1], lease=2.0)
+            for end in (*(store.aclose for store in stores), here.drain, there.drain):
+                stack.push_async_callback(end)
+            execution = await here.start(confirm)
+            await asked(execution)
+            link.faults["read", f"questions:{execution.id}"] = Unavailable("Not now.")
+            is_first = await (await there.get(execution.id)).answer(1, True, by="ann")
+            await asyncio.to_thread(server.restart)
+            async with asyncio.timeout(TIMEOUT):
+                while not await stored(stores[1], execution.id):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            link.faults.clear()
+
+            assert (is_first, await soon(execution.result())) == (True, [True])
+            assert await answers(execution) == [(1, "accept", "ann", None)]
+
+
+async def stored(store: RedisStore, id: str) -> bool:
+    """Whether the store has a question of an execution, and its answer."""
+    with suppress(Unavailable):  # it has just been killed
+        page = await store.read(f"questions:{id}", 0, 0)
+        return page is not None and page.last == 2
+    return False

@@ -28,10 +28,13 @@ async def process(dictation: Dictation) -> AsyncIterator[Process]:
     """Makes one more process on a store; at the end its link is whole again."""
     async with AsyncExitStack() as stack:
 
-        def make(store: MemoryStore, **options: Any) -> tuple[Executions, Link]:
+        def make(
+            store: MemoryStore, *actors: Any, **options: Any
+        ) -> tuple[Executions, Link]:
             link = Link(store)
             made = Executions(
                 dictation.actor,
+                *actors,
                 store=link,
                 **{"lease": LEASE, "heartbeat_interval": 0.05, "retry": 20} | options,
             )

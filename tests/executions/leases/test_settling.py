@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from asgi_events import Executions
-from asgi_events.exceptions import ThreadBusy, Unavailable
+from asgi_events import Executions, agent, current_state
+from asgi_events.exceptions import AlreadyAnswered, ThreadBusy, Unavailable
 from asgi_events.executions.idempotency import marker_of
 from asgi_events.executions.thread_log import thread_of
 from asgi_events.wire.sse import ServerSentEvent
+from tests.executions.asking import answers, asked, confirm
 from tests.executions.leases.processes import (
     Dictation,
     Lossy,
@@ -17,6 +18,13 @@ from tests.executions.leases.processes import (
     until,
     watched,
 )
+from tests.executions.scenes import soon
+
+
+@agent
+async def twice() -> None:
+    for question in ("Sure?", "Really?"):
+        await current_state().ask(question)
 
 
 @pytest.fixture
@@ -118,6 +126,70 @@ async def test_remembers_a_turn_when_the_store_lost_it_under_a_living_writer(
         found = await there.newest("t")
         assert found is not None
         assert found.id == execution.id
+
+
+@pytest.mark.parametrize("is_all_lost", [True, False], ids=["all", "the answer"])
+async def test_keeps_an_answer_that_the_store_lost_before_it_was_read(
+    process: Process, settling: Lossy, is_all_lost: bool
+) -> None:
+    (here, link), (there, _) = process(settling, confirm), process(settling)
+    execution = await here.start(confirm)
+    await asked(execution)
+    log = f"questions:{execution.id}"
+    link.faults["read", log] = Unavailable("Not now.")
+    assert await (await there.get(execution.id)).answer(1, True, by="ann")
+    if is_all_lost:
+        settling.empty()
+    else:
+        settling.roll_back(log, 1)
+    settling.generation += 1
+    await until_stored(settling, {log: 2})
+
+    link.faults.clear()
+    assert await soon(execution.result()) == [True]
+    assert await answers(execution) == [(1, "accept", "ann", None)]
+
+
+async def test_opens_no_question_again_whose_answer_the_store_has_lost(
+    process: Process, settling: Lossy
+) -> None:
+    (here, _), (there, far) = process(settling, twice), process(settling)
+    execution = await here.start(twice)
+    await asked(execution)
+    elsewhere = await there.get(execution.id)
+    await elsewhere.answer(1, True, by="ann")
+    await asked(execution, 2)
+    far.cut = True  # who has answered has died
+    log = f"questions:{execution.id}"
+    settling.roll_back(log, 1)
+    settling.generation += 1
+    await until_stored(settling, {log: 3})
+
+    far.cut = False
+    with pytest.raises(AlreadyAnswered):
+        await elsewhere.answer(1, False, by="eve")
+    assert [request.n for request in await elsewhere.waiting()] == [2]
+
+
+async def test_says_that_an_answer_was_lost_since_there_is_another_one(
+    process: Process, settling: Lossy, caplog: pytest.LogCaptureFixture
+) -> None:
+    (here, link), (there, far) = process(settling, confirm), process(settling)
+    execution = await here.start(confirm)
+    await asked(execution)
+    log = f"questions:{execution.id}"
+    link.faults["read", log] = Unavailable("Not now.")
+    assert await (await there.get(execution.id)).answer(1, True, by="ann")
+    far.cut = True
+    settling.roll_back(log, 1)
+    (other, _) = process(settling)
+    assert await (await other.get(execution.id)).answer(1, False, by="bob")
+    settling.generation += 1
+    far.cut = False
+
+    await until(lambda: "has another answer than it had" in caplog.text)
+    link.faults.clear()
+    assert await soon(execution.result()) == [False]
 
 
 async def test_is_busy_here_though_the_store_has_lost_the_log(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from asgi_events import EventsApp
 from asgi_events.exceptions import Forbidden, Unavailable
 from asgi_events.executions import Execution
+from asgi_events.stores.memory import MemoryStore
 from asgi_events.testing import Client
-from tests.executions.asking import approve, asked, book
+from tests.executions.asking import approve, asked, book, confirm
 from tests.executions.faulty_store import FaultyStore
 from tests.http.app.routes import JSON, Make, problem, soon, whoever
 
@@ -148,6 +150,51 @@ async def test_answers_503_while_the_store_is_down(make: Make) -> None:
     lost = await post(app, execution, WINDOW)
     again = await post(app, execution, WINDOW)
     assert (lost[0], again[0]) == (503, 200)
+
+
+class Seen:
+    """A store that says which calls were made for questions."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.calls: list[str] = []
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if not inspect.iscoroutinefunction(found) or name == "watch":
+            return found
+
+        async def call(key: str, *args: Any, **options: Any) -> Any:
+            if str(key).startswith("questions:"):
+                self.calls.append(name)
+            return await found(key, *args, **options)
+
+        return call
+
+
+async def test_reads_the_questions_once(make: Make) -> None:
+    store = MemoryStore()
+    seen = Seen(store)
+    here = make(confirm, authorize=whoever, store=store)
+    there = make(authorize=whoever, store=seen)
+    execution = await begun(here, confirm)
+    client = Client(there, headers=of("ann"))
+    calls = {}
+    for method, path in (("GET", ""), ("GET", "/inputs/1"), ("POST", "/inputs/1")):
+        seen.calls.clear()
+        body = json.dumps(ACCEPT).encode() if method == "POST" else b""
+        path = f"/executions/{execution.id}{path}"
+        c = await client.request(method, path, headers=JSON, body=body)
+        assert c.status in (200, 201)
+        calls[method, path[-2:]] = list(seen.calls)
+    await soon(execution.wait())
+
+    # After an append it reads what is new: whose answer was the first.
+    assert list(calls.values()) == [
+        ["read"],
+        ["read"],
+        ["read", "open", "append", "read"],
+    ]
 
 
 # Bad input
