@@ -123,7 +123,7 @@ class Questions:
 
     async def ask(self, request: InputRequestEvent) -> None:
         """Make a question known to all processes, however long that takes."""
-        await self._insist(partial(self._log.ask, request))
+        await _insisting(self.id, partial(self._log.ask, request))
         self._tell(request)
 
     async def answer_to(
@@ -150,7 +150,7 @@ class Questions:
         self, request: InputRequestEvent, action: InputAction
     ) -> InputAnswerEvent:
         """Close a question that nobody has answered; return what has closed it."""
-        stands = await self._insist(partial(self._close, request, action))
+        stands = await _insisting(self.id, partial(self._close, request, action))
         self._tell(request, stands)
         return stands
 
@@ -245,16 +245,6 @@ class Questions:
         finally:
             self._waiters = tuple(each for each in self._waiters if each is not waiter)
 
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call the store until it answers."""
-        backoff = Backoff()
-        while True:
-            try:
-                return await call()
-            except StoreError as error:
-                logger.warning("A question of %s waits: %s", self.id, error)
-            await backoff.wait()
-
     async def _look(self, request: InputRequestEvent) -> InputAnswerEvent | None:
         """The answer to an open question, which is asked again if it is lost."""
         try:
@@ -298,6 +288,17 @@ class Questions:
             self.wake()
         if self.on_change is not None:
             self.on_change()
+
+
+async def _insisting(id: str, call: Callable[[], Awaitable[T]]) -> T:
+    """Call the store until it answers."""
+    backoff = Backoff()
+    while True:
+        try:
+            return await call()
+        except StoreError as error:
+            logger.warning("A question of %s waits: %s", id, error)
+        await backoff.wait()
 
 
 def cancelled(request: InputRequestEvent) -> InputAnswerEvent:

@@ -479,6 +479,11 @@ async def test_waits_until_sync_code_has_returned(
     assert (blocking.runs, blocking.most) == (2, 1)
 
 
+def running() -> set[str]:
+    """The names of the tasks that are not done."""
+    return {task.get_name() for task in asyncio.all_tasks()}
+
+
 async def test_goes_on_when_code_does_not_return_in_time() -> None:
     blocking = Blocking()
     async with Executions(blocking.actor, cancel_timeout=0.1) as executions:
@@ -489,6 +494,7 @@ async def test_goes_on_when_code_does_not_return_in_time() -> None:
         await until(lambda: blocking.runs == 2)
         blocking.free.set()
         last = await end_of(second)
+        await until(lambda: f"execution {first.id}" not in running())
 
     assert (end, last) == ("cancelled", "completed")
     assert message == (
