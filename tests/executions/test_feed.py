@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asgi_events import Executions, tool
-from asgi_events.events import ExecutionStatus
+from asgi_events.events import ExecutionStatus, InputRequestEvent
 from asgi_events.executions import feed_log, outbox
 from asgi_events.executions.feed_log import FeedLog
 from asgi_events.executions.feeds import feed_of
@@ -23,6 +23,7 @@ from asgi_events.feed_events import (
 )
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.testing import virtual_time
+from tests import TIMEOUT
 from tests.executions.asking import asked, book
 from tests.executions.feeds import Watcher, by_execution, watching
 from tests.executions.leases.processes import Link
@@ -89,6 +90,27 @@ async def test_says_what_happens_to_an_execution() -> None:
             execution=id, timestamp=ended, created=created, status="completed", **facts
         ),
     ]
+
+
+@pytest.mark.parametrize("shown", ["Pay?", None], ids=["changed", "hidden"])
+async def test_says_of_a_question_what_viewers_may_see(shown: str | None) -> None:
+    def redact(event: Any) -> Any:
+        if not isinstance(event, InputRequestEvent):
+            return event
+        return shown and event.model_copy(update={"message": shown})
+
+    async with Executions(book, redact=redact) as executions:
+        async with watching(executions) as ann:
+            execution = await executions.start(book, owner="ann")
+            async with asyncio.timeout(TIMEOUT):
+                while not await execution.questions():  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            await execution.answer(1, WINDOW)
+            await ann.until_ended(execution.id)
+
+    told = [e.message for e in ann.events if isinstance(e, ExecutionWaiting)]
+    closed = [e for e in ann.events if isinstance(e, ExecutionAnswered)]
+    assert (told, len(closed)) == (([shown], 1) if shown else ([], 0))
 
 
 async def test_shows_an_approver_the_question_and_nothing_else() -> None:
