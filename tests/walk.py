@@ -120,6 +120,7 @@ async def walks(**options: Any) -> tuple[Walk, Walk]:
             path = (await client.post("/talk")).headers["location"]
             async with client.stream(f"{path}/events") as stream:
                 seen = [await stream.event(), await stream.event()]
+                await _feed_is_told()
                 ready.set()
                 await stream.event()
             headers = {"last-event-id": seen[-1].id}
@@ -131,6 +132,13 @@ async def walks(**options: Any) -> tuple[Walk, Walk]:
     begins = next(i for i, step in enumerate(event.steps) if step[0] == "bus")
     del event.steps[:begins]
     return event, reconnect
+
+
+async def _feed_is_told() -> None:
+    """Wait until the start is in the feed, which is beside the path of events."""
+    for task in asyncio.all_tasks():
+        if getattr(task.get_coro(), "__qualname__", "") == "FeedWriter._run":
+            await asyncio.wait({task})
 
 
 def _until_sent(app: ASGIApp, profiler: _Profiler) -> ASGIApp:

@@ -42,13 +42,14 @@ class Questions(Protocol):
     ) -> InputAnswerEvent:
         """Close a question that nobody has answered; return what has closed it."""
 
-    def cancel(self, request: InputRequestEvent) -> object:
-        """Close a question whose call does not wait any more, and do not wait."""
+    def cancel(
+        self, request: InputRequestEvent, tell: Callable[[InputAnswerEvent], None]
+    ) -> None:
+        """Close a question whose call does not wait any more, and wait for nothing.
 
-    async def withdraw(self, request: InputRequestEvent) -> InputAnswerEvent | None:
-        """Close a question whose call does not wait any more.
-
-        It returns soon: what has closed the question, or None if that is not known.
+        Args:
+            request: The question.
+            tell: Called with what has closed it, once that is known.
         """
 
 
@@ -148,15 +149,17 @@ async def _closed(
                 await published
                 return await questions.answer_to(stored, lambda: state.cancelled)
         except TimeoutError:
-            return await questions.close(stored, "expired")
-    except GeneratorExit:  # there is nobody who could wait
-        questions.cancel(stored)
-        raise
+            answer = await questions.close(stored, "expired")
+            if not is_told:
+                await state.publish(request)
+            return answer
     except BaseException:
         # It may have been answered just now: whoever did that was told that it counts.
-        answer = await questions.withdraw(stored)
-        if is_told and answer is not None:
-            state.event_bus.publish_nowait(_told(answer, echo))
+        def tell(answer: InputAnswerEvent) -> None:
+            if is_told:
+                state.event_bus.publish_nowait(_told(answer, echo))
+
+        questions.cancel(stored, tell)
         raise
 
 

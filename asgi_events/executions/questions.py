@@ -34,7 +34,7 @@ OnNews: TypeAlias = Callable[[InputRequestEvent, InputAnswerEvent | None], None]
 _FLOOR = 2.0  # seconds between two looks for an answer; hints may be lost
 _LAST_WORD = 1.0  # seconds
 
-Closing: TypeAlias = set[asyncio.Task[InputAnswerEvent | None]]
+Closing: TypeAlias = set[asyncio.Task[None]]
 """The tasks that close questions which nobody waits for any more."""
 
 
@@ -68,6 +68,7 @@ class Questions:
         "_open",
         "_waiters",
         "_watch",
+        "_withdrawn",
         "id",
         "on_change",
         "on_news",
@@ -93,6 +94,7 @@ class Questions:
         self._asked: count[int] | None = None
         self._waiters: tuple[Waiter, ...] = ()
         self._open = 0
+        self._withdrawn = 0  # those that are being closed
         self._is_over = False
 
     @property
@@ -155,45 +157,43 @@ class Questions:
         return stands
 
     def cancel(
-        self, request: InputRequestEvent
-    ) -> asyncio.Future[InputAnswerEvent | None]:
-        """Close a question whose call does not wait any more.
+        self, request: InputRequestEvent, tell: Callable[[InputAnswerEvent], None]
+    ) -> None:
+        """Close a question whose call does not wait any more, and wait for nothing.
 
-        Returns:
-            A task that has what has closed it; None if the store does not answer: the
-            question ends with its execution.
+        Args:
+            request: The question.
+            tell: Called with what has closed it, unless the store does not answer: then
+                the question ends with its execution.
         """
 
-        async def cancel() -> InputAnswerEvent | None:
+        async def close() -> None:
             try:
-                stands = await self._close(request, "cancelled")
+                stands: InputAnswerEvent = await self._close(request, "cancelled")
+                tell(stands)
             except StoreError:
                 logger.info("Question %s of %s stays.", request.n, self.id)
-                self._tell(request, cancelled(request))
-                return None
+                stands = cancelled(request)
+            finally:
+                self._withdrawn -= 1
+                self.wake()
             self._tell(request, stands)
-            return stands
 
-        task = asyncio.ensure_future(cancel())
+        self._withdrawn += 1
+        task = asyncio.ensure_future(close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-        return task
 
-    async def withdraw(self, request: InputRequestEvent) -> InputAnswerEvent | None:
-        """Close a question whose call does not wait any more; see ``cancel``.
+    async def told(self, *, all: bool) -> None:
+        """Wait until viewers know what became of all that are open, a second at most.
 
-        It takes a second at most.
+        Without ``all``, of those whose calls wait no more.
         """
-        task = self.cancel(request)
-        await asyncio.wait([task], timeout=_LAST_WORD)
-        return task.result() if task.done() else None
-
-    async def told(self) -> None:
-        """Wait until viewers know what became of all questions, a second at most."""
-        with self._waiter() as waiter, suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORD):
-                while self.are_open:
-                    await waiter.sleep()
+        if self._withdrawn or (all and self.are_open):
+            with self._waiter() as waiter, suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORD):
+                    while self._withdrawn or (all and self.are_open):
+                        await waiter.sleep()
 
     def wake(self) -> None:
         """Let the calls that wait look whether they still should."""

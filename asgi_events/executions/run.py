@@ -106,9 +106,11 @@ class LocalRun:
                 await turn()
             if (longest := self._options["max_duration"]) is not None:
                 self._overtime = _later(longest, self._run_over_time)
-            return await call()
+            result = await call()
+            await self._questions.told(all=False)
+            return result
         except asyncio.CancelledError:
-            await self._questions.told()  # what sync code asks is closed elsewhere
+            await self._questions.told(all=True)
             # Sync code runs on, and the thread is free when the log has ended. The
             # end of the process ends the code.
             if turn is not None and self._writer.cancel_message != SHUTTING_DOWN:

@@ -117,6 +117,20 @@ async def test_raises_that_nobody_has_answered_in_time(
     assert await answers(execution) == [(1, "expired", None, None)]
 
 
+async def test_shows_what_has_expired_before_it_was_stored(
+    make: Make, where: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(QuestionLog, "ask", never)
+    execution = await make(book, **where).start(book, {"timeout": 0.05})
+    (request,) = await asked(execution)
+
+    assert await soon(execution.result()) == "expired after 0.05"
+    assert await answers(execution) == [(request.n, "expired", None, None)]
+
+
 async def test_asks_from_a_thread_with_an_event_loop_of_its_own(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
