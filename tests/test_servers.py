@@ -447,7 +447,7 @@ def test_releases_a_viewer_that_vanished_within_max_stream_duration_on(
 
 
 async def test_leaves_nothing_behind_after_many_short_streams() -> None:
-    streams = int(os.environ.get("ASGI_EVENTS_CHURN", "2000"))
+    streams = int(os.environ.get("ASGI_EVENTS_CHURN", "1000"))
     options = json.dumps({"retention": 0.2})
 
     async def short(server: Server, count: int) -> None:
@@ -474,7 +474,7 @@ async def test_leaves_nothing_behind_after_many_short_streams() -> None:
         return counts | {"objects": about["objects"] // 1000}, memory(pid)
 
     with bare(MATRIX_OPTIONS=options) as server:
-        before, memory_before = await churn(server, 1000)
+        before, memory_before = await churn(server, 500)
         after, memory_after = await churn(server, streams)
 
     assert after == pytest.approx(before, abs=1)
