@@ -34,7 +34,7 @@ from asgi_events.wire.window import trim_largest
 
 # Bytes of memory, measured with tracemalloc (Python 3.11): an execution that has ended,
 # without its frames, and a key.
-_EXECUTION = 2048
+_EXECUTION = 2304
 _KEY = 512
 
 _ENOUGH = 0.95  # of the bound of all logs, once it is reached
