@@ -10,7 +10,7 @@ from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
 from asgi_events.testing import Client, Connection
 
-VIEWERS = 200
+VIEWERS = 100
 EVENTS = 800
 
 
@@ -61,7 +61,7 @@ async def run(viewers: int, events: int) -> int:
     return sum(connections for _, connections in results)
 
 
-async def test_shows_200_viewers_all_events_once_over_many_reconnects() -> None:
+async def test_shows_many_viewers_all_events_once_over_many_reconnects() -> None:
     connections = await run(VIEWERS, EVENTS)
 
     assert connections > 10 * VIEWERS
