@@ -154,7 +154,7 @@ async def _closed(
                 await state.publish(request)
             return answer
     except BaseException:
-        # It may have been answered just now: whoever did that was told that it counts.
+        # It may have been answered just now, by somebody who was told that it counts.
         def tell(answer: InputAnswerEvent) -> None:
             if is_told:
                 state.event_bus.publish_nowait(_told(answer, echo))

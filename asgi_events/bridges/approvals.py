@@ -53,7 +53,7 @@ async def approval(
     timeout: float | None,
     to: str | None,
 ) -> Approval:
-    """Ask whether a tool may be called; whoever does not say so denies it."""
+    """Ask whether a tool may be called; any other answer than yes denies it."""
     try:
         answer = await ask(state, message, Approval, timeout=timeout, to=to, echo=False)
     except InputDeclined:

@@ -148,7 +148,7 @@ class Client:
     def execution(self, id: str) -> RemoteExecution:
         """Return the execution of an id, without a request.
 
-        Whoever a question is to can answer it so, and need not be allowed to see more.
+        A person to whom a question is addressed can answer it without seeing the rest.
         """
         return RemoteExecution(self, requests.checked_id(id))
 
