@@ -6,13 +6,11 @@ Spec: https://docs.ag-ui.com/spec/1.0/basic/patterns/interrupt-resume
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
-from asgi_events.actors.answers import errors_in
-from asgi_events.exceptions import AnswerRefused
+from asgi_events.exceptions import InvalidInput, UnknownQuestion
 from asgi_events.executions.execution import Execution
-from asgi_events.executions.question_log import Question
+from asgi_events.ui.answers import Answer, give
 from asgi_events.ui.run_agent_input import Resume
 from asgi_events.wire.ag_ui import parse_interrupt_id
 
@@ -71,29 +69,24 @@ class Resumption:
             BadResume: A question was not asked, or an answer does not fit it.
             StoreError: The store does not answer.
         """
-        asked = {each.request.n: each for each in await execution.questions()}
-        if execution.status == "started":
-            for n, entry in self.entries.items():
-                _check(entry, asked.get(n))
-        for n, entry in self.entries.items():
-            if n not in asked:
-                continue  # it is over, and its questions are not kept any more
-            with suppress(AnswerRefused):
-                if entry.status == "resolved":
-                    await execution.answer(n, entry.payload, by=by)
-                else:
-                    await execution.decline(n, by=by)
+        answers = {
+            n: Answer("accept", entry.payload)
+            if entry.status == "resolved"
+            else Answer("decline")
+            for n, entry in self.entries.items()
+        }
+        try:
+            await give(execution, answers, by=by)
+        except UnknownQuestion as unknown:
+            raise _unknown(self.entries[int(unknown.n)]) from None
+        except InvalidInput as invalid:
+            raise BadResume("invalid_payload", _told(invalid)) from None
 
 
-def _check(entry: Resume, question: Question | None) -> None:
-    if question is None:
-        raise _unknown(entry)
-    if question.answer is not None or entry.status != "resolved":
-        return
-    for error in errors_in(question.request.response_schema, entry.payload):
-        where = ".".join(map(str, error["loc"]))
-        about = f"{question.request.message} {where + ': ' if where else ''}"
-        raise BadResume("invalid_payload", f"{about}{error['msg']}")
+def _told(invalid: InvalidInput) -> str:
+    error = invalid.errors[0]
+    where = ".".join(map(str, error["loc"]))
+    return f"{invalid.actor} {where + ': ' if where else ''}{error['msg']}"
 
 
 def _unknown(entry: Resume) -> BadResume:

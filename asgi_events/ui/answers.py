@@ -54,7 +54,11 @@ async def give(
         InvalidInput: An answer does not fit its question; nothing has changed.
         StoreError: The store does not answer.
     """
-    asked = {each.request.n: each for each in await execution.questions()}
+    asked = {
+        each.request.n: each
+        for each in await execution.questions()
+        if not each.is_hidden
+    }
     unknown = [n for n in answers if n not in asked]
     if unknown and execution.status is ExecutionStatus.STARTED:
         raise UnknownQuestion(execution.id, unknown[0])
@@ -66,7 +70,7 @@ async def give(
     for n, answer in given.items():
         schema = asked[n].request.response_schema
         if answer.action == "accept" and (errors := errors_in(schema, answer.content)):
-            raise InvalidInput(f"question {n}", errors)
+            raise InvalidInput(asked[n].request.message, errors)
     for n, answer in given.items():
         with suppress(AnswerRefused):
             if answer.action == "accept":

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from asgi_events import agent, current_state
+from asgi_events.events import InputRequestEvent
 from asgi_events.exceptions import Forbidden, InputDeclined, InputExpired
 from asgi_events.executions.execution import Execution
 from asgi_events.testing import Client, Connection, virtual_time
@@ -88,6 +89,12 @@ def interrupts_of(made: Connection) -> list[Members]:
 def the(app: AGUIApp) -> Execution:
     (execution,) = app.executions
     return execution
+
+
+async def asked_by(execution: Execution) -> None:
+    """Wait until it has asked, which viewers need not see."""
+    while not await execution.questions():  # noqa: ASYNC110
+        await asyncio.sleep(0)
 
 
 def error_of(made: Connection) -> tuple[str, str]:
@@ -302,6 +309,22 @@ async def test_refuses_an_interrupt_that_nobody_has_sent(make: Make, id: str) ->
     assert c.status == 200
     assert error_of(c)[0] == "unknown_interrupt"
     assert len(await the(app).waiting()) == 1
+
+
+async def test_takes_no_answer_to_a_question_that_redact_hides(make: Make) -> None:
+    def hide(event: Any) -> Any:
+        return None if isinstance(event, InputRequestEvent) else event
+
+    app = make(options={"redact": hide})
+    execution = await app.executions.start("book", {"text": ""}, thread="t1")
+    await asked_by(execution)
+    hidden = {"id": f"{execution.id}/1"}
+
+    refused = await Client(app).post("/ag-ui", json=resume("r2", [hidden], True))
+
+    assert error_of(refused)[0] == "unknown_interrupt"
+    (question,) = await execution.questions()
+    assert question.answer is None
 
 
 async def test_refuses_interrupts_of_several_runs_and_of_one_that_is_gone(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from asgi_events import Executions, agent, current_state
+from asgi_events.events import InputRequestEvent
 from asgi_events.exceptions import InputDeclined, InputExpired
 from asgi_events.executions.execution import Execution
 from asgi_events.testing import Client
@@ -295,6 +296,21 @@ async def test_answers_404_to_what_was_not_asked_and_changes_nothing(
 
     assert (c.status, (await c.json())["n"], closed) == (404, 9, [])
     assert (over.status, read(over.body)[-2]["type"]) == (200, "abort")
+
+
+async def test_takes_no_answer_to_a_question_that_redact_hides(run: Run) -> None:
+    def hide(event: Any) -> Any:
+        return None if isinstance(event, InputRequestEvent) else event
+
+    app = VercelAIApp(run(book, redact=hide), book, sdk_version=6)
+    execution = await app.executions.start("book", {"text": "-"}, thread="c1")
+    while not await execution.questions():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    c = await post(app, has(execution, 3, responded()))
+
+    assert c.status == 404
+    assert await answers(execution) == []
 
 
 async def test_asks_for_no_approvals_by_default(make: Make) -> None:
