@@ -34,7 +34,7 @@ from benchmarks.rivals import Tick
 COUNTS = (1, 10, 100, 1_000, 10_000)
 LENGTHS = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 RETAINED = 100_000  # events that are replayed and weighed
-NAME = "0" * 32  # as long as an execution's id
+NAME = "0" * 22  # as long as an execution's id
 TICK = Tick(number=1, text="~1234567890123 of about 100 bytes")
 DATA = TICK.model_dump_json().encode()
 SCOPE: Any = {"type": "http", "method": "GET", "asgi": {"spec_version": "2.4"}}

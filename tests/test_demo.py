@@ -426,7 +426,7 @@ class TestPage:
 
         async with opened(browser, "about:blank") as page:
             await page.route("**/events", story.stream)
-            await page.goto(f"{server.url}/#{'0' * 32}")
+            await page.goto(f"{server.url}/#{'0' * 22}")
             ask = page.locator('[data-address="ask"]')
             await expect(ask).to_have_attribute("data-status", "retrying")
             await expect(ask.locator(".detail")).to_have_text(

@@ -104,7 +104,7 @@ DONE = {"event_type": "complete", "address": "", "message": "Done", "result": "G
 async def show(page: Page, server: Server, story: Told) -> None:
     """Show an execution of which the page is told a story."""
     await page.route("**/events", story.stream)
-    await page.goto(f"{server.url}/#{'0' * 32}")
+    await page.goto(f"{server.url}/#{'0' * 22}")
 
 
 def asked(page: Page, n: int) -> Locator:

@@ -154,6 +154,7 @@ def test_prints_how_an_execution_ended(event: Any, line: str) -> None:
 @pytest.mark.parametrize(
     ("id", "label"),
     [
+        ("aB3dE6fG9hI2jK5lM8nO1p", "aB3dE6fG"),
         ("0123456789abcdef" * 2, "01234567"),
         ("order-1234567890", "order-1234567890"),
         ("a\nb\x1b[2J", "a b\ufffd[2J"),

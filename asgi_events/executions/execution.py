@@ -120,7 +120,7 @@ class Execution:
 
     @property
     def id(self) -> str:
-        """Its name in URLs and event ids; by default 32 hexadecimal digits."""
+        """Its name in URLs and event ids; by default 22 letters and digits."""
         return self.facts.id
 
     @property

@@ -7,8 +7,6 @@ Application code holds the same object that the HTTP routes use; in a view it is
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -35,15 +33,13 @@ from asgi_events.executions.in_memory import HeldInMemory
 from asgi_events.executions.in_store import HeldInStore
 from asgi_events.executions.launch import Launcher, ask, make_execution
 from asgi_events.executions.listing import AnyOwner, Listing, Query
-from asgi_events.executions.names import is_thread
+from asgi_events.executions.names import is_id, is_thread, new_id
 from asgi_events.executions.options import ExecutionsOptions, complete
 from asgi_events.executions.shutdown import Shutdown
 from asgi_events.executions.viewers import Capacity, Viewing
 from asgi_events.stores.contract import EventStore
 from asgi_events.stores.urls import open_store
 from asgi_events.wire.decoding import AnyEvent
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 # Where executions may run for ever, an Idempotency-Key is known for this time and the
 # retention. Most services keep one for as long.
@@ -163,11 +159,11 @@ class Executions:
         """
         self.hear_signals()
         asked = ask(self.actors, self.inputs, actor, input, owner, thread, preface)
-        if id is not None and not _ID.fullmatch(id):
+        if id is not None and not is_id(id):
             raise ValueError(f"An id is 1 to 64 of A-Z a-z 0-9 _ and -, got {id!r}")
         begin = partial(self._launcher.launch, asked)
         if (idempotency_key, id, thread) == (None, None, None):
-            return await begin(secrets.token_hex(16))
+            return await begin(new_id())
         execution = await self._start_once(owner, idempotency_key, id, begin)
         if execution.facts.fingerprint != asked.fingerprint:
             raise IdempotencyConflict(idempotency_key or execution.id)
@@ -189,7 +185,7 @@ class Executions:
         while True:
             try:
                 local = self._held.here.get(id)
-                if local is None and not _ID.fullmatch(id):
+                if local is None and not is_id(id):
                     raise UnknownExecution(id)
                 return local or await self._held.find(id)
             except UnknownExecution:
@@ -283,7 +279,7 @@ class Executions:
         try:
             if key is not None:
                 return await self._held.by_key(owner, key, begin)
-            return await self._held.by_id(id or secrets.token_hex(16), begin)
+            return await self._held.by_id(id or new_id(), begin)
         except UnknownExecution as error:
             raise Gone(key, error.id) from None
 

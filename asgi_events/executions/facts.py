@@ -12,7 +12,7 @@ class Facts:
     """What an execution is, which does not change.
 
     Attributes:
-        id: Its name in URLs and event ids; by default 32 hexadecimal digits.
+        id: Its name in URLs and event ids; by default 22 letters and digits.
         actor: The actor's name.
         owner: Who started it, as ``authorize`` returned; None without one.
         created: When it was started.

@@ -27,7 +27,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -44,6 +43,7 @@ from asgi_events.exceptions import (
 )
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.held import Begin, OpenLog
+from asgi_events.executions.names import new_id
 from asgi_events.executions.recorder import Opening
 from asgi_events.stores.contract import EventStore, Grant, Page
 from asgi_events.wire.encoding import encode_json
@@ -161,7 +161,7 @@ class IdempotentStarts:
             if page is not None and page.end is not None:
                 return await self._find(page.meta["id"])
             old = page is not None and await self._is_old(page)
-            id = secrets.token_hex(16) if page is None or old else page.meta["id"]
+            id = new_id() if page is None or old else page.meta["id"]
             claim = self._claim
             if page is not None and old:
                 claim = partial(self._claim_instead, marker, page.meta["id"])

@@ -23,6 +23,7 @@ from asgi_events.executions.listing import (
     Query,
     another_list,
 )
+from asgi_events.executions.names import new_id
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.question_log import QuestionLog
 from asgi_events.executions.questions import Closing, Questions, closed
@@ -98,7 +99,7 @@ class HeldInMemory:
         if until > now:
             return await self.find(id)
         # NOTE: nothing suspends until the execution is ``here``, so nobody else begins.
-        execution = await begin(secrets.token_hex(16))
+        execution = await begin(new_id())
         self._remember((owner, key), execution.id, now)
         return execution
 

@@ -1,8 +1,30 @@
-"""The names that a caller gives: of owners, threads and actors."""
+"""The names of executions, which are made here, and those that a caller gives."""
 
 from __future__ import annotations
 
+import re
+import secrets
+from base64 import b64encode
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DIGITS = 22  # of 62 each: no fewer have 128 random bits
 _LONGEST = 255  # characters
+
+
+def new_id() -> str:
+    """Return a random id for an execution, 22 letters and digits.
+
+    It has no ``-``: on a command line an id that begins with one would be an option.
+    """
+    while True:
+        id = b64encode(secrets.token_bytes(17))[:_DIGITS]
+        if id.isalnum():  # every second one is
+            return id.decode()
+
+
+def is_id(id: str) -> bool:
+    """Whether an execution may have that id."""
+    return _ID.fullmatch(id) is not None
 
 
 def check_owner(owner: str | None) -> None:

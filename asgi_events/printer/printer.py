@@ -87,7 +87,7 @@ _STATUS_AT_END: dict[str, str] = {
     EventType.LOST: ExecutionStatus.FAILED,
 }
 _ACTIONS = {"accept": "answered", "decline": "declined"}
-_MADE_ID = re.compile("[0-9a-f]{32}")
+_MADE_ID = re.compile("[A-Za-z0-9]{22}|[0-9a-f]{32}")  # the second in old stores
 
 
 class _Screen:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,6 +24,7 @@ from asgi_events.events import ConversationEvent, ExecutionStatus
 from asgi_events.exceptions import UnknownExecution
 from asgi_events.executions.execution import Execution
 from asgi_events.executions.executions import Executions
+from asgi_events.executions.names import new_id
 from asgi_events.http.authorize import Authorize
 from asgi_events.http.endpoint import Endpoint
 from asgi_events.http.exchange import Exchange
@@ -130,7 +130,7 @@ class VercelAIApp(Endpoint):
         continuation = Continuation.of(chat)
         if continuation is not None:
             return await self._go_on(exchange, chat, continuation)
-        id = secrets.token_hex(16)
+        id = new_id()
         conversation = ConversationEvent(
             thread=chat.id, run=id, messages=chat.conversation()
         )

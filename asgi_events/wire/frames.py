@@ -1,7 +1,7 @@
 """Frames: one numbered event each, in the bytes that are stored and sent.
 
     data: {"event_type": "log", …}
-    id: 6b7d…:12
+    id: b8U9…:12
 
 A blank line ends the frame. The id is the execution's id and the event's number.
 """

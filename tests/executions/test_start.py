@@ -19,6 +19,7 @@ from asgi_events.exceptions import (
     UnknownActor,
     UnknownExecution,
 )
+from asgi_events.executions.names import new_id
 from asgi_events.http.viewing import ExecutionResponse
 from asgi_events.stores import Grant
 from asgi_events.stores.memory import MemoryStore
@@ -97,6 +98,12 @@ async def test_refuses_an_invalid_input_without_repeating_it(make: Make) -> None
     assert list(executions) == []
 
 
+def test_makes_ids_of_letters_and_digits() -> None:
+    ids = {new_id() for _ in range(500)}
+    assert len(ids) == 500
+    assert all(re.fullmatch("[A-Za-z0-9]{22}", id) for id in ids)
+
+
 async def test_knows_what_it_is_from_start_to_end(make: Make) -> None:
     gate = Gate()
     executions = make(gate.actor)
@@ -106,7 +113,7 @@ async def test_knows_what_it_is_from_start_to_end(make: Make) -> None:
     gate.open.set()
     await end_of(execution)
     assert running == ("started", None, 0)
-    assert re.fullmatch("[0-9a-f]{32}", execution.id)
+    assert re.fullmatch("[A-Za-z0-9]{22}", execution.id)
     assert (execution.actor, execution.owner) == ("work", "ada")
     assert execution.status == "completed"
     assert isinstance(execution.ended, datetime)

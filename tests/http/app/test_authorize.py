@@ -336,7 +336,7 @@ async def test_answers_for_a_foreign_execution_as_for_none(
         if action not in ("read", "cancel"):
             continue
         answers = []
-        for id in (foreign.id, "0" * 32):
+        for id in (foreign.id, "0" * 22):
             c = await Client(app).request(
                 method, path.format(id), headers=headers | more
             )

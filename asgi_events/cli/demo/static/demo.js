@@ -410,7 +410,7 @@ function onError(error) {
 
 /** The address bar says which execution is watched: reload, back and a copied link all follow it. */
 function followAddress() {
-  const [id = ""] = location.hash.slice(1).match(/^[0-9a-f]{32}$/) ?? [];
+  const [id = ""] = location.hash.slice(1).match(/^[A-Za-z0-9_-]{1,64}$/) ?? [];
   current.detach();
   Object.assign(current, { id, run: id ? client.run(id) : null, state: initialState, events: [], connection: "idle", cancelling: false });
   page.problem.hidden = true;
