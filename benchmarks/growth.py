@@ -79,7 +79,7 @@ class Viewers:
         All viewers sleep, and the first publish wakes them. After the last publish they
         run, and each sends all events in one write.
         """
-        await self._rest()
+        await self.rest()
         self._sent = 0
         self._all_sent = asyncio.get_running_loop().create_future()
         for _ in range(events):
@@ -89,8 +89,8 @@ class Viewers:
         await self._all_sent
         return published - began, thread_time() - began
 
-    async def _rest(self) -> None:
-        """Wait until the next batch of wake-ups may begin at once; see ``Wakeups``."""
+    async def rest(self) -> None:
+        """Wait until the next round of wake-ups may begin at once; see ``Wakeups``."""
         if self._count < 8:  # so few never wait for a batch
             return
         until = time.perf_counter() + 0.025

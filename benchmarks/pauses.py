@@ -2,8 +2,9 @@
 
     python -m benchmarks.pauses
 
-* the publish that wakes many viewers, with and without garbage collection
-* the append at which a log drops a quarter of 1,000,000 frames
+* the publish that wakes many viewers, with and without garbage collection, and the
+  longest turn of the loop until all have been sent the event
+* the append at which a log drops frames, of 1,000,000
 
 It runs in one process, without a server. Figures are CPU time of this thread, medians.
 """
@@ -21,10 +22,40 @@ COUNTS = (1_000, 10_000)
 FRAMES = 1_000_000
 
 
-async def waking(count: int) -> float:
-    """Return the seconds of a publish that wakes that many viewers."""
+async def waking(count: int) -> tuple[float, float]:
+    """Return the seconds of a publish that wakes that many viewers, and of a turn.
+
+    The turn is the longest one of the loop from the publish to the last delivery.
+    """
     async with Viewers(count) as audience:
-        return median([(await audience.publish())[0] for _ in range(50)])
+        turns = Turns()
+        publishes, longest = [], []
+        for _ in range(50):
+            await audience.rest()
+            turns.longest = 0.0
+            publishes.append((await audience.publish())[0])
+            longest.append(turns.longest)
+        turns.stop()
+        return median(publishes), median(longest)
+
+
+class Turns:
+    """Measures how long each turn of the loop takes."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._last = thread_time()
+        self._next = self._loop.call_soon(self._turn)
+
+    def stop(self) -> None:
+        self._next.cancel()
+
+    def _turn(self) -> None:
+        now = thread_time()
+        self.longest = max(self.longest, now - self._last)
+        self._last = now
+        self._next = self._loop.call_soon(self._turn)
 
 
 def dropping() -> float:
@@ -46,10 +77,13 @@ def main() -> None:
             gc.collect()
             if not collects:
                 gc.disable()
-            took = asyncio.run(waking(count))
+            publish, turn = asyncio.run(waking(count))
             gc.enable()
-            without = "" if collects else ", without garbage collection"
-            print(f"waking {count:6,} viewers: {took * 1e3:5.1f} ms{without}")
+            print(
+                f"waking {count:6,} viewers: publish {publish * 1e3:5.1f} ms,"
+                f" longest turn {turn * 1e3:5.1f} ms"
+                + ("" if collects else ", without garbage collection")
+            )
     took = median(dropping() for _ in range(5))
     print(f"dropping a quarter of {FRAMES:,} frames: {took * 1e3:5.1f} ms")
 
