@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from asgi_events.error_messages import ErrorMessage, describe
 from asgi_events.events import ErrorEvent
-from asgi_events.log.source import FrameSource
+from asgi_events.log.source import FrameSource, Last
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.frames import json_block
 from asgi_events.wire.sse import MAX_CHUNK, ServerSentEvent
@@ -134,7 +134,7 @@ class IteratorSource:
         self._size -= len(chunk)
         if self._taken is not None and not self._taken.done():
             self._taken.set_result(None)
-        return chunk
+        return Last(chunk) if self._ended and not self._ready else chunk
 
     def on_ready(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when there are items, or when there will be no more."""

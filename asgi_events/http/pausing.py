@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
-from asgi_events.log.source import FrameSource
+from asgi_events.log.source import FrameSource, Last
 from asgi_events.wire.sse import MAX_CHUNK
 from asgi_events.wire.waits import last_wait
 
@@ -42,11 +42,11 @@ class PausingSource:
             return None
         if self._is_quiet:
             self._is_over = True
-            return self._pause
+            return Last(self._pause)
         chunk = b"" if self._is_full else self._source.take(limit)
-        if chunk is None:
+        if chunk is None or type(chunk) is Last:
             self._is_over = True
-            return self._held or None
+            return Last(self._held + (chunk or b"")) or None
         return self._given(self._held + chunk)
 
     def on_ready(self, wake: Callable[[], None]) -> None:

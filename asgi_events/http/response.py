@@ -15,9 +15,10 @@ future that four things wake: frames, the client's disconnect, the timer, a fare
    ``max_backlog`` bytes; a client that does read comes back at once. hypercorn waits
    until the client has read everything, but only in the very last send. So that send
    has no timeout where ``Unread`` counts the streams that wait in it.
-4. Every other exit ends the body with ``more_body=False``, or breaks the connection off
-   where a format has no word for it. After the server has cancelled us this is the
-   first thing that we await: uvicorn leaves one turn of the loop.
+4. Every other exit ends the body with ``more_body=False``, in the message of the last
+   bytes where they are known as such, or breaks the connection off where a format has
+   no word for it. After the server has cancelled us this is the first thing that we
+   await: uvicorn leaves one turn of the loop.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from asgi_events.http import servers
 from asgi_events.http.deadlines import Deadlines
 from asgi_events.http.headers import stream_headers
 from asgi_events.http.iterator import source_of
-from asgi_events.log.source import BrokenOff, FrameSource
+from asgi_events.log.source import BrokenOff, FrameSource, Last
 from asgi_events.types import Headers, Receive, Scope, Send
 from asgi_events.wire.encoding import encode_json
 from asgi_events.wire.formats import NATIVE, Format
@@ -226,8 +227,7 @@ class _Stream:
             await self._start()
             if greeting := self._response.format.greeting:
                 await self._send(_body(greeting))
-            await self._send_frames()
-            await self._end()
+            await self._end(await self._send_frames())
         except BrokenOff:
             await servers.break_off(self._asgi_send)
         except asyncio.CancelledError:
@@ -272,8 +272,7 @@ class _Stream:
         """The server has cancelled the response: send the end, if there is time."""
         if self._stopping and self._patient:
             with suppress(BrokenOff):
-                await self._send_frames()
-                await self._send(_body(b"", more_body=False))
+                await self._send(_body(await self._send_frames(), more_body=False))
             return  # what is broken off ends with its server
         speaks = self._stopping or self._response.max_backlog is not None
         await self._send_end((self._response.last_word() or b"") if speaks else b"")
@@ -296,8 +295,8 @@ class _Stream:
             }
         )
 
-    async def _send_frames(self) -> None:
-        """Send what the source gives. Every event of every viewer costs one turn."""
+    async def _send_frames(self) -> bytes:
+        """Send what the source gives; return what goes out with the end of the body."""
         take, sleep, send = self._source.take, self._waiter.sleep, self._asgi_send
         now, deadlines = self._loop.time, self._deadlines
         chunk = take()
@@ -308,8 +307,10 @@ class _Stream:
                     chunk = take()
                     continue
                 chunk = self._response.format.heartbeat
+            elif type(chunk) is Last:
+                return bytes(chunk)
             if self._backlog is not None:
-                self._spend(len(chunk))
+                self._spend(self._backlog - len(chunk))
             deadlines.beat = False
             deadlines.last_sent = deadlines.sending_since = now()
             try:
@@ -318,17 +319,16 @@ class _Stream:
                 )
             except Exception as error:
                 await self._failed(error)
-                return
+                break
             deadlines.sending_since = None
             chunk = take()
             if chunk:
                 await asyncio.sleep(0)
+        return b""
 
-    def _spend(self, size: int) -> None:
-        assert self._backlog is not None
-        self._backlog -= size
-        if self._backlog < 0:
-            self._backlog = None
+    def _spend(self, left: int) -> None:
+        self._backlog = left if left >= 0 else None
+        if left < 0:
             self._source.dismiss(self._response.format.goodbye("backlog"))
 
     async def _send(self, message: Any) -> None:
@@ -342,8 +342,8 @@ class _Stream:
             await self._failed(error)
         deadlines.sending_since = None
 
-    async def _end(self) -> None:
-        end = _body(b"", more_body=False)
+    async def _end(self, last: bytes) -> None:
+        end = _body(last, more_body=False)
         if self._unread is None or self._watching is None or self._gone:
             await self._send(end)
             return

@@ -16,7 +16,7 @@ from asgi_events.aio.backoff import Backoff, Patience
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Unavailable
 from asgi_events.log.log import Log
-from asgi_events.log.source import BrokenOff
+from asgi_events.log.source import BrokenOff, Last
 from asgi_events.log.stored import StoredLog
 from asgi_events.stores.contract import Page
 from asgi_events.wire.formats import NATIVE, Format
@@ -99,7 +99,9 @@ class Cursor:
             return self._take_old(limit)
         if position < log.committed:
             chunk, self.position = self._join(position, limit)
-            return self._introduce(chunk, position + 1) if self._news else chunk
+            if self._news:
+                chunk = self._introduce(chunk, position + 1)
+            return chunk if log.end is None else self._with_end(chunk)
         return b"" if log.end is None else self._take_end()
 
     def on_ready(self, wake: Callable[[], None]) -> None:
@@ -145,7 +147,7 @@ class Cursor:
         if not self._over:
             self._over = True
             if farewell := self._introduce(self._farewell or b""):
-                return farewell
+                return farewell if self._breaks else Last(farewell)
         if self._breaks:
             raise BrokenOff
         return None
@@ -154,11 +156,21 @@ class Cursor:
         """What follows all committed frames: the end, or nothing yet."""
         if not self.finished:
             return b""
-        if self.log.name is None:  # it cannot be resumed, so nothing has to be closed
-            self._over = True
-        else:
-            self._farewell = self._word(self.format.end(self.log.end))
+        self._farewell = self._end_word()
         return self._take_farewell()
+
+    def _with_end(self, chunk: bytes) -> bytes:
+        """``chunk`` and the end, if that follows it; a client waits for both."""
+        if not self.finished:
+            return chunk
+        self._over, self._farewell = True, self._end_word()
+        chunk += self._farewell
+        return chunk if self._breaks else Last(chunk)
+
+    def _end_word(self) -> bytes:
+        if self.log.name is None:  # it cannot be resumed, so nothing has to be closed
+            return b""
+        return self._word(self.format.end(self.log.end))
 
     def _take_old(self, limit: int) -> bytes | None:
         if self._read_page is None:
@@ -171,7 +183,7 @@ class Cursor:
             self._skip_to(page.first)
         first = self.position + 1
         self.position += len(page.frames)
-        return self._introduce(b"".join(page.frames), first)
+        return self._with_end(self._introduce(b"".join(page.frames), first))
 
     def _skip_to(self, first: int) -> None:
         self.position = first - 1

@@ -10,6 +10,13 @@ class BrokenOff(Exception):
     """The connection is to be broken off: its client would take an end for success."""
 
 
+class Last(bytes):
+    """The last bytes of a source: nothing follows them.
+
+    A response sends them with the end of its body, in one message.
+    """
+
+
 @runtime_checkable
 class FrameSource(Protocol):
     """Whole frames, pulled when the client can take them."""
@@ -17,7 +24,8 @@ class FrameSource(Protocol):
     def take(self, limit: int = MAX_CHUNK) -> bytes | None:
         """Frames that are ready, at least one, joined to about ``limit`` bytes.
 
-        Empty: nothing yet. None: nothing any more.
+        Empty: nothing yet. None: nothing any more. A source that knows which bytes are
+        its last may return them as ``Last``; ``take`` is not called again.
 
         Raises:
             BrokenOff: Nothing any more, and there is no word for that.

@@ -66,7 +66,7 @@ class TranslatedCursor(Cursor):
             while self.position < words.last:
                 chunk = self._take_words(words, limit)
                 if chunk != b"":
-                    return chunk
+                    return self._with_end(chunk) if chunk else chunk
         return self._take_pause() if log.end is None else self._take_end()
 
     def on_ready(self, wake: Callable[[], None]) -> None:

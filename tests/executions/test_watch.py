@@ -268,18 +268,20 @@ async def test_takes_events_of_any_size_when_max_event_bytes_is_none(
 
 
 class Buffering(Connection):
-    """A server that waits in the last send alone, as hypercorn does over HTTP/2."""
+    """A server that waits in the last send alone, as hypercorn does over HTTP/2.
+
+    It takes the bytes of that send first.
+    """
 
     def __init__(self, app: Any) -> None:
         super().__init__(app, http_version="2")
         self.stall()
 
     async def _send(self, message: Any) -> None:
-        if message.get("more_body", True):
-            self.messages.append(message)
-            self._arrived.set()
-        else:
-            await super()._send(message)
+        self.messages.append(message | {"more_body": True})
+        self._arrived.set()
+        if not message.get("more_body", True):
+            await super()._send(message | {"body": b""})
 
 
 async def test_holds_the_seat_of_who_has_not_read_what_the_server_buffers(

@@ -10,7 +10,7 @@ import pytest
 
 from asgi_events.aio.waiter import Waiter
 from asgi_events.http.pausing import PausingSource
-from asgi_events.log.source import BrokenOff
+from asgi_events.log.source import BrokenOff, Last
 from asgi_events.testing import virtual_time
 from asgi_events.wire.sse import MAX_CHUNK
 from tests import TIMEOUT
@@ -135,6 +135,19 @@ async def test_gives_what_it_holds_if_its_source_ends() -> None:
     source = PausingSource(Given(wait(1) + word("a"), None), PAUSE, ())
 
     assert await rest(source) == wait(1) + word("a")
+
+
+@pytest.mark.parametrize("held", [b"", word("b")], ids=["nothing", "words"])
+async def test_gives_what_it_holds_with_the_last_bytes(held: bytes) -> None:
+    source = PausingSource(Given(wait(1) + held, Last(word("c"))), PAUSE, ())
+    assert source.take() == wait(1)
+
+    chunk = source.take()
+
+    assert chunk == held + word("c")
+    assert isinstance(chunk, Last)
+    assert source.take() is None
+    await source.aclose()
 
 
 async def test_takes_no_more_than_a_chunk_and_another_that_it_drops() -> None:

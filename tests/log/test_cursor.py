@@ -8,7 +8,7 @@ import pytest
 
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
-from asgi_events.log.source import FrameSource
+from asgi_events.log.source import FrameSource, Last
 from asgi_events.log.stored import StoredLog
 from asgi_events.stores import Page
 from asgi_events.wire.frames import EventId, goodbye, parse_event_id
@@ -245,18 +245,62 @@ def test_takes_no_more_than_the_limit() -> None:
 def test_names_the_end_of_a_retained_log(status: str) -> None:
     cursor = Cursor(ended(Log("x"), status))
 
-    assert cursor.take() == frame(1)
+    chunk = cursor.take()
+
+    end = b'event: end\ndata: {"status":"%b"}\n\n' % status.encode()
+    assert chunk == frame(1) + end
+    assert isinstance(chunk, Last)
     assert cursor.finished
-    assert cursor.take() == (b'event: end\ndata: {"status":"%b"}\n\n' % status.encode())
     assert cursor.take() is None
     assert cursor.take() is None
 
 
-def test_is_over_right_after_the_terminal_frame_of_a_log_without_a_name() -> None:
+def test_is_over_with_the_terminal_frame_of_a_log_without_a_name() -> None:
     cursor = Cursor(ended(Log()))
 
-    assert cursor.take() == block(1)
+    chunk = cursor.take()
+
+    assert chunk == block(1)
+    assert isinstance(chunk, Last)
     assert cursor.take() is None
+
+
+def test_gives_the_end_only_after_the_last_frame() -> None:
+    cursor = Cursor(ended(filled(Log("x"), 2)))
+
+    chunks = [cursor.take(limit=1) for _ in range(3)]
+
+    assert chunks == [frame(1), frame(2), frame(3) + END]
+    assert [isinstance(chunk, Last) for chunk in chunks] == [False, False, True]
+
+
+def test_gives_the_end_alone_to_a_client_that_has_all_frames() -> None:
+    cursor = Cursor(ended(Log("x")), last_event_id="x:1")
+
+    chunk = cursor.take()
+
+    assert chunk == END
+    assert isinstance(chunk, Last)
+
+
+def test_ends_with_its_farewell() -> None:
+    cursor = Cursor(filled(Log("x"), 1))
+
+    cursor.dismiss(b"bye")
+    chunk = cursor.take()
+
+    assert chunk == b"bye"
+    assert isinstance(chunk, Last)
+
+
+def test_keeps_its_end_when_it_is_sent_away_after_that() -> None:
+    cursor = Cursor(ended(Log("x")))
+    cursor.take()
+
+    cursor.dismiss(None)
+
+    assert cursor.take() is None
+    assert not cursor.dismissed
 
 
 def test_gives_the_end_event_no_id() -> None:

@@ -8,7 +8,7 @@ import pytest
 from asgi_events.aio.waiter import Waiter
 from asgi_events.log import translation
 from asgi_events.log.log import Log
-from asgi_events.log.source import BrokenOff
+from asgi_events.log.source import BrokenOff, Last
 from asgi_events.log.stored import StoredLog
 from asgi_events.log.translated import TranslatedCursor
 from asgi_events.stores import Page
@@ -30,6 +30,36 @@ def test_gives_each_event_in_its_words() -> None:
     log = ended(filled(Log("x"), 50))
 
     assert drain(cursor(log)) == written(log) + END
+
+
+def test_gives_its_last_words_with_the_end() -> None:
+    viewer = cursor(ended(filled(Log("x"), 50)))
+
+    chunks = []
+    while chunk := viewer.take(limit=1):
+        chunks.append(chunk)
+
+    assert chunks[-1].endswith(END) and chunks[-1] != END
+    assert [isinstance(chunk, Last) for chunk in chunks[:-1]] == [False] * (
+        len(chunks) - 1
+    )
+    assert isinstance(chunks[-1], Last)
+
+
+def test_gives_its_last_words_before_it_breaks_off() -> None:
+    class Wordless(Blocks):
+        def end(self, status: str | None) -> bytes | None:
+            return None
+
+    log = ended(filled(Log("x"), 50))
+    viewer = TranslatedCursor(log, Wordless, translations())
+
+    chunk = viewer.take()
+
+    assert chunk == written(log)
+    assert not isinstance(chunk, Last)
+    with pytest.raises(BrokenOff):
+        viewer.take()
 
 
 def test_continues_after_any_id_it_has_given() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -12,8 +12,11 @@ from asgi_events import EventSourceResponse
 from asgi_events.aio import signals
 from asgi_events.http import response as responses
 from asgi_events.log.cursor import Cursor
+from asgi_events.log.log import Log
+from asgi_events.log.source import Last
 from asgi_events.log.stored import StoredLog
 from asgi_events.testing import Client, Connection
+from asgi_events.testing.response import is_last
 from asgi_events.wire.sse import MAX_CHUNK, STREAM_START
 from tests import TIMEOUT
 from tests.http.response.sources import (
@@ -32,6 +35,83 @@ from tests.http.response.sources import (
 from tests.payloads import PLACE
 
 pytestmark = pytest.mark.usefixtures("fixed_time")
+
+
+# The last bytes and the end of the body are one message
+
+
+def last(body: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": False}
+
+
+async def test_sends_the_last_item_with_the_end_of_the_body() -> None:
+    async def items() -> AsyncIterator[str]:
+        yield "a"
+        await settle()
+        yield "b"
+
+    c = await Client(EventSourceResponse(items())).get("/")
+
+    assert c.messages[2:] == [chunk(b"data: a\n\n"), last(b"data: b\n\n")]
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        pytest.param(None, b"data: 2\n\n", id="bare"),
+        pytest.param(
+            "x",
+            b'data: 2\nid: x:2\n\nevent: end\ndata: {"status":"completed"}\n\n',
+            id="retained",
+        ),
+    ],
+)
+async def test_sends_the_terminal_frame_with_the_end_of_the_body(
+    name: str | None, end: bytes
+) -> None:
+    log = Log(name)
+    async with Connection(EventSourceResponse(Cursor(log))) as c:
+        log.append(b"1")
+        await c.until(b"data: 1\n")
+        sent = len(c.messages)
+        log.append(b"2", end="completed")
+        await c.end()
+
+    assert c.messages[sent:] == [last(end)]
+    assert type(c.messages[-1]["body"]) is bytes  # some servers take nothing else
+
+
+async def test_sends_a_goodbye_with_the_end_of_the_body() -> None:
+    cursor = Cursor(Log("x"))
+    async with Connection(EventSourceResponse(cursor)) as c:
+        await c.until(STREAM_START)
+        cursor.dismiss(b"data: goodbye\n\n")
+        await c.end()
+
+    assert c.messages == [START, chunk(STREAM_START), last(b"data: goodbye\n\n")]
+
+
+async def test_looks_whether_its_client_has_gone_before_the_last_message() -> None:
+    frames = [b"data: a\n\n", Last(b"data: b\n\n")]
+    response = EventSourceResponse(Source(lambda: frames.pop(0)))
+    async with Connection(response, disconnect_after=1) as c:
+        await c.end()
+
+    assert c.bodies == [STREAM_START, b"data: a\n\n"]
+    assert not c.ended
+
+
+async def test_says_no_goodbye_for_a_backlog_after_the_last_frame() -> None:
+    log = Log("x")
+    log.append(b"1", end="completed")
+    response = EventSourceResponse(Cursor(log), max_backlog=1)
+
+    async with Connection(response, **_http2()) as c:
+        await c.end()
+
+    assert c.messages[2:] == [
+        last(b'data: 1\nid: x:1\n\nevent: end\ndata: {"status":"completed"}\n\n')
+    ]
 
 
 # The process is told to stop
@@ -215,7 +295,7 @@ async def test_sends_the_events_before_an_error_then_says_so(
     c = await Client(EventSourceResponse(content, error_message=error_message)).get("/")
 
     assert c.messages[0] == START
-    assert c.messages[-1] == END
+    assert is_last(c.messages[-1])
     assert c.body == (
         b": stream-start\ndata: a\n\ndata: b\n\n"
         b'data: {"event_type":"error","message":"%b",%b}\n\n' % (said.encode(), PLACE)
@@ -275,7 +355,7 @@ async def test_says_goodbye_after_its_max_duration(clock: Clock) -> None:
     assert c.bodies[:2] == [STREAM_START, b"data: a\n\n"]
     assert _is_goodbye(c.bodies[2], "max_duration")
     assert len(c.bodies) == 3
-    assert c.messages[-1] == END
+    assert is_last(c.messages[3])
     assert content.life == CLEANED_UP
 
 
@@ -341,7 +421,7 @@ async def test_says_goodbye_before_a_server_buffers_too_much(
 
     assert _is_goodbye(c.bodies[-1], "backlog")
     assert MAX_CHUNK < len(c.body) < 3 * MAX_CHUNK
-    assert c.messages[-1] == END
+    assert is_last(c.messages[-1])
 
 
 async def test_sends_any_number_of_bytes_where_the_server_holds_it_back() -> None:
