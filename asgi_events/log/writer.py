@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from asgi_events.aio.waiter import resolved
-from asgi_events.bus import NOTHING
+from asgi_events.bus import NOTHING, is_instance
 from asgi_events.error_messages import ErrorMessage, describe
 from asgi_events.events import (
     CANCELLED,
@@ -104,7 +104,7 @@ class LogWriter:
         data = encode_json(event)
         if len(data) > self._max_event_bytes:
             raise EventTooLarge(name_of(event), len(data), self._max_event_bytes)
-        full = self.log.append(data, urgent=isinstance(event, ExecutionEvent))
+        full = self.log.append(data, urgent=is_instance(ExecutionEvent, event))
         return _wait_for(self.log.room()) if full else NOTHING
 
     def follow(
