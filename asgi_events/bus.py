@@ -347,7 +347,7 @@ def _wait_in_thread(
 
 def _method(handler: EventHandler) -> EventHandler:
     """Return the ``__call__`` of an object, which is faster to call than the object."""
-    call = getattr(type(handler), "__call__", None)
+    call = type(handler).__call__
     return MethodType(call, handler) if isinstance(call, FunctionType) else handler
 
 

@@ -21,13 +21,14 @@ class Waiter:
         self, on_ready: Callable[[Callable[[], None]], None] = _nobody
     ) -> None:
         self._on_ready = on_ready
+        self._wake = self.wake  # each sleep passes it on
         self._loop = asyncio.get_running_loop()
         self._woken: asyncio.Future[None] | None = None
 
     def sleep(self) -> asyncio.Future[None]:
         """Return a future that ``wake`` completes."""
         self._woken = woken = self._loop.create_future()
-        self._on_ready(self.wake)
+        self._on_ready(self._wake)
         return woken
 
     @property

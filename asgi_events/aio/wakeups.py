@@ -63,10 +63,8 @@ class Wakeups:
         if self._handle is not None or len(self.sleeping) >= _FEW:
             self._wake_many(at_once)
             return
-        woken = list(self.sleeping.values())
-        self.sleeping.clear()
-        for wake in woken:
-            wake()
+        for _ in range(len(self.sleeping)):
+            self.sleeping.popitem()[1]()
 
     def _wake_many(self, at_once: bool) -> None:
         if self._due:

@@ -211,14 +211,11 @@ class Log(FrameWindow):
         """
         if self._room is not None:
             self._look_soon()
-        low = after + 1 - self.first
-        if after + 1 == self.committed:
-            return self.frames[low], self.committed
         start, stop, upto, joined = self._joined
         if (start, upto) == (after, self.committed) and len(joined) <= limit:
             return joined, stop
         stop = min(self.page(after, limit), self.committed)
-        joined = b"".join(self.frames[low : stop + 1 - self.first])
+        joined = b"".join(self.frames[after + 1 - self.first : stop + 1 - self.first])
         self._joined = (after, stop, self.committed, joined)
         return joined, stop
 
