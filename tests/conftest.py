@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import sys
 from collections.abc import AsyncIterator
 from datetime import datetime, tzinfo
 
@@ -9,6 +11,22 @@ import pytest
 
 from asgi_events import events
 from asgi_events.stores.sqlite.file import warn_of_the_wal_reset_bug
+
+
+# All processes of the tests share the bytecode: compiling it takes each of hundreds longer
+# than its test, where the user's environment forbids to keep it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that start processes first: they take longest, and none is the last."""
+    long = {
+        item.path
+        for item in items
+        if any(map(item.get_closest_marker, ("server", "browser", "node")))
+    }
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_collection_finish() -> None:
