@@ -12,15 +12,14 @@ import pytest
 from asgi_events import events
 from asgi_events.stores.sqlite.file import warn_of_the_wal_reset_bug
 
-
-# All processes of the tests share the bytecode: compiling it takes each of hundreds longer
-# than its test, where the user's environment forbids to keep it.
+# The tests start hundreds of processes. Each would compile all modules again where the
+# environment says that bytecode is not kept.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that start processes first: they take longest, and none is the last."""
+    """Put the files that start processes first: none of the long ones is the last."""
     long = {
         item.path
         for item in items

@@ -1,5 +1,6 @@
 """The example in ``docs/testing.md`` is a suite that passes."""
 
+import os
 import re
 import subprocess
 import sys
@@ -17,9 +18,19 @@ def test_passes_as_it_stands(tmp_path: Path) -> None:
     )
 
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "pytest", "-q"]
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "pytest_asyncio.plugin",
+        ]
         + ["-p", "no:cacheprovider", "-c", str(tmp_path / "pytest.ini"), str(tmp_path)],
         cwd=ROOT,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=60,
