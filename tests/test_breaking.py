@@ -6,10 +6,11 @@ import asyncio
 import json
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import pytest
@@ -41,6 +42,22 @@ def serving(kind: str, store: Path | None = None, **options: Any) -> Iterator[Se
         yield server
 
 
+Shared: TypeAlias = Callable[..., Server]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Shared]:
+    """Start a server of each kind and options once, for all tests."""
+    with ExitStack() as stack:
+
+        @cache
+        def server(kind: str, **options: Any) -> Server:
+            # What a test has left behind ends soon.
+            return stack.enter_context(serving(kind, cancel_after=0.1, **options))
+
+        yield server
+
+
 @asynccontextmanager
 async def watching(server: Server, path: str = "/") -> AsyncIterator[Stream]:
     """A client that has an event."""
@@ -56,18 +73,18 @@ async def broken(stream: Stream) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_breaks_after_max_stream_duration_on(kind: str) -> None:
-    with serving(kind, max_stream_duration=0.5) as server:
-        async with watching(server) as stream:
-            assert await broken(stream)
+async def test_breaks_after_max_stream_duration_on(kind: str, shared: Shared) -> None:
+    server = shared(kind, max_stream_duration=0.5)
+    async with watching(server) as stream:
+        assert await broken(stream)
 
 
 @pytest.mark.parametrize("kind", NEVER_HOLD_BACK)
-async def test_breaks_after_max_stream_backlog_on(kind: str) -> None:
-    with serving(kind, max_stream_backlog=100_000) as server:
-        async with watching(server, "/flood") as stream:
-            await stream.blocks()
-            assert not stream.clean  # it may break inside of an event
+async def test_breaks_after_max_stream_backlog_on(kind: str, shared: Shared) -> None:
+    server = shared(kind, max_stream_backlog=100_000)
+    async with watching(server, "/flood") as stream:
+        await stream.blocks()
+        assert not stream.clean  # it may break inside of an event
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -81,34 +98,40 @@ async def test_breaks_when_the_server_stops_and_others_can_go_on_on(
 
 
 @pytest.mark.parametrize("kind", ["hypercorn-h2", "granian-h2"])
-async def test_breaks_one_stream_and_leaves_its_connection_alone_on(kind: str) -> None:
-    with serving(kind, max_stream_backlog=100_000) as server:
-        async with Connection2(server.port) as connection:
-            first = await connection.request("GET", "/flood")
-            second = await connection.request("GET", "/")
-            await first.blocks()
-            assert first.reset
-            assert await second.block() is not None
-            assert not second.ended
+async def test_breaks_one_stream_and_leaves_its_connection_alone_on(
+    kind: str, shared: Shared
+) -> None:
+    server = shared(kind, max_stream_backlog=100_000)
+    async with Connection2(server.port) as connection:
+        first = await connection.request("GET", "/flood")
+        second = await connection.request("GET", "/")
+        await first.blocks()
+        assert first.reset
+        assert await second.block() is not None
+        assert not second.ended
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.endswith("h2")])
-async def test_tells_httpx_that_the_body_is_incomplete_on(kind: str) -> None:
-    with serving(kind, max_stream_duration=0.5) as server:
-        async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as http:
-            with pytest.raises(httpx.RemoteProtocolError):
-                await http.get(server.url)
+async def test_tells_httpx_that_the_body_is_incomplete_on(
+    kind: str, shared: Shared
+) -> None:
+    server = shared(kind, max_stream_duration=0.5)
+    async with httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as http:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get(server.url)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_tells_curl_that_the_transfer_has_failed_on(kind: str) -> None:
+async def test_tells_curl_that_the_transfer_has_failed_on(
+    kind: str, shared: Shared
+) -> None:
     require(shutil.which("curl"), "curl is not installed")
-    with serving(kind, max_stream_duration=0.5) as server:
-        version = "--http2-prior-knowledge" if kind.endswith("h2") else "--http1.1"
-        curl = await asyncio.create_subprocess_exec(
-            "curl",
-            *("--silent", "--noproxy", "*", "--max-time", str(TIMEOUT), version),
-            *("--output", "/dev/null", server.url),
-        )
-        # CURLE_PARTIAL_FILE, CURLE_HTTP2_STREAM
-        assert await curl.wait() == (92 if kind.endswith("h2") else 18)
+    server = shared(kind, max_stream_duration=0.5)
+    version = "--http2-prior-knowledge" if kind.endswith("h2") else "--http1.1"
+    curl = await asyncio.create_subprocess_exec(
+        "curl",
+        *("--silent", "--noproxy", "*", "--max-time", str(TIMEOUT), version),
+        *("--output", "/dev/null", server.url),
+    )
+    # CURLE_PARTIAL_FILE, CURLE_HTTP2_STREAM
+    assert await curl.wait() == (92 if kind.endswith("h2") else 18)

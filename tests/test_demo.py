@@ -35,18 +35,22 @@ ENDED = '#outcome:not([data-status=""]):not([data-status="started"])'
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """Twelve files of Python, one that is not text, and links that lead outside."""
-    root = tmp_path / "tree"
+    return plant(tmp_path)
+
+
+def plant(folder: Path) -> Path:
+    root = folder / "tree"
     for number in range(12):
-        folder = root / f"part{number % 3}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"m{number:02}.py").write_text("x = 1\n" * (number + 1))
+        part = root / f"part{number % 3}"
+        part.mkdir(parents=True, exist_ok=True)
+        (part / f"m{number:02}.py").write_text("x = 1\n" * (number + 1))
     (root / "data.bin").write_bytes(b"\0" * 100)
     (root / ".git").mkdir()
     (root / ".git" / "config").write_text("hidden\n")
-    secret = tmp_path / "secret.py"
+    secret = folder / "secret.py"
     secret.write_text("password = 'hunter2'\n")
     (root / "link.py").symlink_to(secret)
-    (root / "outside").symlink_to(tmp_path, target_is_directory=True)
+    (root / "outside").symlink_to(folder, target_is_directory=True)
     (root / "loop").symlink_to(root / "loop")
     return root
 
@@ -61,7 +65,15 @@ RESULT = {
 
 @pytest.fixture
 def server(tree: Path) -> Iterator[DemoServer]:
+    """One that the test may kill, and that has measured no file."""
     with DemoServer(tree) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServer]:
+    """The server of all tests that let it run."""
+    with DemoServer(plant(tmp_path_factory.mktemp("demo"))) as server:
         yield server
 
 
@@ -316,13 +328,13 @@ def test_uses_no_folder_that_somebody_else_may_have_made(
 
 
 @pytest.mark.server
-def test_says_that_the_port_is_taken(server: DemoServer, tree: Path) -> None:
+def test_says_that_the_port_is_taken(shared: DemoServer, tree: Path) -> None:
     again = subprocess.run(
-        DemoServer(tree, server.port).command(), capture_output=True, text=True
+        DemoServer(tree, shared.port).command(), capture_output=True, text=True
     )
 
     assert again.returncode == 1
-    assert f"Cannot serve on 127.0.0.1:{server.port}" in again.stderr
+    assert f"Cannot serve on 127.0.0.1:{shared.port}" in again.stderr
     assert "Traceback" not in again.stderr
 
 
@@ -373,9 +385,9 @@ class TestPage:
             await expect(page.locator("#outcome")).to_contain_text("78")
 
     async def test_shows_what_calls_show(
-        self, browser: Browser, server: DemoServer
+        self, browser: Browser, shared: DemoServer
     ) -> None:
-        async with opened(browser, server.url) as page:
+        async with opened(browser, shared.url) as page:
             await start(page, seconds="0", pattern="m00.py")
             await page.wait_for_selector(ENDED)
 
@@ -407,7 +419,7 @@ class TestPage:
             )
 
     async def test_shows_a_call_that_is_tried_again(
-        self, browser: Browser, server: DemoServer
+        self, browser: Browser, shared: DemoServer
     ) -> None:
         failed = {"message": "busy", "attempt": 1, "delay": 1.5}
         told = [
@@ -426,7 +438,7 @@ class TestPage:
 
         async with opened(browser, "about:blank") as page:
             await page.route("**/events", story.stream)
-            await page.goto(f"{server.url}/#{'0' * 22}")
+            await page.goto(f"{shared.url}/#{'0' * 22}")
             ask = page.locator('[data-address="ask"]')
             await expect(ask).to_have_attribute("data-status", "retrying")
             await expect(ask.locator(".detail")).to_have_text(
@@ -461,9 +473,9 @@ class TestPage:
             assert counts == [str(last)] * 2
 
     async def test_shows_nothing_to_a_page_whose_name_was_rebound(
-        self, browser: Browser, server: DemoServer
+        self, browser: Browser, shared: DemoServer
     ) -> None:
-        url = f"http://rebind.example:{server.port}"
+        url = f"http://rebind.example:{shared.port}"
         context = await browser.new_context()
         page = await context.new_page()
         answer = await page.goto(f"{url}/")
@@ -479,8 +491,8 @@ class TestPage:
         assert read[0] == 421
         assert "survey" not in read[1]
 
-    async def test_cancels(self, browser: Browser, server: DemoServer) -> None:
-        async with opened(browser, server.url) as page:
+    async def test_cancels(self, browser: Browser, shared: DemoServer) -> None:
+        async with opened(browser, shared.url) as page:
             await start(page, seconds="60")
             await page.focus("#cancel")
             await page.keyboard.press("Enter")
@@ -495,9 +507,9 @@ class TestPage:
             assert await bar.evaluate("(bar) => bar.value") < 13
 
     async def test_fills_no_bar_of_what_was_cancelled_while_it_wrote_its_report(
-        self, browser: Browser, server: DemoServer
+        self, browser: Browser, shared: DemoServer
     ) -> None:
-        async with opened(browser, server.url) as page:
+        async with opened(browser, shared.url) as page:
             # More than 2 s of them to write the report.
             await start(page, seconds="12", pattern="m00.py")
             await page.wait_for_selector("#report p")
@@ -558,9 +570,9 @@ class TestPage:
                 await page.wait_for_selector('#outcome[data-status="completed"]')
 
     async def test_shows_what_was_wrong_with_the_input(
-        self, browser: Browser, server: DemoServer
+        self, browser: Browser, shared: DemoServer
     ) -> None:
-        async with opened(browser, server.url) as page:
+        async with opened(browser, shared.url) as page:
             await page.fill("#pattern", "")
             await page.click("#start")
 
@@ -570,9 +582,9 @@ class TestPage:
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     async def test_has_no_horizontal_scroll_on_a_phone(
-        self, browser: Browser, server: DemoServer, scheme: Any
+        self, browser: Browser, shared: DemoServer, scheme: Any
     ) -> None:
-        async with opened(browser, server.url) as page:
+        async with opened(browser, shared.url) as page:
             await page.set_viewport_size({"width": 360, "height": 740})
             await page.emulate_media(
                 color_scheme="dark" if scheme == "dark" else "light"
