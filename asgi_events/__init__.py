@@ -21,10 +21,14 @@ from asgi_events.http.middleware import EventsMiddleware
 from asgi_events.http.response import EventSourceResponse
 from asgi_events.http.streamer import EventStreamer
 from asgi_events.http.viewing import ExecutionResponse
+from asgi_events.log import log as _log
 from asgi_events.printer import EventPrinter
 from asgi_events.wire.sse import ServerSentEvent
 
 __version__ = "0.1.0"
+
+compiled = _log.__file__.endswith((".so", ".pyd"))
+"""Whether the compiled modules run, and not their sources; see docs/release.md."""
 
 __all__ = [
     "EventBus",

@@ -83,7 +83,7 @@ def test_offers_nothing_beside_its_menu() -> None:
         for name, value in vars(asgi_events).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
     }
-    assert public == set(MENU)
+    assert public == {*MENU, "compiled"}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -124,6 +124,11 @@ def test_finds_the_names_and_the_code_that_it_checks() -> None:
 
 def test_says_its_version() -> None:
     assert asgi_events.__version__.count(".") == 2
+
+
+def test_says_whether_it_is_compiled() -> None:
+    module = importlib.import_module("asgi_events.log.log")
+    assert asgi_events.compiled is not isinstance(module.Log.append, types.FunctionType)
 
 
 def test_is_typed() -> None:

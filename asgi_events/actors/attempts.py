@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from asgi_events.actors.runners import Runner
 from asgi_events.actors.state import ExecutionState
-from asgi_events.aio.waiter import resolved
+from asgi_events.aio.awaitables import resolved
 
 
 class AsyncRetrying(Protocol):

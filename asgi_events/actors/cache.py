@@ -17,7 +17,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from asgi_events.aio.waiter import resolved
+from asgi_events.aio.awaitables import resolved
 from asgi_events.events import ExecutionResult
 
 logger = logging.getLogger(__name__)

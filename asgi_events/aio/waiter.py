@@ -1,8 +1,7 @@
 """Waits on one future that several things may complete."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
 
 def _nobody(wake: Callable[[], None]) -> None:
@@ -40,8 +39,3 @@ class Waiter:
         """End the sleep, if there is one."""
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
-
-
-async def resolved(value: Any) -> Any:
-    """Return ``value``, awaited first if it is awaitable."""
-    return await value if isinstance(value, Awaitable) else value

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import quote
 
-from asgi_events import __version__
+from asgi_events import __version__, compiled
 from asgi_events.cli.inspect import Filters, report
 from asgi_events.exceptions import AsgiEventsError
 from asgi_events.terminal import printable
@@ -26,6 +26,7 @@ _DEMO_LEASE = 3.0  # seconds, so that the end of a killed demo shows soon
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
     parser = argparse.ArgumentParser(prog="asgi-events", description=__doc__)
+    parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_inspect(commands)
@@ -34,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     status: int = options.run(options)
     return status
+
+
+def _version() -> str:
+    return f"asgi-events {__version__} ({'compiled' if compiled else 'pure Python'})"
 
 
 def _add_demo(commands: _Commands) -> None:

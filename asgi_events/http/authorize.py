@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeAlias
 
-from asgi_events.aio.waiter import resolved
+from asgi_events.aio.awaitables import resolved
 from asgi_events.exceptions import Unauthorized
 from asgi_events.executions.execution import Execution
 from asgi_events.types import Scope

@@ -18,6 +18,7 @@ from asgi_events.exceptions import Unavailable
 from asgi_events.log.log import Log
 from asgi_events.log.source import BrokenOff, Last
 from asgi_events.log.stored import StoredLog
+from asgi_events.native import mypyc_attr
 from asgi_events.stores.contract import Page
 from asgi_events.wire.formats import NATIVE, Format
 from asgi_events.wire.frames import (
@@ -35,6 +36,7 @@ ReadPage: TypeAlias = Callable[[int, int], Awaitable[Page | None]]
 """Reads the frames after a number, up to a number of bytes, from the store."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Cursor:
     """One viewer of one log, a ``FrameSource``.
 
@@ -267,7 +269,7 @@ class Cursor:
         if self._reset is not None and first is not None:
             chunk = reset(self._reset, first) + chunk
             self._reset = None
-        if chunk:
+        if chunk and self._preamble:
             chunk, self._preamble = self._preamble + chunk, b""
         self._news = False
         return chunk

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from asgi_events.aio.waiter import resolved
+from asgi_events.aio.awaitables import resolved
 from asgi_events.bus import NOTHING, is_instance
 from asgi_events.error_messages import ErrorMessage, describe
 from asgi_events.events import (
@@ -26,6 +26,7 @@ from asgi_events.events import (
 )
 from asgi_events.exceptions import EventTooLarge
 from asgi_events.log.log import Log
+from asgi_events.native import mypyc_attr
 from asgi_events.redaction import Redaction
 from asgi_events.wire.encoding import encode_json
 
@@ -48,6 +49,7 @@ class HasStats(Protocol):
     def get_stats(self) -> Any: ...
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LogWriter:
     """A bus handler: encodes each event once, and appends it to a log.
 

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from asgi_events.actors.actor import ActorFunction
-from asgi_events.aio.waiter import resolved
+from asgi_events.aio.awaitables import resolved
 from asgi_events.events import ConversationEvent
 from asgi_events.exceptions import (
     Gone,

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from asgi_events.actors.actor import ActorFunction
-from asgi_events.aio.waiter import resolved
+from asgi_events.aio.awaitables import resolved
 from asgi_events.checks import check_seconds
 from asgi_events.events import ConversationEvent, ExecutionStatus
 from asgi_events.exceptions import UnknownExecution

@@ -93,8 +93,8 @@ def join(payload: bytes, event_id: bytes) -> bytes:
 
 def split(made: bytes) -> tuple[bytes, bytes]:
     """Return the payload of a frame, one line of JSON, and its id or b""."""
-    end = made.index(b"\n")
-    return made[6:end], made[end + 5 : -2]
+    payload, _, event_id = made.partition(b"\n")
+    return payload.removeprefix(b"data: "), event_id.removeprefix(b"id: ").rstrip(b"\n")
 
 
 def lost_frame(name: str, number: int) -> bytes:

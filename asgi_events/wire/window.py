@@ -4,10 +4,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 
+from asgi_events.native import mypyc_attr
+
 FRAME_OVERHEAD = 96
 """Bytes of memory that a frame takes beside its own (tracemalloc, Python 3.11)."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FrameWindow:
     """Frames under consecutive numbers; the oldest ones can be dropped.
 

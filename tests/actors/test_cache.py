@@ -24,7 +24,7 @@ from asgi_events import (
 )
 from asgi_events.actors import actor_of
 from asgi_events.actors.cache import cache_key
-from asgi_events.aio.waiter import resolved
+from asgi_events.aio.awaitables import resolved
 from asgi_events.memory_cache import MemoryCache
 
 
