@@ -72,6 +72,10 @@ _PUBLISHES_PER_YIELD = 64
 _PATIENCE = 1.0  # seconds
 
 
+# Handlers that nobody waits for: a loop holds no tasks.
+_running: set[asyncio.Task[None]] = set()
+
+
 class Nothing(Coroutine[Any, Any, None]):
     """A coroutine that is done.
 
@@ -105,7 +109,6 @@ class EventBus:
         self._handlers: tuple[EventHandler, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._publishes = 0
-        self._running: set[asyncio.Task[None]] = set()
 
     def subscribe(self, handler: EventHandler) -> Callable[[], None]:
         """Call ``handler(event)`` for every event from now on.
@@ -120,9 +123,13 @@ class EventBus:
         self._handlers = (*self._handlers, subscription)
 
         def unsubscribe() -> None:
-            self._handlers = tuple(h for h in self._handlers if h is not subscription)
+            self.discard(subscription)
 
         return unsubscribe
+
+    def discard(self, handler: EventHandler) -> None:
+        """Undo the first subscription of ``handler``, if there is one."""
+        self._handlers = tuple(h for h in self._handlers if h is not handler)
 
     def subscribe_for(
         self,
@@ -316,8 +323,8 @@ class EventBus:
     def _leave_running(self, waiting: list[Awaitable[Any]]) -> None:
         for answer in waiting:
             task = asyncio.ensure_future(self._wait_for(answer))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            _running.add(task)
+            task.add_done_callback(_running.discard)
 
 
 async def _arrive(carried: Future[T]) -> T:

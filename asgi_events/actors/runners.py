@@ -51,13 +51,7 @@ def runner(function: Callable[..., Any]) -> Runner:
         return run_generator
 
     if _is(inspect.iscoroutinefunction, function):
-
-        async def run_coroutine(
-            state: ExecutionState | None, args: tuple[Any, ...], kwargs: dict[str, Any]
-        ) -> Any:
-            return await function(*args, **kwargs)
-
-        return run_coroutine
+        return lambda _, args, kwargs: function(*args, **kwargs)
 
     in_thread = _in_thread(function)
 

@@ -84,10 +84,11 @@ class Calls:
 _calls: ContextVar[Calls | None] = ContextVar("asgi_events_calls", default=None)
 
 
-def noted_calls() -> Calls:
-    """The calls that this context makes from now on."""
-    calls = Calls()
-    _calls.set(calls)
+def noted_calls(wanted: bool) -> Calls | None:
+    """The calls that this context makes from now on; None if nobody wants them."""
+    calls = Calls() if wanted else None
+    if calls is not _calls.get():  # those of another context, which this is copied from
+        _calls.set(calls)
     return calls
 
 

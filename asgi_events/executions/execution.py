@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from asgi_events.actors.actor import Actor
+from asgi_events.actors.inputs import returned_by
 from asgi_events.aio.waiter import Waiter
 from asgi_events.events import (
     CANCELLED,
@@ -63,23 +65,22 @@ class Execution:
         run: What is behind it.
         questions: What it asks.
         read_page: Reads frames that the log has dropped; None where nobody has them.
-        result_type: What the actor's function is annotated to return.
+        calls: The actor that it is a call of, where this process has it.
 
     Attributes:
         asking: What it asks.
         facts: What it is.
-        history: Looks back in its log.
         log: Its frames.
         watchers: Who watches it in this process.
     """
 
     __slots__ = (
         "__weakref__",
-        "_result_type",
+        "_calls",
+        "_read_page",
         "_run",
         "asking",
         "facts",
-        "history",
         "log",
         "watchers",
     )
@@ -93,15 +94,15 @@ class Execution:
         run: Run,
         questions: Questions,
         read_page: ReadPage | None = None,
-        result_type: Any = Any,
+        calls: Actor[..., Any] | None = None,
     ) -> None:
         self.log = log
         self.watchers = viewers
         self.facts = facts
         self._run = run
         self.asking = questions
-        self.history = History(log, read_page)
-        self._result_type = result_type
+        self._read_page = read_page
+        self._calls = calls
 
     def __repr__(self) -> str:
         return f"<Execution {self.id} of {self.actor}: {self.status}>"
@@ -117,6 +118,11 @@ class Execution:
         if isinstance(self.log, StoredLog):
             self.watchers.on_change = partial(self._drop_unwatched, self.log)
             self._drop_unwatched(self.log)
+
+    @property
+    def history(self) -> History:
+        """Looks back in its log."""
+        return History(self.log, self._read_page)
 
     @property
     def id(self) -> str:
@@ -251,7 +257,8 @@ class Execution:
             Unavailable: The store does not answer.
         """
         await self.wait()
-        return await self.history.result(self.facts, self._result_type)
+        type = Any if self._calls is None else returned_by(self._calls)
+        return await self.history.result(self.facts, type)
 
     def events(
         self,

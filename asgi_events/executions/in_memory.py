@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 
@@ -29,7 +29,7 @@ from asgi_events.executions.question_log import QuestionLog
 from asgi_events.executions.questions import Closing, Questions, closed
 from asgi_events.executions.turns import check_turn, replaced_by
 from asgi_events.executions.viewers import Viewing
-from asgi_events.log.log import Log
+from asgi_events.log.log import Bounds, Log
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.wire.window import trim_largest
 
@@ -81,12 +81,15 @@ class HeldInMemory:
         self._retaining: Timer | None = None
         self._closing: Closing = set()
         self._asked = MemoryStore(max_retained_bytes=self._limit)
-        self._question_log = partial(
+        self._open_questions = partial(
             QuestionLog,
             self._asked,
             lease=options["lease"],
             ttl=options["retention"],
         )
+        # One for all: a bound method takes 64 bytes, and a log is long-lived.
+        self._on_growth: Callable[[Log, int], None] = self._grown
+        self._bounds = Bounds(options["max_events"], options["max_bytes"])
         watch = SharedWatch(self._asked, lambda: self._name)
         self.feeds = Feeds(self._asked, options, viewing, watch)
 
@@ -145,12 +148,11 @@ class HeldInMemory:
         log = Log(
             facts.id,
             keeps="newest",
-            max_events=self._options["max_events"],
-            max_bytes=self._options["max_bytes"],
-            on_growth=self._grown,
+            bounds=self._bounds,
+            on_growth=self._on_growth,
         )
-        asked = self._question_log(facts.id)
-        return Opened(log, Questions(facts.id, asked, self._closing), turn=turn)
+        questions = Questions(facts, self._open_questions, self._closing)
+        return Opened(log, questions, turn=turn)
 
     async def discard(self, id: str) -> None:
         pass  # nothing is held before it runs

@@ -82,6 +82,9 @@ class HeldInStore:
         self._make = make
         self._name = secrets.token_hex(8)
         self._closing: Closing = set()
+        self._open_questions = partial(
+            QuestionLog, store, lease=options["lease"], ttl=options["retention"]
+        )
         self._shared_watch = SharedWatch(store, self._get_writer)
         self._reaper = Reaper(store, lease=options["lease"])
         watch = self._shared_watch
@@ -188,7 +191,7 @@ class HeldInStore:
         )
         read_page = partial(self._store.read, facts.id)
         turn = None if taking is None else taking.wait
-        questions = self._questions_of(facts.id)
+        questions = self._questions_of(facts)
         return Opened(log, questions, recording, turn, read_page)
 
     async def discard(self, id: str) -> None:
@@ -258,14 +261,13 @@ class HeldInStore:
             follower=self._make_follower(log),
         )
         read_page = partial(self._store.read, id)
-        opened = Opened(log, self._questions_of(id), read_page=read_page)
-        return self._make(Facts.from_meta(id, page.meta), opened, make_run)
+        facts = Facts.from_meta(id, page.meta)
+        opened = Opened(log, self._questions_of(facts), read_page=read_page)
+        return self._make(facts, opened, make_run)
 
-    def _questions_of(self, id: str) -> Questions:
-        lease, ttl = self._options["lease"], self._options["retention"]
-        log = QuestionLog(self._store, id, lease=lease, ttl=ttl)
-        keep = self._keeper.keep_answer
-        return Questions(id, log, self._closing, self._shared_watch, keep)
+    def _questions_of(self, facts: Facts) -> Questions:
+        open_log, keep = self._open_questions, self._keeper.keep_answer
+        return Questions(facts, open_log, self._closing, self._shared_watch, keep)
 
     def _make_follower(self, log: StoredLog) -> Follower:
         after, lease = self._options["cancel_after"], self._options["lease"]

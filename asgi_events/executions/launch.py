@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from asgi_events.actors.actor import Actor, ActorFunction, actor_of
-from asgi_events.actors.inputs import ActorInput, returned_by
+from asgi_events.actors.inputs import ActorInput
 from asgi_events.actors.state import ExecutionState, current
 from asgi_events.aio.threads import Threads
 from asgi_events.bus import EventBus
 from asgi_events.error_messages import ErrorMessage, redacted, with_traceback
-from asgi_events.events import SHUTTING_DOWN, TerminalEvent
+from asgi_events.events import SHUTTING_DOWN
 from asgi_events.exceptions import Draining, EventTooLarge, UnknownActor
 from asgi_events.executions.execution import Execution, Run
 from asgi_events.executions.facts import Facts
@@ -101,7 +101,6 @@ def make_execution(
     """
     log, read_page = opened.log, opened.read_page
     viewers = Viewers(log, viewing, owner=facts.owner, read_page=read_page)
-    actor = actors.get(facts.actor)
     return Execution(
         facts,
         log=log,
@@ -109,7 +108,7 @@ def make_execution(
         run=make_run(viewers),
         questions=opened.questions,
         read_page=read_page,
-        result_type=Any if actor is None else returned_by(actor),
+        calls=actors.get(facts.actor),
     )
 
 
@@ -135,6 +134,7 @@ class Launcher:
         self._actors = actors
         self._options = options
         self._held = held
+        self._on_news = held.feeds.questioned
         self._shutdown = shutdown
         self._make = make
         self._threads = Threads(options["max_threads"])
@@ -200,7 +200,7 @@ class Launcher:
         self, facts: Facts, asked: Asked, opened: Opened, place: Place
     ) -> Execution:
         """Run an actor, under a log that was opened for it."""
-        options, id, feeds = self._options, facts.id, self._held.feeds
+        options, id = self._options, facts.id
         message = self._describe(facts)
         bus = EventBus()
         state = ExecutionState(
@@ -213,7 +213,7 @@ class Launcher:
         state.threads = self._threads
         state.questions = opened.questions
         opened.questions.redaction = self._redaction
-        opened.questions.on_news = partial(feeds.questioned, facts)
+        opened.questions.on_news = self._on_news
         writer = LogWriter(
             opened.log,
             include_result=True,
@@ -221,23 +221,13 @@ class Launcher:
             max_event_bytes=options["max_event_bytes"],
             redaction=self._redaction,
         )
-        unsubscribe = bus.subscribe(writer)
+        bus.subscribe(writer)
         for handler in options["handlers"]:
             bus.subscribe_for(handler, id, actor=facts.actor, owner=facts.owner)
         for event in asked.preface:
             bus.publish_nowait(event)
 
-        def tell(event: TerminalEvent) -> None:
-            unsubscribe()
-            bus.publish_nowait(event)
-
-        def end(run: EndedRun) -> None:
-            unsubscribe()  # a cancelled task holds its frames, and they the bus
-            place.release()
-            self._held.retain(execution, run)
-            if run.ended is not None:
-                feeds.ended(facts, execution.status, run.ended)
-
+        ending = _Ending(self._held, place)
         make_run = partial(
             LocalRun,
             call=partial(self._actors[facts.actor].run, state, kwargs=asked.arguments),
@@ -248,29 +238,66 @@ class Launcher:
             recording=opened.recording,
             questions=opened.questions,
             options=options,
-            on_terminal=tell,
-            on_end=end,
+            on_end=ending,
         )
-        execution = self._make(facts, opened, make_run)
+        ending.execution = execution = self._make(facts, opened, make_run)
         self._held.add(execution)
-        feeds.started(facts)
+        self._held.feeds.started(facts)
         return execution
 
     def _describe(self, facts: Facts) -> ErrorMessage:
-        return self._error_message or partial(_log_redacted, facts.id, facts.owner)
+        return self._error_message or _Redacting(facts)
+
+
+class _Ending:
+    """What follows when an execution has ended.
+
+    Args:
+        held: Where it is held.
+        place: The place that it has taken.
+
+    Attributes:
+        execution: The execution, once it is made.
+    """
+
+    __slots__ = ("_held", "_place", "execution")
+
+    execution: Execution
+
+    def __init__(self, held: Held, place: Place) -> None:
+        self._held = held
+        self._place = place
+
+    def __call__(self, run: EndedRun) -> None:
+        self._place.release()
+        execution, held = self.execution, self._held
+        held.retain(execution, run)
+        if run.ended is not None:
+            held.feeds.ended(execution.facts, execution.status, run.ended)
+
+
+class _Redacting:
+    """An ``ErrorMessage``; the server's log says in which call, and for whom.
+
+    Args:
+        facts: What the execution is.
+    """
+
+    __slots__ = ("_facts",)
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def __call__(self, error: BaseException) -> str:
+        state, facts = current.get(), self._facts
+        call = f"actor {state.address!r}, " if state is not None else ""
+        return redacted(error, f"{call}execution {facts.id!r}, owner {facts.owner!r}")
 
 
 def _check_size(event: BaseModel, limit: int | None) -> None:
     size = len(encode_json(event))
     if limit is not None and size > limit:
         raise EventTooLarge(name_of(event), size, limit)
-
-
-def _log_redacted(id: str, owner: str | None, error: BaseException) -> str:
-    """The message of ``redacted``; the server's log says in which call and for whom."""
-    state = current.get()
-    call = f"actor {state.address!r}, " if state is not None else ""
-    return redacted(error, f"{call}execution {id!r}, owner {owner!r}")
 
 
 def _fingerprint(name: str, input: Any, owner: str | None, thread: str | None) -> str:

@@ -14,6 +14,7 @@ from asgi_events.aio.backoff import Backoff
 from asgi_events.aio.waiter import Waiter
 from asgi_events.events import InputAction, InputAnswerEvent, InputRequestEvent
 from asgi_events.exceptions import StoreError
+from asgi_events.executions.facts import Facts
 from asgi_events.executions.follower import SharedWatch
 from asgi_events.executions.question_log import (
     Answer,
@@ -29,7 +30,10 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-OnNews: TypeAlias = Callable[[InputRequestEvent, InputAnswerEvent | None], None]
+OnNews: TypeAlias = Callable[[Facts, InputRequestEvent, InputAnswerEvent | None], None]
+
+OpenLog: TypeAlias = Callable[[str], QuestionLog]
+"""Makes the log of the questions of an execution, given its id."""
 
 _FLOOR = 2.0  # seconds between two looks for an answer; hints may be lost
 _LAST_WORD = 1.0  # seconds
@@ -42,15 +46,15 @@ class Questions:
     """The questions of one execution.
 
     Args:
-        id: The execution's id.
-        log: Where they are.
+        facts: What the execution is.
+        open_log: Makes the log where they are.
         closing: Holds the tasks while they run.
         watch: Says that other processes have answered; None where there are none.
         keep: Called with each question that is closed, so that the store can be given
             it again.
 
     Attributes:
-        id: As given.
+        id: The execution's id.
         redaction: What viewers may see of a question; None for all of it.
         on_change: Called when the first question is open, and when none is any more;
             None where the execution does not run.
@@ -62,14 +66,15 @@ class Questions:
     __slots__ = (
         "_asked",
         "_closing",
+        "_facts",
         "_is_over",
         "_keep",
-        "_log",
+        "_made",
         "_open",
+        "_open_log",
         "_waiters",
         "_watch",
         "_withdrawn",
-        "id",
         "on_change",
         "on_news",
         "redaction",
@@ -77,8 +82,8 @@ class Questions:
 
     def __init__(
         self,
-        id: str,
-        log: QuestionLog,
+        facts: Facts,
+        open_log: OpenLog,
         closing: Closing,
         watch: SharedWatch | None = None,
         keep: Callable[[ClosedQuestion], None] | None = None,
@@ -86,8 +91,9 @@ class Questions:
         self.on_change: Callable[[], None] | None = None
         self.on_news: OnNews | None = None
         self.redaction: Redaction | None = None
-        self.id = id
-        self._log = log
+        self._facts = facts
+        self._open_log = open_log
+        self._made: QuestionLog | None = None
         self._closing = closing
         self._watch = watch
         self._keep = keep
@@ -96,6 +102,16 @@ class Questions:
         self._open = 0
         self._withdrawn = 0  # those that are being closed
         self._is_over = False
+
+    @property
+    def id(self) -> str:
+        return self._facts.id
+
+    @property
+    def _log(self) -> QuestionLog:
+        if self._made is None:
+            self._made = self._open_log(self.id)
+        return self._made
 
     @property
     def are_open(self) -> bool:
@@ -273,7 +289,7 @@ class Questions:
         self, request: InputRequestEvent, answer: InputAnswerEvent | None = None
     ) -> None:
         if self.on_news is not None and not isinstance(request, HiddenRequest):
-            self.on_news(request, answer)
+            self.on_news(self._facts, request, answer)
 
     def _count(self, change: int) -> None:
         was_open = self.are_open

@@ -45,7 +45,6 @@ class LocalRun:
         recording: Stores the log; None where nothing has to.
         questions: What it asks.
         options: When it is cancelled.
-        on_terminal: Called with its terminal event, once that is in the log.
         on_end: Called when a terminal event is stored, this run's or another
             process's, with the run that replaces this one.
 
@@ -67,7 +66,6 @@ class LocalRun:
         recording: Recording | None,
         questions: Questions,
         options: ExecutionsOptions,
-        on_terminal: Callable[[TerminalEvent], None],
         on_end: Callable[[EndedRun], None],
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -79,7 +77,6 @@ class LocalRun:
         self._recording = recording
         self._questions = questions
         self._options = options
-        self._on_terminal = on_terminal
         self._on_end = on_end
         self._over = False
         self._waiting: asyncio.Future[None] | None = None  # for that
@@ -100,20 +97,22 @@ class LocalRun:
         self, call: Callable[[], Coroutine[Any, Any, Any]], turn: Turn | None
     ) -> Any:
         """Call the actor when its turn has come."""
-        in_threads = noted_calls()
+        in_threads = noted_calls(turn is not None)
         try:
             if turn is not None:
                 await turn()
             if (longest := self._options["max_duration"]) is not None:
                 self._overtime = _later(longest, self._run_over_time)
-            result = await call()
+            running = call()
+            del call  # it has the arguments once more, and the actor may run for long
+            result = await running
             await self._questions.told(all=False)
             return result
         except asyncio.CancelledError:
             await self._questions.told(all=True)
             # Sync code runs on, and the thread is free when the log has ended. The
             # end of the process ends the code.
-            if turn is not None and self._writer.cancel_message != SHUTTING_DOWN:
+            if in_threads is not None and self._writer.cancel_message != SHUTTING_DOWN:
                 await in_threads.wait()
             raise
         finally:
@@ -204,7 +203,9 @@ class LocalRun:
 
     def _terminated(self, event: TerminalEvent) -> None:
         """The terminal event is in the log."""
-        self._on_terminal(event)
+        bus = self._state.event_bus
+        bus.discard(self._writer)
+        bus.publish_nowait(event)  # the other handlers hear it last
         if self._recording is None:
             self._end(datetime.now(UTC))
 
@@ -238,6 +239,8 @@ class LocalRun:
             self._task.add_done_callback(_cleaning.discard)
         self._over = True
         self._questions.end()
+        # A cancelled task holds its frames, and they the bus.
+        self._state.event_bus.discard(self._writer)
         if self._waiting is not None:
             self._waiting.set_result(None)
         self._on_end(EndedRun(moment))

@@ -23,6 +23,8 @@ from asgi_events.wire.frames import EventId, parse_event_id
 class Place:
     """A place of a ``Capacity``; releasing it again does nothing."""
 
+    __slots__ = ("_capacity", "_owner")
+
     def __init__(self, capacity: Capacity, owner: str | None) -> None:
         self._capacity: Capacity | None = capacity
         self._owner = owner

@@ -88,6 +88,7 @@ class LogWriter:
             self._max_event_bytes = max_event_bytes
         self._redaction = redaction
         self._task: asyncio.Future[Any] | None = None
+        self._cache_backend: HasStats | None = None
         self._ending: asyncio.Task[None] | None = None
 
     def __call__(self, event: BaseModel) -> Coroutine[Any, Any, None]:
@@ -114,25 +115,8 @@ class LogWriter:
     ) -> None:
         """End the log when ``task`` is done, as it was done."""
         self._task = task
-
-        def end(_: asyncio.Future[Any]) -> None:
-            event = self._terminal(task)
-            is_silent = self.log.last == 0 and self._redaction is None
-            if is_silent and isinstance(event, CompleteEvent):
-                logger.warning(
-                    "No event of %r was heard: was the EventStreamer subscribed to "
-                    "the bus of the execution?",
-                    task,
-                )
-            wants_stats = isinstance(event, CompleteEvent) and self._include_cache_stats
-            if wants_stats and cache_backend is not None:
-                self._ending = asyncio.ensure_future(
-                    self._end_with_stats(event, cache_backend)
-                )
-            else:
-                self.end(event)
-
-        task.add_done_callback(end)
+        self._cache_backend = cache_backend
+        task.add_done_callback(self._follow_end)
 
     def end(self, event: TerminalEvent) -> None:
         """Append the terminal event, unless there is one already.
@@ -161,6 +145,23 @@ class LogWriter:
         self.log = Log()
         self.log.release()
         self.on_end = None
+
+    def _follow_end(self, task: asyncio.Future[Any]) -> None:
+        event, cache_backend = self._terminal(task), self._cache_backend
+        is_silent = self.log.last == 0 and self._redaction is None
+        if is_silent and isinstance(event, CompleteEvent):
+            logger.warning(
+                "No event of %r was heard: was the EventStreamer subscribed to the bus "
+                "of the execution?",
+                task,
+            )
+        wants_stats = isinstance(event, CompleteEvent) and self._include_cache_stats
+        if wants_stats and cache_backend is not None:
+            self._ending = asyncio.ensure_future(
+                self._end_with_stats(event, cache_backend)
+            )
+        else:
+            self.end(event)
 
     async def _end_with_stats(
         self, event: TerminalEvent, cache_backend: HasStats
