@@ -123,13 +123,17 @@ class EventBus:
         self._handlers = (*self._handlers, subscription)
 
         def unsubscribe() -> None:
-            self.discard(subscription)
+            self._handlers = tuple(h for h in self._handlers if h is not subscription)
 
         return unsubscribe
 
-    def discard(self, handler: EventHandler) -> None:
-        """Undo the first subscription of ``handler``, if there is one."""
-        self._handlers = tuple(h for h in self._handlers if h is not handler)
+    def discard(self, handler: object) -> None:
+        """Do not call ``handler`` any more, nor a method of it."""
+        self._handlers = tuple(
+            h
+            for h in self._handlers
+            if h is not handler and getattr(h, "__self__", None) is not handler
+        )
 
     def subscribe_for(
         self,

@@ -35,6 +35,8 @@ class Patience:
         seconds: How long it may fail, from the first failure on.
     """
 
+    __slots__ = ("_seconds", "_since", "_tries")
+
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._tries = 0

@@ -16,6 +16,8 @@ class Waiter:
             has something. Without it only ``wake`` ends the sleep.
     """
 
+    __slots__ = ("_loop", "_on_ready", "_woken")
+
     def __init__(
         self, on_ready: Callable[[Callable[[], None]], None] = _nobody
     ) -> None:

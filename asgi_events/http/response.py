@@ -90,8 +90,8 @@ class EventSourceResponse:
         format: Makes the bytes that the stream has beside the frames of its source.
 
     Attributes:
-        last_word: Returns the bytes that the client gets when the process stops before
-            the source has ended.
+        last_word: Makes of the format the bytes that the client gets when the process
+            stops before the source has ended.
         source_hears: Whether the source handles the signals itself, and ends.
         unread: Where the stream waits at its end until the client has read it, on a
             server that never holds a sender back; the source is closed by then. None:
@@ -152,7 +152,7 @@ class EventSourceResponse:
         self.unread: Unread | None = None
         self._sent = False
         self.handle_signals = handle_signals
-        self.last_word: Callable[[], bytes | None] = _cancelled
+        self.last_word: Callable[[Format], bytes | None] = _cancelled
         self.source_hears = False
 
     def __iter__(self) -> NoReturn:
@@ -180,6 +180,28 @@ class EventSourceResponse:
 class _Stream:
     """The state of one connection."""
 
+    # There are thousands, so they are small.
+    __slots__ = (
+        "__weakref__",
+        "_asgi_send",
+        "_backlog",
+        "_broken",
+        "_deadlines",
+        "_dropped",
+        "_gone",
+        "_loop",
+        "_over",
+        "_patient",
+        "_receive",
+        "_response",
+        "_source",
+        "_stopping",
+        "_task",
+        "_unread",
+        "_waiter",
+        "_watching",
+    )
+
     def __init__(
         self,
         response: EventSourceResponse,
@@ -200,7 +222,7 @@ class _Stream:
         self._asgi_send = send
         self._task = asyncio.current_task()
         self._watching: asyncio.Task[None] | None = None
-        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._over: asyncio.Future[None] | None = None  # if somebody waits for it
         self._gone = False
         self._stopping = False
         self._patient = servers.waits_for_what_it_cancels(scope)
@@ -243,7 +265,8 @@ class _Stream:
         finally:
             self._deadlines.stop()
             self._watching.cancel()
-            self._over.set_result(None)
+            if self._over is not None:
+                self._over.set_result(None)
             if self._response.handle_signals:
                 signals.forget(self)
 
@@ -275,16 +298,21 @@ class _Stream:
                 await self._send(_body(await self._send_frames(), more_body=False))
             return  # what is broken off ends with its server
         speaks = self._stopping or self._response.max_backlog is not None
-        await self._send_end((self._response.last_word() or b"") if speaks else b"")
+        await self._send_end((self._last_word() or b"") if speaks else b"")
 
     def _stop(self, longest: float) -> asyncio.Future[None]:
         """End because the process stops, and wait less for a stuck client."""
         self._stopping = True
         if not self._response.source_hears:
-            self._source.dismiss(self._response.last_word())
+            self._source.dismiss(self._last_word())
             self._waiter.wake()
         self._deadlines.shorten(_STOPPING_TIMEOUT)
+        if self._over is None:
+            self._over = self._loop.create_future()
         return self._over
+
+    def _last_word(self) -> bytes | None:
+        return self._response.last_word(self._response.format)
 
     async def _start(self) -> None:
         await self._send(
@@ -357,7 +385,7 @@ class _Stream:
         """Send the end of a stream that was cancelled or has failed, if possible."""
         try:
             async with asyncio.timeout(_FAREWELL_TIMEOUT):
-                if self._response.last_word() is None:
+                if self._last_word() is None:
                     await servers.break_off(self._asgi_send)
                 else:
                     await self._send(_body(farewell, more_body=False))
@@ -396,5 +424,5 @@ def _body(body: bytes, *, more_body: bool = True) -> Any:
     return {"type": "http.response.body", "body": body, "more_body": more_body}
 
 
-def _cancelled() -> bytes:
+def _cancelled(format: Format) -> bytes:
     return json_block(encode_json(CancelledEvent(message=SHUTTING_DOWN)))

@@ -138,9 +138,9 @@ async def _cancel(exchange: Exchange, id: str) -> ASGIApp:
 async def _stream(
     exchange: Exchange, execution: Execution, *, place: Place | None = None
 ) -> ASGIApp:
-    headers = {}
+    headers = None
     if exchange.request.method == "POST":
-        headers["location"] = links_of(exchange, execution.id)["self"]
+        headers = {"location": links_of(exchange, execution.id)["self"]}
     return await exchange.stream(execution, headers=headers, place=place)
 
 

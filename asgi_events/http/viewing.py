@@ -154,14 +154,17 @@ def response_of(
     )
     response.unread = viewing.unread
     response.source_hears = True
-
-    def last_word() -> bytes | None:
-        goodbye = format.goodbye("draining")
-        # No goodbye where no other process can continue: the execution may end.
-        return goodbye if goodbye is None or viewing.returns else b""
-
-    response.last_word = last_word
+    response.last_word = _goodbye if viewing.returns else _nothing
     return response
+
+
+def _goodbye(format: Format) -> bytes | None:
+    return format.goodbye("draining")
+
+
+def _nothing(format: Format) -> bytes | None:
+    """No goodbye: no other process can continue, and the execution may end."""
+    return None if _goodbye(format) is None else b""
 
 
 def headers_alone(

@@ -72,7 +72,6 @@ class Cursor:
         self._reset: str | None = None
         if last_event_id:
             self.position, self._blocks, self._reset = _resume(log, last_event_id)
-        self._join = log.join
         self._read_page = read_page
         self._preamble = b"" if retry is None else self.format.retry(retry)
         self._news = True
@@ -84,7 +83,8 @@ class Cursor:
         self._over = False
         self._breaks = False
         self._on_close = on_close
-        self._patience = Patience(patience)
+        self._longest_failure = patience
+        self._patience: Patience | None = None  # while the store fails
         log.attach(self)
 
     @property
@@ -104,7 +104,7 @@ class Cursor:
         if number == log.committed:  # most often, and join() would take twice as long
             chunk, self.position = log.frames[number - log.first], number
         else:
-            chunk, self.position = self._join(number - 1, limit)
+            chunk, self.position = log.join(number - 1, limit)
         if self._news:
             chunk = self._introduce(chunk, number)
         return chunk if log.end is None else self._with_end(chunk)
@@ -131,7 +131,7 @@ class Cursor:
             self.position = 0
             self._reset = "future"
             self._news = True
-            self._patience.reset()
+            self._patience = None
             self._drop_page()
 
     async def aclose(self) -> None:
@@ -220,7 +220,7 @@ class Cursor:
             page = await read_page(self._begin_of_page(), MAX_CHUNK)
         except Unavailable as error:
             logger.warning("A viewer of %s waits: %s", self.log.name, error)
-            self._patience.reset()
+            self._patience = None
             return False
         except Exception as error:  # it may pass
             logger.warning("A viewer of %s waits: %r", self.log.name, error)
@@ -228,7 +228,7 @@ class Cursor:
         if page is not None:
             self._follow_fork(page)
             if page.frames:
-                self._patience.reset()
+                self._patience = None
                 self._page = page
                 return True
         if page is None or self.log.end is not None:
@@ -249,6 +249,8 @@ class Cursor:
 
     def _is_hopeless(self, message: str) -> bool:
         """Whether to give up; the viewer then gets ``lost`` with ``message``."""
+        if self._patience is None:
+            self._patience = Patience(self._longest_failure)
         if not self._patience.is_over():
             return False
         if self._farewell is None:

@@ -118,7 +118,8 @@ class Log(FrameWindow):
         self._keeps = keeps
         self._commits = True  # as it appends
         self._bounds = bounds or Bounds(max_events, max_bytes)
-        self._cursors: set[Reader] = set()
+        # None: nothing is kept for them.
+        self._cursors: set[Reader] | None = set() if keeps == "unread" else None
         self._wakeups = Wakeups()
         self.sleep = self._wakeups.sleep
         self._urgent = False
@@ -221,11 +222,13 @@ class Log(FrameWindow):
 
     def attach(self, cursor: Reader) -> None:
         """Hold frames until ``cursor`` has taken them."""
-        self._cursors.add(cursor)
+        if self._cursors is not None:
+            self._cursors.add(cursor)
 
     def detach(self, cursor: Reader) -> None:
         """Forget ``cursor``."""
-        self._cursors.discard(cursor)
+        if self._cursors is not None:
+            self._cursors.discard(cursor)
         self._wakeups.discard(cursor)
         self._make_room()
 

@@ -77,14 +77,14 @@ class StoredLog(Log):
         """
         self.skip_to(last + 1 - len(frames))
         self.known = last
-        for cursor in self._cursors:
+        for cursor in self._cursors or ():
             cursor.forget(last)
         self.extend(frames, end=end)
 
     def drop_uncommitted(self) -> None:
         """Drop the frames that are not stored."""
         self.cut(self.committed)
-        for cursor in self._cursors:
+        for cursor in self._cursors or ():
             cursor.forget(self.last + 1)  # what it saw elsewhere may be gone
         self.resend_after = None
         self.end = None
