@@ -20,6 +20,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from contextlib import nullcontext
 from copy import copy
 from functools import update_wrapper
 from time import perf_counter
@@ -165,7 +166,9 @@ class Actor(Generic[P, R]):
             raise TypeError(f"state must be an ExecutionState, got {state!r}.")
         started = perf_counter()
         try:
-            outcome = await self._observed(state, (*self._owner, *args), kwargs or {})
+            outcome = await self._observed(
+                state, (*self._owner, *args), {} if kwargs is None else kwargs
+            )
         except Exception as error:
             return ExecutionResult(
                 ok=False,
@@ -181,44 +184,38 @@ class Actor(Generic[P, R]):
         self, parent: ExecutionState, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ExecutionResult[R]:
         """Run in a call of its own, or in the one that a framework made for it."""
+        call = None
         if parent.offered in self._offers:
             parent.offered = None
-            result, _ = await self._result(parent, args, kwargs)
-            return result
-        made = Call(
-            parent,
-            self.event_type,
-            self.name,
-            detail=self._describe(args, kwargs),
-            input=self._arguments(args, kwargs),
-        )
-        async with made as state:
-            result, recovered = await self._result(state, args, kwargs)
-            if recovered:
-                made.recover()
-            if "output" in self._show:
+        else:
+            call = Call(
+                parent,
+                self.event_type,
+                self.name,
+                detail=self._describe(args, kwargs),
+                input=self._arguments(args, kwargs),
+            )
+        async with nullcontext(parent) if call is None else call as state:
+            entry = result = None
+            if self._cache is not None:
+                entry = self._cache.entry(state.cache_backend, args, kwargs)
+            if entry is not None:
+                result = await entry.get()
+            if result is not None and call is not None:
+                call.recover()
+            if result is None:
+                started = perf_counter()
+                try:
+                    value = await self._run(state, args, kwargs)
+                except SystemExit as error:  # it must not stop the server
+                    message = f"An actor called sys.exit({error.code!r})"
+                    raise RuntimeError(message) from error
+                result = _Result(result=value, execution_time=perf_counter() - started)
+                if entry is not None and not has_failed(value):
+                    await entry.set(result)
+            if call is not None and "output" in self._show:
                 state.output(result.result)
         return result
-
-    async def _result(
-        self, state: ExecutionState, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[ExecutionResult[R], bool]:
-        """Return the result, and whether it came from the cache."""
-        entry = None
-        if self._cache is not None:
-            entry = self._cache.entry(state.cache_backend, args, kwargs)
-        found = await entry.get() if entry is not None else None
-        if found is not None:
-            return found, True
-        started = perf_counter()
-        try:
-            value = await self._run(state, args, kwargs)
-        except SystemExit as error:  # it must not stop the server
-            raise RuntimeError(f"An actor called sys.exit({error.code!r})") from error
-        result = _Result(result=value, execution_time=perf_counter() - started)
-        if entry is not None and not has_failed(value):
-            await entry.set(result)
-        return result, False
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What viewers see of the arguments; None if they see none.

@@ -16,7 +16,7 @@ class Waiter:
             has something. Without it only ``wake`` ends the sleep.
     """
 
-    __slots__ = ("_loop", "_on_ready", "_woken")
+    __slots__ = ("_loop", "_on_ready", "_wake", "_woken")
 
     def __init__(
         self, on_ready: Callable[[Callable[[], None]], None] = _nobody

@@ -52,6 +52,26 @@ class LocalRun:
         ended: When its terminal event was stored; None while it runs.
     """
 
+    __slots__ = (
+        "_counted",
+        "_id",
+        "_on_end",
+        "_options",
+        "_over",
+        "_overtime",
+        "_questions",
+        "_recorder",
+        "_recording",
+        "_state",
+        "_stubborn",
+        "_task",
+        "_unwatched",
+        "_viewers",
+        "_waiting",
+        "_writer",
+        "ended",
+    )
+
     is_local = True
 
     def __init__(

@@ -89,6 +89,29 @@ class Log(FrameWindow):
         end: How the execution ended, once its terminal frame is appended.
     """
 
+    __slots__ = (
+        "_bounds",
+        "_commits",
+        "_cursors",
+        "_joined",
+        "_keeps",
+        "_look_at_number",
+        "_look_at_size",
+        "_looking_for_room",
+        "_name",
+        "_reported",
+        "_room",
+        "_urgent",
+        "_wakeups",
+        "committed",
+        "end",
+        "known",
+        "name",
+        "on_append",
+        "on_growth",
+        "sleep",
+    )
+
     def __init__(
         self,
         name: str | None = None,

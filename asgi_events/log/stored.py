@@ -30,6 +30,8 @@ class StoredLog(Log):
             to be stored again, though it is committed; None where it has not.
     """
 
+    __slots__ = ("resend_after",)
+
     def __init__(
         self,
         name: str | None = None,

@@ -67,6 +67,20 @@ class LogWriter:
         cancel_message: The message of ``cancelled``, should the task be cancelled.
     """
 
+    __slots__ = (
+        "_cache_backend",
+        "_ending",
+        "_error_message",
+        "_include_cache_stats",
+        "_include_result",
+        "_max_event_bytes",
+        "_redaction",
+        "_task",
+        "cancel_message",
+        "log",
+        "on_end",
+    )
+
     def __init__(
         self,
         log: Log,

@@ -26,6 +26,8 @@ class FrameWindow:
         size: Where the newest one ends, likewise.
     """
 
+    __slots__ = ("begin", "ends", "first", "frames", "last", "size")
+
     def __init__(self, start: int = 0) -> None:
         self.first = start + 1
         self.last = start
