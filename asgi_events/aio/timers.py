@@ -23,12 +23,17 @@ Tick: TypeAlias = Callable[[float], float | None]
 _SLOT = 0.025  # seconds
 
 
-@dataclass(eq=False, slots=True)
 class Timer:
-    """A callback on a wheel."""
+    """What a wheel calls at its time."""
 
-    tick: Tick
-    slot: _Slot | None = None
+    __slots__ = ("slot",)
+
+    def __init__(self) -> None:
+        self.slot: _Slot | None = None
+
+    def tick(self, now: float) -> float | None:
+        """Take the loop's time; return the time of the next call, None for never."""
+        raise NotImplementedError
 
     def stop(self) -> None:
         """Do not call it any more. Does nothing when it has stopped already."""
@@ -39,6 +44,17 @@ class Timer:
         if not slot.timers:
             slot.handle.cancel()
             slot.slots.pop(slot.number, None)
+
+
+class _Callback(Timer):
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Tick) -> None:
+        super().__init__()
+        self._call = call
+
+    def tick(self, now: float) -> float | None:
+        return self._call(now)
 
 
 @dataclass(eq=False, slots=True)
@@ -57,11 +73,12 @@ class TimerWheel:
 
     def start(self, tick: Tick, at: float) -> Timer:
         """Call ``tick`` at the loop's time ``at``, then at each time it returns."""
-        timer = Timer(tick)
-        self._place(timer, at)
+        timer = _Callback(tick)
+        self.place(timer, at)
         return timer
 
-    def _place(self, timer: Timer, at: float) -> None:
+    def place(self, timer: Timer, at: float) -> None:
+        """Call ``timer.tick`` likewise."""
         loop = asyncio.get_running_loop()
         number = max(ceil(at / _SLOT), floor(loop.time() / _SLOT) + 1)
         slot = self._slots.get(number)
@@ -87,7 +104,7 @@ class TimerWheel:
             if at is None:
                 timer.slot = None
             else:
-                self._place(timer, at)
+                self.place(timer, at)
 
 
 # NOTE: the values are weak: a wheel refers to its loop through its timer handles, so a

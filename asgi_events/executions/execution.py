@@ -70,6 +70,7 @@ class Execution:
     Attributes:
         asking: What it asks.
         facts: What it is.
+        history: Looks back in its log.
         log: Its frames.
         watchers: Who watches it in this process.
     """
@@ -77,10 +78,10 @@ class Execution:
     __slots__ = (
         "__weakref__",
         "_calls",
-        "_read_page",
         "_run",
         "asking",
         "facts",
+        "history",
         "log",
         "watchers",
     )
@@ -101,7 +102,7 @@ class Execution:
         self.facts = facts
         self._run = run
         self.asking = questions
-        self._read_page = read_page
+        self.history = History(log, read_page)
         self._calls = calls
 
     def __repr__(self) -> str:
@@ -118,11 +119,6 @@ class Execution:
         if isinstance(self.log, StoredLog):
             self.watchers.on_change = partial(self._drop_unwatched, self.log)
             self._drop_unwatched(self.log)
-
-    @property
-    def history(self) -> History:
-        """Looks back in its log."""
-        return History(self.log, self._read_page)
 
     @property
     def id(self) -> str:

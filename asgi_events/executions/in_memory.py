@@ -26,7 +26,7 @@ from asgi_events.executions.listing import (
 from asgi_events.executions.names import new_id
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.question_log import QuestionLog
-from asgi_events.executions.questions import Closing, Questions, closed
+from asgi_events.executions.questions import Questioning, Questions
 from asgi_events.executions.turns import check_turn, replaced_by
 from asgi_events.executions.viewers import Viewing
 from asgi_events.log.log import Bounds, Log
@@ -79,13 +79,14 @@ class HeldInMemory:
         self._numbers = count()
         self._number: dict[str, int] = {}  # the order of the list
         self._retaining: Timer | None = None
-        self._closing: Closing = set()
         self._asked = MemoryStore(max_retained_bytes=self._limit)
-        self._open_questions = partial(
-            QuestionLog,
-            self._asked,
-            lease=options["lease"],
-            ttl=options["retention"],
+        self._questioning = Questioning(
+            partial(
+                QuestionLog,
+                self._asked,
+                lease=options["lease"],
+                ttl=options["retention"],
+            )
         )
         # One for all: a bound method takes 64 bytes, and a log is long-lived.
         self._on_growth: Callable[[Log, int], None] = self._grown
@@ -151,8 +152,7 @@ class HeldInMemory:
             bounds=self._bounds,
             on_growth=self._on_growth,
         )
-        questions = Questions(facts, self._open_questions, self._closing)
-        return Opened(log, questions, turn=turn)
+        return Opened(log, Questions(facts, self._questioning), turn=turn)
 
     async def discard(self, id: str) -> None:
         pass  # nothing is held before it runs
@@ -198,7 +198,7 @@ class HeldInMemory:
         self._newest.clear()
         self._unfinished.clear()
         self.held_bytes = 0
-        await closed(self._closing)
+        await self._questioning.aclose()
         await self.feeds.aclose()
         await self._asked.aclose()
 

@@ -33,7 +33,7 @@ from asgi_events.executions.listing import (
 from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.predecessors import Predecessors
 from asgi_events.executions.question_log import QuestionLog
-from asgi_events.executions.questions import Closing, Questions, closed
+from asgi_events.executions.questions import Questioning, Questions
 from asgi_events.executions.recorder import Opening, Recorder
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.run import RemoteRun
@@ -81,15 +81,18 @@ class HeldInStore:
         self._options = options
         self._make = make
         self._name = secrets.token_hex(8)
-        self._closing: Closing = set()
-        self._open_questions = partial(
-            QuestionLog, store, lease=options["lease"], ttl=options["retention"]
-        )
         self._shared_watch = SharedWatch(store, self._get_writer)
         self._reaper = Reaper(store, lease=options["lease"])
         watch = self._shared_watch
         self.feeds = Feeds(store, options, viewing, watch, self._reaper)
         self._keeper = Keeper(store, watch, lease=options["lease"])
+        self._questioning = Questioning(
+            partial(
+                QuestionLog, store, lease=options["lease"], ttl=options["retention"]
+            ),
+            watch,
+            self._keeper.keep_answer,
+        )
         predecessors = Predecessors(
             store, self.here, self._look, watch, lease=options["lease"]
         )
@@ -191,7 +194,7 @@ class HeldInStore:
         )
         read_page = partial(self._store.read, facts.id)
         turn = None if taking is None else taking.wait
-        questions = self._questions_of(facts)
+        questions = Questions(facts, self._questioning)
         return Opened(log, questions, recording, turn, read_page)
 
     async def discard(self, id: str) -> None:
@@ -226,7 +229,7 @@ class HeldInStore:
     async def aclose(self) -> None:
         self._starts.clear()
         self.here.clear()
-        await closed(self._closing)
+        await self._questioning.aclose()
         await self.feeds.aclose()
         await self._reaper.aclose()
         await self._keeper.aclose()
@@ -262,12 +265,9 @@ class HeldInStore:
         )
         read_page = partial(self._store.read, id)
         facts = Facts.from_meta(id, page.meta)
-        opened = Opened(log, self._questions_of(facts), read_page=read_page)
+        questions = Questions(facts, self._questioning)
+        opened = Opened(log, questions, read_page=read_page)
         return self._make(facts, opened, make_run)
-
-    def _questions_of(self, facts: Facts) -> Questions:
-        open_log, keep = self._open_questions, self._keeper.keep_answer
-        return Questions(facts, open_log, self._closing, self._shared_watch, keep)
 
     def _make_follower(self, log: StoredLog) -> Follower:
         after, lease = self._options["cancel_after"], self._options["lease"]

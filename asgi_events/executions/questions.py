@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import TypeAlias, TypeVar
@@ -32,14 +33,31 @@ T = TypeVar("T")
 
 OnNews: TypeAlias = Callable[[Facts, InputRequestEvent, InputAnswerEvent | None], None]
 
-OpenLog: TypeAlias = Callable[[str], QuestionLog]
-"""Makes the log of the questions of an execution, given its id."""
-
 _FLOOR = 2.0  # seconds between two looks for an answer; hints may be lost
 _LAST_WORD = 1.0  # seconds
 
-Closing: TypeAlias = set[asyncio.Task[None]]
-"""The tasks that close questions which nobody waits for any more."""
+
+@dataclass(frozen=True, slots=True)
+class Questioning:
+    """What the questions of all executions of a process share.
+
+    Attributes:
+        open_log: Makes the log of the questions of an execution, given its id.
+        watch: Says that other processes have answered; None where there are none.
+        keep: Called with each question that is closed, so that the store can be given
+            it again.
+        closing: The tasks that close questions which nobody waits for any more.
+    """
+
+    open_log: Callable[[str], QuestionLog]
+    watch: SharedWatch | None = None
+    keep: Callable[[ClosedQuestion], None] | None = None
+    closing: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def aclose(self) -> None:
+        """Wait a moment for the tasks, since the process stops."""
+        if self.closing:
+            await asyncio.wait(self.closing, timeout=_LAST_WORD)
 
 
 class Questions:
@@ -47,11 +65,7 @@ class Questions:
 
     Args:
         facts: What the execution is.
-        open_log: Makes the log where they are.
-        closing: Holds the tasks while they run.
-        watch: Says that other processes have answered; None where there are none.
-        keep: Called with each question that is closed, so that the store can be given
-            it again.
+        questioning: What they share with those of other executions.
 
     Attributes:
         id: The execution's id.
@@ -65,38 +79,27 @@ class Questions:
     # Most executions ask nothing, so this is small.
     __slots__ = (
         "_asked",
-        "_closing",
         "_facts",
         "_is_over",
-        "_keep",
-        "_made",
+        "_log_made",
         "_open",
-        "_open_log",
+        "_questioning",
         "_waiters",
-        "_watch",
         "_withdrawn",
+        "id",
         "on_change",
         "on_news",
         "redaction",
     )
 
-    def __init__(
-        self,
-        facts: Facts,
-        open_log: OpenLog,
-        closing: Closing,
-        watch: SharedWatch | None = None,
-        keep: Callable[[ClosedQuestion], None] | None = None,
-    ) -> None:
+    def __init__(self, facts: Facts, questioning: Questioning) -> None:
         self.on_change: Callable[[], None] | None = None
         self.on_news: OnNews | None = None
         self.redaction: Redaction | None = None
+        self.id = facts.id
         self._facts = facts
-        self._open_log = open_log
-        self._made: QuestionLog | None = None
-        self._closing = closing
-        self._watch = watch
-        self._keep = keep
+        self._questioning = questioning
+        self._log_made: QuestionLog | None = None
         self._asked: count[int] | None = None
         self._waiters: tuple[Waiter, ...] = ()
         self._open = 0
@@ -104,14 +107,10 @@ class Questions:
         self._is_over = False
 
     @property
-    def id(self) -> str:
-        return self._facts.id
-
-    @property
     def _log(self) -> QuestionLog:
-        if self._made is None:
-            self._made = self._open_log(self.id)
-        return self._made
+        if self._log_made is None:
+            self._log_made = self._questioning.open_log(self.id)
+        return self._log_made
 
     @property
     def are_open(self) -> bool:
@@ -197,8 +196,8 @@ class Questions:
 
         self._withdrawn += 1
         task = asyncio.ensure_future(close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._questioning.closing.add(task)
+        task.add_done_callback(self._questioning.closing.discard)
 
     async def told(self, *, all: bool) -> None:
         """Wait until viewers know what became of all that are open, a second at most.
@@ -281,8 +280,8 @@ class Questions:
 
     def _kept(self, request: InputRequestEvent, answer: Answer) -> Answer:
         """What has closed a question, which the store may still lose."""
-        if self._keep is not None:
-            self._keep(ClosedQuestion(self._log, request, answer))
+        if (keep := self._questioning.keep) is not None:
+            keep(ClosedQuestion(self._log, request, answer))
         return answer
 
     def _tell(
@@ -296,10 +295,11 @@ class Questions:
         self._open += change
         if self.are_open == was_open:
             return
-        if self._watch is not None and self.are_open:
-            self._watch.add(self._log.key, self.wake)
-        elif self._watch is not None:
-            self._watch.discard(self._log.key, self.wake)
+        watch = self._questioning.watch
+        if watch is not None and self.are_open:
+            watch.add(self._log.key, self.wake)
+        elif watch is not None:
+            watch.discard(self._log.key, self.wake)
         if not self.are_open:
             self.wake()
         if self.on_change is not None:
@@ -320,9 +320,3 @@ async def _insisting(id: str, call: Callable[[], Awaitable[T]]) -> T:
 def cancelled(request: InputRequestEvent) -> InputAnswerEvent:
     """What closes a question whose call does not wait any more."""
     return InputAnswerEvent(address=request.address, n=request.n, action="cancelled")
-
-
-async def closed(closing: Closing) -> None:
-    """Wait a moment for the tasks that close questions, since the process stops."""
-    if closing:
-        await asyncio.wait(closing, timeout=_LAST_WORD)

@@ -22,7 +22,7 @@ class Timed(Protocol):
         """One send has taken longer than ``send_timeout``."""
 
 
-class Deadlines:
+class Deadlines(Timer):
     """The heartbeat, the send timeout and the longest duration of one stream.
 
     One timer looks at all three. The sender writes down when it sends, and calls
@@ -46,9 +46,7 @@ class Deadlines:
         "_ends_at",
         "_heartbeat_interval",
         "_longest_step",
-        "_started",
         "_timed",
-        "_timer",
         "beat",
         "last_sent",
         "send_timeout",
@@ -62,18 +60,17 @@ class Deadlines:
         send_timeout: float | None,
         max_duration: float | None,
     ) -> None:
+        super().__init__()
         self.beat = False
         self.sending_since: float | None = None
-        self._started = asyncio.get_running_loop().time()
-        self.last_sent = self._started
+        self.last_sent = asyncio.get_running_loop().time()
         self.send_timeout = send_timeout
         self._heartbeat_interval = heartbeat_interval
         self._longest_step = min(heartbeat_interval or 3600.0, max_duration or 3600.0)
         self._ends_at: float | None = None
         if max_duration is not None:
-            self._ends_at = self._started + max_duration * random.uniform(0.9, 1)
+            self._ends_at = self.last_sent + max_duration * random.uniform(0.9, 1)
         self._timed: Timed | None = None
-        self._timer: Timer | None = None
 
     def start(self, timed: Timed) -> None:
         """Call ``timed`` at the deadlines from now on.
@@ -82,28 +79,20 @@ class Deadlines:
         came together.
         """
         self._timed = timed
-        first = self._started + self._step() * random.uniform(0.5, 1)
-        self._timer = timers().start(self._tick, first)
-
-    def stop(self) -> None:
-        """Call nothing any more."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
+        timers().place(self, self.last_sent + self._step() * random.uniform(0.5, 1))
 
     def shorten(self, send_timeout: float) -> None:
         """Allow one send ``send_timeout`` seconds at most, also the one under way."""
         self.send_timeout = min(send_timeout, self.send_timeout or send_timeout)
-        if self._timer is not None:
-            self._timer.stop()
-            now = asyncio.get_running_loop().time()
-            self._timer = timers().start(self._tick, self._tick(now))
+        if self.slot is not None:
+            self.stop()
+            timers().place(self, self.tick(asyncio.get_running_loop().time()))
 
     def _step(self) -> float:
         """Return how many seconds may pass until the next look."""
         return min(self._longest_step, self.send_timeout or 3600.0)
 
-    def _tick(self, now: float) -> float:
+    def tick(self, now: float) -> float:
         """Look at every deadline; return when to look again."""
         assert self._timed is not None
         if self._ends_at is not None and now >= self._ends_at:

@@ -90,8 +90,8 @@ class EventSourceResponse:
         format: Makes the bytes that the stream has beside the frames of its source.
 
     Attributes:
-        last_word: Makes of the format the bytes that the client gets when the process
-            stops before the source has ended.
+        last_word: Returns the bytes that the client gets when the process stops before
+            the source has ended.
         source_hears: Whether the source handles the signals itself, and ends.
         unread: Where the stream waits at its end until the client has read it, on a
             server that never holds a sender back; the source is closed by then. None:
@@ -152,7 +152,7 @@ class EventSourceResponse:
         self.unread: Unread | None = None
         self._sent = False
         self.handle_signals = handle_signals
-        self.last_word: Callable[[Format], bytes | None] = _cancelled
+        self.last_word: Callable[[], bytes | None] = _cancelled
         self.source_hears = False
 
     def __iter__(self) -> NoReturn:
@@ -180,28 +180,6 @@ class EventSourceResponse:
 class _Stream:
     """The state of one connection."""
 
-    # There are thousands, so they are small.
-    __slots__ = (
-        "__weakref__",
-        "_asgi_send",
-        "_backlog",
-        "_broken",
-        "_deadlines",
-        "_dropped",
-        "_gone",
-        "_loop",
-        "_over",
-        "_patient",
-        "_receive",
-        "_response",
-        "_source",
-        "_stopping",
-        "_task",
-        "_unread",
-        "_waiter",
-        "_watching",
-    )
-
     def __init__(
         self,
         response: EventSourceResponse,
@@ -228,11 +206,9 @@ class _Stream:
         self._patient = servers.waits_for_what_it_cancels(scope)
         self._dropped = False
         self._broken = False
-        self._backlog: int | None = None
-        self._unread: Unread | None = None
-        if response.max_backlog is not None and not servers.holds_back(scope):
-            self._backlog = response.max_backlog
-            self._unread = response.unread
+        waits = response.max_backlog is None or servers.holds_back(scope)
+        self._backlog = None if waits else response.max_backlog
+        self._unread = None if waits else response.unread
 
     async def head(self) -> None:
         """Send headers and no body (RFC 9110, section 9.3.2)."""
@@ -298,21 +274,17 @@ class _Stream:
                 await self._send(_body(await self._send_frames(), more_body=False))
             return  # what is broken off ends with its server
         speaks = self._stopping or self._response.max_backlog is not None
-        await self._send_end((self._last_word() or b"") if speaks else b"")
+        await self._send_end((self._response.last_word() or b"") if speaks else b"")
 
     def _stop(self, longest: float) -> asyncio.Future[None]:
         """End because the process stops, and wait less for a stuck client."""
         self._stopping = True
         if not self._response.source_hears:
-            self._source.dismiss(self._last_word())
+            self._source.dismiss(self._response.last_word())
             self._waiter.wake()
         self._deadlines.shorten(_STOPPING_TIMEOUT)
-        if self._over is None:
-            self._over = self._loop.create_future()
+        self._over = self._over or self._loop.create_future()
         return self._over
-
-    def _last_word(self) -> bytes | None:
-        return self._response.last_word(self._response.format)
 
     async def _start(self) -> None:
         await self._send(
@@ -325,14 +297,14 @@ class _Stream:
 
     async def _send_frames(self) -> bytes:
         """Send what the source gives; return what goes out with the end of the body."""
-        take, sleep, send = self._source.take, self._waiter.sleep, self._asgi_send
-        now, deadlines = self._loop.time, self._deadlines
-        chunk = take()
+        source, waiter, send = self._source, self._waiter, self._asgi_send
+        loop, deadlines = self._loop, self._deadlines
+        chunk = source.take()
         while chunk is not None and not self._gone:
             if not chunk:
                 if not deadlines.beat:
-                    await sleep()
-                    chunk = take()
+                    await waiter.sleep()
+                    chunk = source.take()
                     continue
                 chunk = self._response.format.heartbeat
             elif type(chunk) is Last:
@@ -340,7 +312,7 @@ class _Stream:
             if self._backlog is not None:
                 self._spend(self._backlog - len(chunk))
             deadlines.beat = False
-            deadlines.last_sent = deadlines.sending_since = now()
+            deadlines.last_sent = deadlines.sending_since = loop.time()
             try:
                 await send(
                     {"type": "http.response.body", "body": chunk, "more_body": True}
@@ -349,7 +321,7 @@ class _Stream:
                 await self._failed(error)
                 break
             deadlines.sending_since = None
-            chunk = take()
+            chunk = source.take()
             if chunk:
                 await asyncio.sleep(0)
         return b""
@@ -362,13 +334,12 @@ class _Stream:
     async def _send(self, message: Any) -> None:
         if self._gone:
             return
-        deadlines = self._deadlines
-        deadlines.last_sent = deadlines.sending_since = self._loop.time()
+        self._deadlines.last_sent = self._deadlines.sending_since = self._loop.time()
         try:
             await self._asgi_send(message)
         except Exception as error:
             await self._failed(error)
-        deadlines.sending_since = None
+        self._deadlines.sending_since = None
 
     async def _end(self, last: bytes) -> None:
         end = _body(last, more_body=False)
@@ -385,7 +356,7 @@ class _Stream:
         """Send the end of a stream that was cancelled or has failed, if possible."""
         try:
             async with asyncio.timeout(_FAREWELL_TIMEOUT):
-                if self._last_word() is None:
+                if self._response.last_word() is None:
                     await servers.break_off(self._asgi_send)
                 else:
                     await self._send(_body(farewell, more_body=False))
@@ -424,5 +395,5 @@ def _body(body: bytes, *, more_body: bool = True) -> Any:
     return {"type": "http.response.body", "body": body, "more_body": more_body}
 
 
-def _cancelled(format: Format) -> bytes:
+def _cancelled() -> bytes:
     return json_block(encode_json(CancelledEvent(message=SHUTTING_DOWN)))

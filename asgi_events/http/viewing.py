@@ -154,17 +154,23 @@ def response_of(
     )
     response.unread = viewing.unread
     response.source_hears = True
-    response.last_word = _goodbye if viewing.returns else _nothing
+    response.last_word = _LastWord(format, viewing)
     return response
 
 
-def _goodbye(format: Format) -> bytes | None:
-    return format.goodbye("draining")
+class _LastWord:
+    """What a viewer gets when the process stops before the execution has ended."""
 
+    __slots__ = ("_format", "_viewing")
 
-def _nothing(format: Format) -> bytes | None:
-    """No goodbye: no other process can continue, and the execution may end."""
-    return None if _goodbye(format) is None else b""
+    def __init__(self, format: Format, viewing: Viewing) -> None:
+        self._format = format
+        self._viewing = viewing
+
+    def __call__(self) -> bytes | None:
+        goodbye = self._format.goodbye("draining")
+        # No goodbye where no other process can continue: the execution may end.
+        return goodbye if goodbye is None or self._viewing.returns else b""
 
 
 def headers_alone(
