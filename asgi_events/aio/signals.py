@@ -26,6 +26,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
+from functools import lru_cache
 from itertools import islice
 from types import FrameType
 from typing import Any, TypeAlias
@@ -78,8 +79,14 @@ def listen(listener: object, stop: Stop) -> None:
     """Call ``stop`` on the running loop when the process is told to stop."""
     if _left.get():
         return
-    _listeners[listener] = (ref(asyncio.get_running_loop()), stop)
+    _listeners[listener] = _entry(ref(asyncio.get_running_loop()), stop)
     _install()
+
+
+@lru_cache(64)
+def _entry(loop: ref[Loop], stop: Stop) -> tuple[ref[Loop], Stop]:
+    """The same object for the same values: there may be thousands of listeners."""
+    return loop, stop
 
 
 def forget(listener: object) -> None:

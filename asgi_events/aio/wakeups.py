@@ -22,6 +22,7 @@ _SLICE = 100  # sleepers woken in one turn: on uvicorn they write for about 1 ms
 _LONGEST = 0.02  # seconds; people do not notice less
 
 _NOBODY: dict[Hashable, Callable[[], None]] = {}  # never changed
+_NO_REST: Iterator[Callable[[], None]] = iter(())
 
 
 def _left() -> None:
@@ -32,16 +33,26 @@ class Wakeups:
     """Wakes the sleepers of one log.
 
     Attributes:
-        sleeping: The sleepers without news, each with the callback that wakes it.
-        sleep: Takes a sleeper and its callback.
+        sleeping: The sleepers without news, each with the callback that wakes it. Put
+            another one there; it stays the same dict.
     """
+
+    __slots__ = (
+        "_began",
+        "_due",
+        "_handle",
+        "_next",
+        "_rest",
+        "_round",
+        "_urgent",
+        "sleeping",
+    )
 
     def __init__(self) -> None:
         self.sleeping: dict[Hashable, Callable[[], None]] = {}
-        self.sleep = self.sleeping.__setitem__
         self._due = _NOBODY  # sleepers with news, for the next round
         self._round = _NOBODY  # all sleepers of the round that is under way
-        self._rest: Iterator[Callable[[], None]] = iter(())  # of that round
+        self._rest = _NO_REST  # of that round
         self._urgent = False  # the next round follows at once
         self._began = 0.0  # the loop's time
         self._next = 0.0  # the loop's time before which no round begins

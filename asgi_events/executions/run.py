@@ -53,6 +53,7 @@ class LocalRun:
     """
 
     __slots__ = (
+        "__weakref__",
         "_counted",
         "_id",
         "_on_end",

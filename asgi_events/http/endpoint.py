@@ -70,10 +70,10 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            # A stream may last for hours, so nothing here may refer to the request.
-            response = await self._response(scope, receive)
+            # A stream may last for hours, so nothing here may refer to the request, or
+            # hold what the response itself has let go.
             try:
-                await response(scope, receive, send)
+                await (await self._response(scope, receive))(scope, receive, send)
             except Refused as error:  # no place is left for a viewer; nothing was sent
                 await problem_of(error)(scope, receive, send)
         elif scope["type"] == "lifespan":

@@ -101,6 +101,7 @@ class ExecutionResponse:
             else:
                 place = place or watchers.take_place()
                 response = self._response(seen)
+            del self  # of a stream only the response is needed, for hours
             await response(scope, receive, send)
         except asyncio.CancelledError:
             # Daphne sends no lifespan.shutdown, but waits for its applications.

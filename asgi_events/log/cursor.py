@@ -115,7 +115,7 @@ class Cursor:
         if self.position < self.log.first - 1 and self._read_page is not None:
             self._load_page(self._read_page)
         else:
-            self.log.sleep(self, wake)
+            self.log.sleepers[self] = wake
 
     def dismiss(self, farewell: bytes | None) -> None:
         """Give ``farewell`` next, and then end; None breaks the connection off."""

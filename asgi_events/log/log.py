@@ -86,6 +86,7 @@ class Log(FrameWindow):
         on_growth: As given.
         committed: The number of the newest frame that cursors are given.
         known: The number of the newest frame that other processes are known to have.
+        sleepers: The cursors that sleep, each with the callback that wakes it.
         end: How the execution ended, once its terminal frame is appended.
     """
 
@@ -109,7 +110,7 @@ class Log(FrameWindow):
         "name",
         "on_append",
         "on_growth",
-        "sleep",
+        "sleepers",
     )
 
     def __init__(
@@ -144,7 +145,7 @@ class Log(FrameWindow):
         # None: nothing is kept for them.
         self._cursors: set[Reader] | None = set() if keeps == "unread" else None
         self._wakeups = Wakeups()
-        self.sleep = self._wakeups.sleep
+        self.sleepers = self._wakeups.sleeping
         self._urgent = False
         self._room: asyncio.Future[None] | None = None
         self._looking_for_room = False
@@ -179,7 +180,7 @@ class Log(FrameWindow):
             urgent = True
         if self._commits:
             self.committed = number
-            if self._wakeups.sleeping:
+            if self.sleepers:
                 self._wakeups.wake(urgent)
         elif urgent:
             self._urgent = True

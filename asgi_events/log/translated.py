@@ -73,7 +73,7 @@ class TranslatedCursor(Cursor):
         self._wake = wake
         log, words = self.log, self._translation
         if self.position >= log.committed and not self._lacks_state():
-            log.sleep(self, wake)
+            log.sleepers[self] = wake
         elif words is None or words.last >= log.first - 1 or self._read_page is None:
             asyncio.get_running_loop().call_soon(wake)  # there is more to translate
         else:

@@ -68,6 +68,7 @@ class LogWriter:
     """
 
     __slots__ = (
+        "__weakref__",
         "_cache_backend",
         "_ending",
         "_error_message",

@@ -26,7 +26,7 @@ class FrameWindow:
         size: Where the newest one ends, likewise.
     """
 
-    __slots__ = ("begin", "ends", "first", "frames", "last", "size")
+    __slots__ = ("__weakref__", "begin", "ends", "first", "frames", "last", "size")
 
     def __init__(self, start: int = 0) -> None:
         self.first = start + 1

@@ -25,7 +25,7 @@ class Sleepers:
 
     def sleep(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            self.wakeups.sleep(number, self._waker(number))
+            self.wakeups.sleeping[number] = self._waker(number)
 
     def _waker(self, number: int) -> Callable[[], None]:
         return lambda: self.woken.append(number)
@@ -59,7 +59,7 @@ async def test_lets_those_who_were_woken_run_before_it_wakes_the_next() -> None:
         loop.call_soon(order.append, "write")
 
     for number in range(250):
-        wakeups.sleep(number, wake)
+        wakeups.sleeping[number] = wake
     wakeups.wake(False)
     for _ in range(4):
         await asyncio.sleep(0)

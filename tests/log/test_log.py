@@ -116,7 +116,7 @@ def test_commits_at_once_without_a_store() -> None:
 def test_wakes_a_sleeper_once_and_at_the_commit() -> None:
     log = StoredLog("x")
     woken: list[str] = []
-    log.sleep(Cursor(log), lambda: woken.append("woken"))
+    log.sleepers[Cursor(log)] = lambda: woken.append("woken")
 
     log.append(data(1))
     assert woken == []
@@ -131,7 +131,7 @@ def test_does_not_wake_who_has_left() -> None:
     log = Log()
     cursor = Cursor(log)
     woken: list[str] = []
-    log.sleep(cursor, lambda: woken.append("woken"))
+    log.sleepers[cursor] = lambda: woken.append("woken")
 
     log.detach(cursor)
     log.append(data(1))
@@ -163,7 +163,7 @@ async def test_wakes_many_in_rounds_that_wait_as_long_as_the_last_one_took(
         await turn()
         woken = 0
         for cursor in cursors:
-            log.sleep(cursor, wake)
+            log.sleepers[cursor] = wake
 
     await fall_asleep()
     log.append(data(1))
@@ -202,7 +202,7 @@ async def test_wakes_a_few_at_every_frame() -> None:
     woken: list[int] = []
 
     for number in range(1, 101):
-        log.sleep(cursor, lambda number=number: woken.append(number))  # type: ignore[misc]
+        log.sleepers[cursor] = lambda number=number: woken.append(number)  # type: ignore[misc]
         log.append(data(number))
 
     assert woken == list(range(1, 101))

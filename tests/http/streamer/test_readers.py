@@ -335,7 +335,7 @@ async def test_stops_its_heartbeat_when_its_reader_leaves(
 
     class Watch(TimerWheel):
         def start(self, tick: Tick, at: float) -> Timer:
-            timer = Watched(tick)
+            timer = Watched()
             running.add(timer)
             return timer
 
