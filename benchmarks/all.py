@@ -24,6 +24,7 @@ WORKLOADS: dict[str, Callable[[str, int], Any]] = {
     "end": lambda kind, rounds: end.run(kind, times=20 * rounds),
     "idle": lambda kind, rounds: idle.run(kind, seconds=15 * max(1, rounds - 1)),
     "many": many.run,
+    "many_400": lambda kind, rounds: many.run(kind, rounds, many.SECONDS[:1], size=400),
     "idle_executions": lambda kind, rounds: idle.run(
         kind, 15 * max(1, rounds - 1), MANY, executions=True
     ),

@@ -17,17 +17,21 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.builds import ROOT
 from benchmarks.client import launched
 from benchmarks.load import NAP, Server, many_files, measure, spread
 from benchmarks.many import EXECUTIONS, PACE
 from benchmarks.report import SERVERS, machine
 
 RIVALS = ("asgi-events", "retained")
-ROOT = Path(__file__).parents[1]
 
 
 def _woken(server: Server) -> float:
     return measure(server, 1, "mode=woken&seconds=1", nap=NAP)["rate"]
+
+
+def _woken_400(server: Server) -> float:
+    return measure(server, 1, "mode=woken&seconds=1&bytes=400", nap=NAP)["rate"]
 
 
 def _burst(server: Server) -> float:
@@ -57,6 +61,7 @@ def _many(server: Server) -> float:
 
 WORKLOADS: dict[str, Callable[[Server], float]] = {
     "woken": _woken,
+    "woken, 400 bytes": _woken_400,
     "burst": _burst,
     "fan-out to 100": _fan_out,
     "100 viewers at 100/s": _paced,
@@ -78,8 +83,8 @@ def main() -> None:
     for rival in RIVALS:
         with contextlib.ExitStack() as stack:
             pair = [
-                _serve(stack, rival, asked.server, checkout)
-                for checkout in (asked.checkout, None)
+                serve(stack, rival, asked.server, package)
+                for package in (Path(asked.checkout).resolve(), ROOT)
             ]
             for name in asked.only:
                 workload, ratios = WORKLOADS[name], []
@@ -90,11 +95,8 @@ def main() -> None:
                 print(f"{rival:12} {name:22} × {spread(ratios, '5.2f')}", flush=True)
 
 
-def _serve(
-    stack: contextlib.ExitStack, rival: str, kind: str, checkout: str | None
-) -> Server:
-    """Serve the package of ``checkout``; None for this checkout."""
-    package = Path(checkout).resolve() if checkout else ROOT
+def serve(stack: contextlib.ExitStack, rival: str, kind: str, package: Path) -> Server:
+    """Serve the package in that directory, until the stack is closed."""
     process = launched("benchmarks.drive:app", kind, {"RIVAL": rival}, package)
     server = Server(rival, kind, *stack.enter_context(process))
     served = Path(server.get("/package"))

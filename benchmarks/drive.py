@@ -12,18 +12,23 @@ events to all viewers, ends the streams, and keeps the time of the end for
 * ``paced``: an event every ``pace`` seconds, for some seconds
 * ``many``: one task for each stream publishes every ``pace`` seconds, for some seconds
 
-``GET /package`` returns the path from which ``asgi_events`` was imported.
+``bytes=400`` makes the JSON of an event about as long as that, for each mode.
+
+``GET /package`` returns the path from which ``asgi_events`` was imported, and
+``GET /compiled`` whether its compiled modules run.
 """
 
 import asyncio
 import os
-from time import monotonic, monotonic_ns
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl
 
-from benchmarks.rivals import RIVALS, Publish, Rival, Tick
+from benchmarks.rivals import RIVALS, Publish, Rival, Tick, tick
 
-PATHS = ("/open", "/go", "/finished", "/package")
+PATHS = ("/open", "/go", "/finished", "/package", "/compiled")
 
 
 class Driver:
@@ -46,10 +51,12 @@ class Driver:
             return await self._rival.open(int(asked.get("streams", 1)))
         if path == "/finished":
             return str(self._finished)
-        if path == "/package":
+        if path in ("/package", "/compiled"):
             import asgi_events
 
-            return str(asgi_events.__file__)
+            return str(
+                asgi_events.__file__ if path == "/package" else asgi_events.compiled
+            )
         produce = self._produce_many if asked["mode"] == "many" else self._produce
         task = asyncio.create_task(produce(asked))
         self._tasks.add(task)
@@ -60,14 +67,13 @@ class Driver:
         mode, count = asked["mode"], int(asked.get("count", 0))
         pace, began = float(asked.get("pace", 0)), monotonic()
         stop = began + float(asked.get("seconds", 3600))
+        size = int(asked.get("bytes", 0))
         number = self.sent = 0
         event: Tick | None = None
         while (not count or number < count) and monotonic() < stop:
             number += 1
             if event is None or mode != "burst":
-                event = Tick(
-                    number=number, text=f"~{monotonic_ns()} of about 100 bytes"
-                )
+                event = tick(number, size)
             published = self._rival.publish(event)
             if published is not None:
                 await published
@@ -85,10 +91,11 @@ class Driver:
         """Publish the same number of events to each stream, evenly spread in time."""
         pace, seconds = float(asked["pace"]), float(asked["seconds"])
         publishers = self._rival.publishers()
+        make = partial(tick, size=int(asked.get("bytes", 0)))
         began, apart = monotonic(), pace / len(publishers)
         for number, publish in enumerate(publishers):
             first = began + number * apart
-            produce = _produce_one(publish, first, pace, round(seconds / pace))
+            produce = _produce_one(publish, make, first, pace, round(seconds / pace))
             task = asyncio.create_task(produce)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -97,11 +104,12 @@ class Driver:
         self._rival.finish()
 
 
-async def _produce_one(publish: Publish, at: float, pace: float, count: int) -> None:
+async def _produce_one(
+    publish: Publish, make: Callable[[int], Tick], at: float, pace: float, count: int
+) -> None:
     for number in range(count):
         await asyncio.sleep(max(0.0, at + number * pace - monotonic()))
-        text = f"~{monotonic_ns()} of about 100 bytes"
-        published = publish(Tick(number=number, text=text))
+        published = publish(make(number))
         if published is not None:
             await published
 

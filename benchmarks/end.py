@@ -16,16 +16,15 @@ from benchmarks.report import machine, milliseconds, server_asked_for
 def run(kind: str, times: int = 60) -> dict[str, Any]:
     """Return ``median``, ``p99`` and ``max`` in seconds for each rival."""
     print(f"end of the execution to the end of the stream, on {kind}")
-    rivals = (*ALL, "retained")
-    ends: dict[str, list[float]] = {rival: [] for rival in rivals}
-    with servers(rivals, kind) as running:
+    ends: dict[str, list[float]] = {rival: [] for rival in ALL}
+    with servers(ALL, kind) as running:
         for _ in range(times):
             for server in running:
                 pace = random.uniform(0.01, 0.1)
                 query = f"mode=paced&count=1&pace={pace}"
                 result = measure(server, 1, query, pause=0.02)
                 ends[server.rival].append(result["end"])
-    return {rival: milliseconds(rival, ends[rival]) for rival in rivals}
+    return {rival: milliseconds(rival, ends[rival]) for rival in ALL}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from benchmarks.report import machine, server_asked_for
 def run(kind: str, rounds: int = 3) -> dict[str, Any]:
     """Return the figures for ``100`` and ``1000`` viewers; see ``compare``."""
     figures = {}
-    rivals = (*ALL, "uncoalesced", "retained", *bound(kind))
+    rivals = (*ALL, "uncoalesced", *bound(kind))
     for viewers, seconds in ((100, 1), (1000, 2)):
         print(f"fan-out to {viewers}, saturating, on {kind}: deliveries per CPU second")
         query = f"mode=saturating&seconds={seconds}"

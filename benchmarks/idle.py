@@ -23,7 +23,7 @@ VIEWERS = 5000
 def run(
     kind: str,
     seconds: int = 30,
-    rivals: Sequence[str] = (*ALL, "retained"),
+    rivals: Sequence[str] = ALL,
     viewers: int = VIEWERS,
     executions: bool = False,
 ) -> dict[str, Any]:
@@ -58,5 +58,5 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=int, default=30)
     asked = parser.parse_args()
     machine(*versions(asked.server))
-    rivals = MANY if asked.executions else (*ALL, "retained")
+    rivals = MANY if asked.executions else ALL
     run(asked.server, asked.seconds, rivals, asked.viewers, asked.executions)

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.builds import ROOT, compiled
 from benchmarks.client import launched
 
 RIVALS = (
@@ -29,9 +30,15 @@ RIVALS = (
     "django",
     "aiohttp-sse",
 )
-ALL = (*RIVALS, "asgi-events")
-MANY = ("hand-written", "quart", "sse-starlette", "fastapi", "asgi-events", "retained")
+OURS = ("asgi-events", "retained", "compiled", "compiled retained")
+"""Bare and retained, of both builds."""
+
+ALL = (*RIVALS, *OURS)
+MANY = ("hand-written", "quart", "sse-starlette", "fastapi", *OURS)
 """Those measured with an execution for each viewer."""
+
+SIZES = {"": 0, "_400": 400}
+"""Names and bytes of the events: of about 100 bytes, and of those of a real agent."""
 
 NAP = 500  # microseconds between two reads of the reader; see reader.c
 
@@ -73,9 +80,21 @@ def servers(rivals: Sequence[str], kind: str = "uvicorn") -> Iterator[list[Serve
         running = []
         for rival in rivals:
             own = "aiohttp" if rival == "aiohttp-sse" else kind  # it has no other
-            process = launched("benchmarks.drive:app", own, {"RIVAL": rival})
-            running.append(Server(rival, own, *stack.enter_context(process)))
+            running.append(stack.enter_context(_server(rival, own)))
         yield running
+
+
+@contextlib.contextmanager
+def _server(rival: str, kind: str) -> Iterator[Server]:
+    package, is_compiled = None, rival.startswith("compiled")
+    if rival in OURS:
+        package = compiled() if is_compiled else ROOT
+    name = {"compiled": OURS[0], "compiled retained": OURS[1]}.get(rival, rival)
+    with launched("benchmarks.drive:app", kind, {"RIVAL": name}, package) as process:
+        server = Server(rival, kind, *process)
+        if package is not None and server.get("/compiled") != str(is_compiled):
+            raise RuntimeError(f"The server of {rival!r} runs the other build.")
+        yield server
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """What does an event cost where a thousand executions run, each with one viewer?
 
     python -m benchmarks.many [--servers SERVER …] [--rounds N] [--seconds S …]
-                              [--executions N] [--pace S] [--rivals RIVAL …]
+                              [--executions N] [--pace S] [--bytes N]
+                              [--rivals RIVAL …]
 
 The task of each execution publishes an event of about 100 bytes every ``pace`` seconds.
 The first column is the CPU time of the server process for each event that a viewer got;
@@ -38,6 +39,7 @@ def run(
     executions: int = EXECUTIONS,
     pace: float = PACE,
     rivals: Sequence[str] = MANY,
+    size: int = 0,
 ) -> dict[str, Any]:
     """Measure each rival for each length in seconds.
 
@@ -50,7 +52,7 @@ def run(
     with servers(rivals, kind) as running:
         for length in seconds:
             print(f"{executions} executions, {1 / pace:.0f}/s, {length:g} s, on {kind}")
-            query = f"mode=many&pace={pace}&seconds={length}"
+            query = f"mode=many&pace={pace}&seconds={length}&bytes={size}"
             results: dict[str, list[dict[str, float]]] = {name: [] for name in rivals}
             for number in range(rounds + 1):
                 for server in running:
@@ -106,6 +108,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs="+", default=SECONDS)
     parser.add_argument("--executions", type=int, default=EXECUTIONS)
     parser.add_argument("--pace", type=float, default=PACE)
+    parser.add_argument("--bytes", type=int, default=0)
     parser.add_argument("--rivals", nargs="+", choices=MANY, default=MANY)
     asked = parser.parse_args()
     for kind in asked.servers:
@@ -117,6 +120,7 @@ def main() -> None:
             asked.executions,
             asked.pace,
             asked.rivals,
+            asked.bytes,
         )
 
 

@@ -19,7 +19,7 @@ def run(kind: str, seconds: int = 10) -> dict[str, Any]:
     ``published``, events a second."""
     print(f"{VIEWERS} viewers, an event every {PACE} s for {seconds} s, on {kind}")
     figures = {}
-    for rival in (*ALL, "retained"):
+    for rival in ALL:
         with servers([rival], kind) as [server]:
             measure(server, 10, f"mode=paced&pace={PACE}&seconds=0.5")
             query = f"mode=paced&pace={PACE}&seconds={seconds}"

@@ -10,6 +10,7 @@ this file with older checkouts too.
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from itertools import cycle
+from time import monotonic_ns
 from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
@@ -24,6 +25,12 @@ class Tick(BaseModel):
     kind: str = "tick"
     source: str = "benchmarks/rivals"
     text: str
+
+
+def tick(number: int, size: int = 0) -> Tick:
+    """Make an event whose JSON has about ``size`` bytes, and at least 100."""
+    text = f"~{monotonic_ns()} of about 100 bytes"
+    return Tick(number=number, text=text.ljust(size - 69, "."))
 
 
 class Rival(Protocol):

@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from benchmarks.load import RIVALS
+from benchmarks.load import OURS, RIVALS
 from benchmarks.report import SERVERS
 
 RESULTS = Path(__file__).with_name("results")
 _DOCS = Path(__file__).parent.parent / "docs"
 _BEGIN, _END = "<!-- made by benchmarks.summary -->\n", "<!-- end -->\n"
 
-_OURS = ("asgi-events", "retained")
 _BOUNDS = ("uncoalesced", "bound")
 
 Results: TypeAlias = Mapping[str, Any]
@@ -59,14 +58,16 @@ def _sustained(found: Mapping[str, float]) -> str:
     return f"{found['cpu']:.0%}, {found['p50'] * 1e3:.0f}, {found['p99'] * 1e3:.0f} ms"
 
 
-def _many(length: str) -> Callable[[Results], Mapping[str, str]]:
+def _many(
+    length: str, workload: str = "many"
+) -> Callable[[Results], Mapping[str, str]]:
     """Return the CPU per event as a ratio to the hand-written pattern, and latency."""
 
     def cells(on: Results) -> dict[str, str]:
         return {
             rival: f"{statistics.median(found['cpu']) * 1e6:.1f} us, "
             f"× {statistics.median(found['ratios']):.2f}, {found['p99'] * 1e3:.0f} ms"
-            for rival, found in on.get("many", {}).get(length, {}).items()
+            for rival, found in on.get(workload, {}).get(length, {}).items()
         }
 
     return cells
@@ -74,7 +75,9 @@ def _many(length: str) -> Callable[[Results], Mapping[str, str]]:
 
 _ROWS: dict[str, Callable[[Results], Mapping[str, str]]] = {
     "one stream, woken for each event": _rates("one_stream", "woken"),
+    "… events of 400 bytes": _rates("one_stream", "woken_400"),
     "one stream, burst of 100,000": _rates("one_stream", "burst"),
+    "… of 400 bytes": _rates("one_stream", "burst_400"),
     "fan-out to 100, saturating": _rates("fan_out", "100"),
     "fan-out to 1,000, saturating": _rates("fan_out", "1000"),
     "1,000 viewers, 100 events/s: CPU, p50, p99": _each("paced", _sustained),
@@ -86,6 +89,7 @@ _ROWS: dict[str, Callable[[Results], Mapping[str, str]]] = {
     ),
     "… CPU": _each("idle", lambda found: f"{found['cpu']:.1%}"),
     "1,000 executions, 50 events/s each, 4 s: CPU, p99": _many("4"),
+    "… 4 s, events of 400 bytes": _many("4", "many_400"),
     "… 16 s": _many("16"),
     "5,000 idle executions with a viewer each: memory each": _each(
         "idle_executions", lambda found: f"{found['memory'] / 1024:.1f} KiB"
@@ -103,7 +107,7 @@ def tables(python: str, results: Results) -> Iterator[str]:
         rows = {name: cells(on) for name, cells in _ROWS.items()}
         columns = [
             rival
-            for rival in (*RIVALS, *_OURS, *_BOUNDS)
+            for rival in (*RIVALS, *OURS, *_BOUNDS)
             if any(rival in cells for cells in rows.values())
         ]
         yield f"| workload | {' | '.join(map(_heading, columns))} |\n"
@@ -118,7 +122,7 @@ def tables(python: str, results: Results) -> Iterator[str]:
 
 
 def _heading(rival: str) -> str:
-    return f"**{rival}**" if rival in _OURS else rival
+    return f"**{rival}**" if rival in OURS else rival
 
 
 def growth_table(python: str, growth: Results) -> Iterator[str]:
@@ -186,9 +190,9 @@ def _bars(axes: Any, on: Results) -> None:
         ("fan-out to 100: ×", on["fan_out"]["100"], _times),
     ]
     for axis, (title, found, value) in zip(axes, shown, strict=True):
-        rivals = [rival for rival in (*_OURS[::-1], *RIVALS[::-1]) if rival in found]
+        rivals = [rival for rival in (*OURS[::-1], *RIVALS[::-1]) if rival in found]
         values = [value(found[rival]) for rival in rivals]
-        colors = ["#2563eb" if rival in _OURS else "#9ca3af" for rival in rivals]
+        colors = ["#2563eb" if rival in OURS else "#9ca3af" for rival in rivals]
         axis.barh(rivals, values, color=colors)
         axis.set_title(title, fontsize=10)
         if max(values) > 20 * min(values):
