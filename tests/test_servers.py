@@ -16,10 +16,12 @@ import subprocess
 import threading
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from time import monotonic
+from typing import TypeAlias
 
 import httpx
 import pytest
@@ -154,6 +156,30 @@ def bare(kind: str = "uvicorn-httptools", **more: str) -> Iterator[Server]:
         yield server
 
 
+Shared: TypeAlias = Callable[[str], Server]
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Shared]:
+    with ExitStack() as stack:
+        yield cache(lambda kind: stack.enter_context(Server(APP, kind)))
+
+
+@pytest.fixture
+async def shared(started: Shared) -> AsyncIterator[Shared]:
+    """Give the one server of a kind to all tests without options of their own."""
+    async with AsyncExitStack() as stack:
+        given: list[Server] = []
+
+        def share(kind: str) -> Server:
+            given.append(stack.enter_context(watched(started(kind))))
+            return given[-1]
+
+        yield share
+        for server in given:  # the next test counts from nothing
+            await until(server, running=0, viewers=0)
+
+
 async def one_by_one(server: Server, gate: str, stream: Stream) -> list[str]:
     """What arrives, each event confirmed before the next one is published."""
     kinds: list[str] = []
@@ -228,10 +254,13 @@ async def test_passes_one_event_at_a_time_through_gzip_of_django() -> None:
 
 
 @pytest.mark.parametrize("settings", ["", "proxy_http_version 1.1;", "gzip on;"])
-async def test_passes_one_event_at_a_time_through_nginx(settings: str) -> None:
+async def test_passes_one_event_at_a_time_through_nginx(
+    settings: str, shared: Shared
+) -> None:
     headers = {**SSE, "accept-encoding": "gzip"}
     given = {"to": 3, "gate": "a"}
-    with bare() as server, Nginx(server.port, settings) as nginx:
+    server = shared("uvicorn-httptools")
+    with Nginx(server.port, settings) as nginx:
         async with visit(
             server,
             "POST",
@@ -245,8 +274,9 @@ async def test_passes_one_event_at_a_time_through_nginx(settings: str) -> None:
     assert kinds == [*GATED, "end"]
 
 
-async def test_hears_through_nginx_that_a_client_has_gone() -> None:
-    with bare() as server, Nginx(server.port) as nginx:
+async def test_hears_through_nginx_that_a_client_has_gone(shared: Shared) -> None:
+    server = shared("uvicorn-httptools")
+    with Nginx(server.port) as nginx:
         async with visit(
             server, "POST", "/mounted/quiet", given={}, port=nginx.port
         ) as stream:
@@ -259,31 +289,31 @@ async def test_hears_through_nginx_that_a_client_has_gone() -> None:
 
 @pytest.mark.parametrize("kind", ["hypercorn-h2", "granian-h2"])
 async def test_lets_99_streams_of_a_connection_flow_while_one_is_stalled_on(
-    kind: str,
+    kind: str, shared: Shared
 ) -> None:
-    with bare(kind) as server:
-        async with Connection2(server.port) as connection:
-            path, flood = "/mounted/gated", json.dumps({"to": 5000, "text": "x" * 100})
-            stalled = await connection.request(
-                "POST",
-                "/mounted/flood",
-                body=flood.encode(),
-                headers={**SSE, "content-length": str(len(flood))},
-                stalled=True,
-            )
-            body = json.dumps({"to": 2, "gate": "a"}).encode()
-            headers = {**SSE, "content-length": str(len(body))}
-            streams = [
-                await connection.request("POST", path, body=body, headers=headers)
-                for _ in range(99)
-            ]
-            for stream in streams:
-                while kind_of(await stream.block() or b"") != "numbered":
-                    pass
-            for _ in range(2 * 99):
-                await ask(server, "/confirm/a", method="POST")
-            rest = [await stream.blocks() for stream in streams]
-            over = stalled.clean
+    server = shared(kind)
+    async with Connection2(server.port) as connection:
+        path, flood = "/mounted/gated", json.dumps({"to": 5000, "text": "x" * 100})
+        stalled = await connection.request(
+            "POST",
+            "/mounted/flood",
+            body=flood.encode(),
+            headers={**SSE, "content-length": str(len(flood))},
+            stalled=True,
+        )
+        body = json.dumps({"to": 2, "gate": "a"}).encode()
+        headers = {**SSE, "content-length": str(len(body))}
+        streams = [
+            await connection.request("POST", path, body=body, headers=headers)
+            for _ in range(99)
+        ]
+        for stream in streams:
+            while kind_of(await stream.block() or b"") != "numbered":
+                pass
+        for _ in range(2 * 99):
+            await ask(server, "/confirm/a", method="POST")
+        rest = [await stream.blocks() for stream in streams]
+        over = stalled.clean
 
     assert [[kind_of(block) for block in blocks] for blocks in rest] == [
         ["numbered", "tool_call", "complete", "end"]
@@ -310,19 +340,21 @@ async def test_frees_the_seats_of_streams_that_were_never_read_on(kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["hypercorn-h2", "granian-h2"])
-async def test_takes_a_reset_stream_for_a_client_that_has_gone_on(kind: str) -> None:
-    with bare(kind) as server:
-        async with Connection2(server.port) as connection:
-            headers = {**SSE, "content-length": "2"}
-            left, stays = [
-                await connection.request(
-                    "POST", "/mounted/quiet", body=b"{}", headers=headers
-                )
-                for _ in range(2)
-            ]
-            await until(server, running=2, viewers=2)
-            await left.leave()
-            about = await until(server, running=1, viewers=1)
+async def test_takes_a_reset_stream_for_a_client_that_has_gone_on(
+    kind: str, shared: Shared
+) -> None:
+    server = shared(kind)
+    async with Connection2(server.port) as connection:
+        headers = {**SSE, "content-length": "2"}
+        left, stays = [
+            await connection.request(
+                "POST", "/mounted/quiet", body=b"{}", headers=headers
+            )
+            for _ in range(2)
+        ]
+        await until(server, running=2, viewers=2)
+        await left.leave()
+        about = await until(server, running=1, viewers=1)
 
     assert about["viewers"] == 1
     assert not stays.reset
@@ -331,31 +363,31 @@ async def test_takes_a_reset_stream_for_a_client_that_has_gone_on(kind: str) -> 
 @pytest.mark.parametrize("path", ["/mounted/nothing", "/mounted/quiet"])
 @pytest.mark.parametrize("kind", ["hypercorn-h2", "granian-h2"])
 async def test_stalls_no_stream_by_a_large_body_that_it_refuses_on(
-    kind: str, path: str
+    kind: str, path: str, shared: Shared
 ) -> None:
     size = 4 * MEBI
-    with bare(kind) as server:
-        async with Connection2(server.port) as connection:
-            headers = {**SSE, "content-length": str(size)}
-            refused = await connection.request(
-                "POST", path, headers=headers, end=False, wait=False
-            )
-            sent = 0
-            async with asyncio.timeout(TIMEOUT):
-                while not refused.ended and sent < size:
-                    sent += connection.send(refused, b" " * min(16384, size - sent))
-                    await asyncio.sleep(0)
-                if not refused.ended:
-                    connection.finish(refused)
-                await refused.rest()
-            body = json.dumps({"to": 3, "gate": "a"}).encode()
-            stream = await connection.request(
-                "POST",
-                "/mounted/gated",
-                body=body,
-                headers={**SSE, "content-length": str(len(body))},
-            )
-            kinds = await one_by_one(server, "a", stream)
+    server = shared(kind)
+    async with Connection2(server.port) as connection:
+        headers = {**SSE, "content-length": str(size)}
+        refused = await connection.request(
+            "POST", path, headers=headers, end=False, wait=False
+        )
+        sent = 0
+        async with asyncio.timeout(TIMEOUT):
+            while not refused.ended and sent < size:
+                sent += connection.send(refused, b" " * min(16384, size - sent))
+                await asyncio.sleep(0)
+            if not refused.ended:
+                connection.finish(refused)
+            await refused.rest()
+        body = json.dumps({"to": 3, "gate": "a"}).encode()
+        stream = await connection.request(
+            "POST",
+            "/mounted/gated",
+            body=body,
+            headers={**SSE, "content-length": str(len(body))},
+        )
+        kinds = await one_by_one(server, "a", stream)
 
     assert refused.status == (404 if path.endswith("nothing") else 413)
     assert kinds == [*GATED, "end"]
