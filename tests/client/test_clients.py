@@ -35,7 +35,7 @@ from tests.client.peer import HEAD, RST, SILENCE, Peer, reply, stream
 from tests.client.users import User
 from tests.client.world import ID, event, events, finish
 from tests.proxy import Cut, Proxy
-from tests.servers import ROOT, Server, watched
+from tests.servers import ROOT, TIMEOUT, Server, watched
 
 ABOUT = reply(200, b'{"id":"4ad0","actor":"count","status":"started"}')
 FAST = b"retry: 1\n"
@@ -473,7 +473,7 @@ async def test_ends_for_a_task_that_waits(what: str, part: str) -> None:
         await peer.until(2, open=None if part == SILENCE else 0)
         await asyncio.sleep(0.01)
         await (stream_ if what == "stream" else client).aclose()
-        assert await asyncio.wait_for(waiting, 5) is None
+        assert await asyncio.wait_for(waiting, TIMEOUT) is None
         await peer.until(2, open=0)
 
 
@@ -484,7 +484,7 @@ async def test_says_that_it_was_closed_before_there_was_an_answer() -> None:
         await peer.until(1)
         await client.aclose()
         with pytest.raises(RuntimeError, match="before there was an answer"):
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, TIMEOUT)
 
 
 async def test_closes_its_connection_when_its_task_is_cancelled() -> None:
@@ -558,7 +558,7 @@ async def test_ends_for_a_thread_that_waits() -> None:
             await peer.until(2, open=0)
             await asyncio.sleep(0.01)
             stream_.close()
-            assert await asyncio.wait_for(waiting, 5) is None
+            assert await asyncio.wait_for(waiting, TIMEOUT) is None
 
 
 async def test_ends_for_a_thread_that_reads_at_the_next_byte() -> None:
@@ -569,7 +569,7 @@ async def test_ends_for_a_thread_that_reads_at_the_next_byte() -> None:
             waiting = asyncio.ensure_future(asyncio.to_thread(next, stream_, None))
             await asyncio.sleep(0.01)
             stream_.close()
-            assert await asyncio.wait_for(waiting, 5) is None
+            assert await asyncio.wait_for(waiting, TIMEOUT) is None
         await peer.until(2, open=0)
 
 

@@ -185,7 +185,7 @@ async def test_ends_when_the_process_stops() -> None:
         task = asyncio.ensure_future(watch())
         await run(executions)
         await executions.drain(0)
-        await asyncio.wait_for(task, 1)
+        await asyncio.wait_for(task, TIMEOUT)
 
 
 # What it costs

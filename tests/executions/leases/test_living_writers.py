@@ -304,10 +304,10 @@ async def test_cancels_what_a_drain_without_grace_finds_half_started(
     for _ in range(10):
         await asyncio.sleep(0)
     may_open.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(TIMEOUT):
         await draining
     finished = asyncio.gather(starting, return_exceptions=True)
-    (outcome,) = await asyncio.wait_for(finished, 2)
+    (outcome,) = await asyncio.wait_for(finished, TIMEOUT)
     if isinstance(outcome, Execution):
         page = await store.read(outcome.id, 0, 10_000)
         assert page is not None and page.end == "cancelled", (page.end, outcome.status)
