@@ -25,8 +25,8 @@ from asgi_events.executions.history import History
 from asgi_events.executions.question_log import Question
 from asgi_events.executions.questions import Questions
 from asgi_events.executions.viewers import Viewers
-from asgi_events.log.cursor import ReadPage
 from asgi_events.log.log import Log
+from asgi_events.log.pages import ReadPage
 from asgi_events.log.stored import StoredLog
 from asgi_events.wire.decoding import AnyEvent, EventDecoder
 from asgi_events.wire.sse import Decoder

@@ -14,8 +14,8 @@ from asgi_events.executions.listing import ListedExecution, Place, Query
 from asgi_events.executions.questions import Questions
 from asgi_events.executions.recording import Recording
 from asgi_events.executions.viewers import Viewers
-from asgi_events.log.cursor import ReadPage
 from asgi_events.log.log import Log
+from asgi_events.log.pages import ReadPage
 from asgi_events.stores.contract import Grant
 
 OpenLog: TypeAlias = Callable[[], Coroutine[Any, Any, Grant]]

@@ -16,8 +16,8 @@ from asgi_events.exceptions import (
     ResultGone,
 )
 from asgi_events.executions.facts import Facts
-from asgi_events.log.cursor import ReadPage
 from asgi_events.log.log import Log
+from asgi_events.log.pages import ReadPage
 from asgi_events.wire.decoding import EventDecoder
 from asgi_events.wire.frames import split
 

@@ -12,8 +12,9 @@ from weakref import WeakValueDictionary
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import LimitReached
 from asgi_events.executions.options import ExecutionsOptions
-from asgi_events.log.cursor import Cursor, ReadPage
+from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
+from asgi_events.log.pages import ReadPage
 from asgi_events.log.translated import TranslatedCursor
 from asgi_events.log.translation import Translations
 from asgi_events.wire.formats import Format

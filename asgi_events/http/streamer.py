@@ -34,7 +34,8 @@ from asgi_events.events import (
 from asgi_events.http.response import EventSourceResponse
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
-from asgi_events.log.writer import HasStats, LogWriter
+from asgi_events.log.stats import HasStats
+from asgi_events.log.writer import LogWriter
 from asgi_events.redaction import Redact, Redaction, check_redact
 from asgi_events.types import ASGIApp, Headers
 from asgi_events.wire.sse import KEEP_ALIVE, STREAM_START

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Callable
 
-from asgi_events.aio.backoff import Backoff, Patience
+from asgi_events.aio.backoff import Patience
 from asgi_events.events import ExecutionStatus
 from asgi_events.exceptions import Unavailable
 from asgi_events.log.log import Log
+from asgi_events.log.pages import ReadPage, load_page
 from asgi_events.log.source import BrokenOff, Last
 from asgi_events.log.stored import StoredLog
 from asgi_events.native import mypyc_attr
@@ -31,9 +31,6 @@ from asgi_events.wire.frames import (
 from asgi_events.wire.sse import MAX_CHUNK
 
 logger = logging.getLogger(__name__)
-
-ReadPage: TypeAlias = Callable[[int, int], Awaitable[Page | None]]
-"""Reads the frames after a number, up to a number of bytes, from the store."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -197,34 +194,19 @@ class Cursor:
 
     def _load_page(self, read_page: ReadPage) -> None:
         if self._loading is None or self._loading.done():
-            self._loading = asyncio.ensure_future(self._load(read_page))
+            self._loading = asyncio.ensure_future(load_page(self, read_page))
 
     def _drop_page(self) -> None:
         self._page = None
         if self._loading is not None:
             self._loading.cancel()
 
-    async def _load(self, read_page: ReadPage) -> None:
-        backoff = Backoff()
-        try:
-            while not await self._is_read(read_page):
-                await backoff.wait()
-        finally:
-            self._loading = None
-            if self._wake is not None:
-                self._wake()
+    def begin_of_page(self) -> int:
+        """The number of the frame after which a page is read."""
+        return self.position
 
-    async def _is_read(self, read_page: ReadPage) -> bool:
-        """Whether a page has come, or none will come."""
-        try:
-            page = await read_page(self._begin_of_page(), MAX_CHUNK)
-        except Unavailable as error:
-            logger.warning("A viewer of %s waits: %s", self.log.name, error)
-            self._patience = None
-            return False
-        except Exception as error:  # it may pass
-            logger.warning("A viewer of %s waits: %r", self.log.name, error)
-            return self._is_hopeless("The events of this execution cannot be read")
+    def take_page(self, page: Page | None) -> bool:
+        """Whether this is the page, or no other will come."""
         if page is not None:
             self._follow_fork(page)
             if page.frames:
@@ -235,9 +217,20 @@ class Cursor:
             return self._is_hopeless("The events of this execution are not kept")
         return False  # its writer lives, and writes again what the store has lost
 
-    def _begin_of_page(self) -> int:
-        """The number of the frame after which a page is read."""
-        return self.position
+    def fail_page(self, error: Exception) -> bool:
+        """Whether no page will come, since the store has failed."""
+        if isinstance(error, Unavailable):
+            logger.warning("A viewer of %s waits: %s", self.log.name, error)
+            self._patience = None
+            return False
+        logger.warning("A viewer of %s waits: %r", self.log.name, error)  # it may pass
+        return self._is_hopeless("The events of this execution cannot be read")
+
+    def end_page(self) -> None:
+        """Wake the viewer: nothing is loaded any more."""
+        self._loading = None
+        if self._wake is not None:
+            self._wake()
 
     def _follow_fork(self, page: Page) -> None:
         log = self.log

@@ -203,7 +203,7 @@ class TranslatedCursor(Cursor):
         self._translation = None
         self._drop_page()
 
-    def _begin_of_page(self) -> int:
+    def begin_of_page(self) -> int:
         words = self._translation
         return self._begin - 1 if words is None else words.last
 

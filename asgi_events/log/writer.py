@@ -6,11 +6,11 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import BaseModel
 
-from asgi_events.aio.awaitables import resolved
+from asgi_events.aio.awaitables import wait_for
 from asgi_events.bus import NOTHING, is_instance
 from asgi_events.error_messages import ErrorMessage, describe
 from asgi_events.events import (
@@ -26,13 +26,12 @@ from asgi_events.events import (
 )
 from asgi_events.exceptions import EventTooLarge
 from asgi_events.log.log import Log
+from asgi_events.log.stats import HasStats, end_with_stats
 from asgi_events.native import mypyc_attr
 from asgi_events.redaction import Redaction
 from asgi_events.wire.encoding import encode_json
 
 logger = logging.getLogger(__name__)
-
-_STATS_TIMEOUT = 1.0  # seconds; the end must not wait for a figure
 
 _FAILED = "Execution failed"
 
@@ -41,12 +40,6 @@ _STATUS: dict[type[TerminalEvent], ExecutionStatus] = {
     ErrorEvent: ExecutionStatus.FAILED,
     CancelledEvent: ExecutionStatus.CANCELLED,
 }
-
-
-class HasStats(Protocol):
-    """A cache whose statistics the ``complete`` event has; sync or async."""
-
-    def get_stats(self) -> Any: ...
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -123,7 +116,7 @@ class LogWriter:
         if len(data) > self._max_event_bytes:
             raise EventTooLarge(name_of(event), len(data), self._max_event_bytes)
         full = self.log.append(data, urgent=is_instance(ExecutionEvent, event))
-        return _wait_for(self.log.room()) if full else NOTHING
+        return wait_for(self.log.room()) if full else NOTHING
 
     def follow(
         self, task: asyncio.Future[Any], *, cache_backend: HasStats | None = None
@@ -173,16 +166,10 @@ class LogWriter:
         wants_stats = isinstance(event, CompleteEvent) and self._include_cache_stats
         if wants_stats and cache_backend is not None:
             self._ending = asyncio.ensure_future(
-                self._end_with_stats(event, cache_backend)
+                end_with_stats(self.end, event, cache_backend)
             )
         else:
             self.end(event)
-
-    async def _end_with_stats(
-        self, event: TerminalEvent, cache_backend: HasStats
-    ) -> None:
-        stats = await _stats(cache_backend)
-        self.end(event.model_copy(update={"cache_stats": stats}))
 
     def _terminal(self, task: asyncio.Future[Any]) -> TerminalEvent:
         if task.cancelled():
@@ -224,27 +211,8 @@ def _text(result: Any) -> str:
         return _FAILED
 
 
-async def _wait_for(room: asyncio.Future[None]) -> None:
-    """A coroutine, since the buses of some libraries await nothing else."""
-    await room
-
-
 def name_of(event: BaseModel) -> str:
     """Return what an event is called in an error."""
     if isinstance(event, CompleteEvent):
         return "result"
     return f"event {getattr(event, 'event_type', type(event).__name__)!s}"
-
-
-async def _stats(cache_backend: HasStats) -> Any:
-    try:
-        async with asyncio.timeout(_STATS_TIMEOUT):
-            return await resolved(cache_backend.get_stats())
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        logger.exception("get_stats() of %r was cancelled.", cache_backend)
-    except Exception:
-        logger.exception("get_stats() of %r failed.", cache_backend)
-    return None

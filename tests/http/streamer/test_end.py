@@ -294,7 +294,7 @@ async def test_lets_publishers_go_when_the_end_comes_in_a_full_log() -> None:
 async def test_ends_although_its_cache_statistics_never_come(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asgi_events.log.writer._STATS_TIMEOUT", 0.01)
+    monkeypatch.setattr("asgi_events.log.stats._TIMEOUT", 0.01)
 
     class Cache:
         async def get_stats(self) -> None:
