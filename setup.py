@@ -6,10 +6,11 @@ Without it nothing is built: the package stays pure Python. All else is in setup
 import os
 import sys
 import tempfile
+from sysconfig import get_config_var
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 SWITCH = "ASGI_EVENTS_COMPILE"
 
@@ -26,7 +27,7 @@ MODULES = (
 )
 
 COMPILER = "mypy >= 2.4, < 2.5"
-NEWEST = (3, 14)  # the newest Python on which the compiled package was tried
+NEWEST = (3, 14)  # the newest Python that it knows
 
 
 class Compile(build_ext):
@@ -50,7 +51,7 @@ class Compile(build_ext):
     def run(self) -> None:
         try:
             super().run()
-        except (BaseError, OSError) as error:
+        except (BaseError, CCompilerError, OSError) as error:
             sys.exit(f"{SWITCH}: this build needs a C compiler, which failed: {error}")
 
 
@@ -61,9 +62,10 @@ def compiles() -> bool:
         sys.exit(f"{SWITCH} must be 0 or 1, got {said!r}.")
     if said != "1":
         return False
-    if sys.implementation.name == "cpython" and sys.version_info[:2] <= NEWEST:
+    is_known = sys.version_info[:2] <= NEWEST and not get_config_var("Py_GIL_DISABLED")
+    if sys.implementation.name == "cpython" and is_known:
         return True
-    print(f"{SWITCH}: not tried on this Python, so the package stays pure.")
+    print(f"{SWITCH}: mypyc does not know this Python, so the package stays pure.")
     return False
 
 

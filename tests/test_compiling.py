@@ -1,0 +1,164 @@
+"""``ASGI_EVENTS_COMPILE``: what is built with it, and what is said where it cannot be.
+
+The compiler takes a minute for all modules, so the builds here are of one.
+"""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.servers import require
+
+ROOT = Path(__file__).parents[1]
+SETUP = (ROOT / "setup.py").read_text()
+ONE = "asgi_events/aio/waiter.py"
+
+MODULES = re.findall(r'^    "(asgi_events/.*\.py)",$', SETUP, re.MULTILINE)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A small source tree, of which one module is compiled."""
+    (tmp_path / ONE).parent.mkdir(parents=True)
+    (tmp_path / "asgi_events/__init__.py").write_text('__version__ = "1.0.0"')
+    (tmp_path / "asgi_events/aio/__init__.py").touch()
+    for name in (ONE, "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    one = re.sub(r"(?s)MODULES = \(.*?\n\)", f'MODULES = ("{ONE}",)', SETUP)
+    (tmp_path / "setup.py").write_text(one)
+    return tmp_path
+
+
+def run(
+    source: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=source,
+        env=os.environ | {"ASGI_EVENTS_COMPILE": "1"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+
+
+def build(kind: str, source: Path, **environment: str) -> str:
+    """Build as pip does, in the environment that is there; return what is printed."""
+    code = f"from setuptools import build_meta as b; print(b.build_{kind}('dist'))"
+    return run(source, "-c", code, **environment).stdout
+
+
+def names(source: Path) -> list[str]:
+    (wheel,) = (source / "dist").glob("*.whl")
+    with ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def test_finds_the_modules() -> None:
+    assert len(MODULES) == SETUP.count("asgi_events/") > 5
+
+
+def needs_mypyc() -> None:
+    require(find_spec("mypyc"), "mypyc is not installed")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_compiles_only_what_awaits_nothing(module: str) -> None:
+    """Where mypyc cancels what is awaited, Python warns of its deprecated way."""
+    tree = ast.parse((ROOT / module).read_text())
+    awaits = (ast.Await, ast.AsyncFor, ast.AsyncWith)
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, awaits)] == []
+
+
+def test_builds_the_extension_modules_and_their_sources(source: Path) -> None:
+    needs_mypyc()
+    require(shutil.which("cc"), "there is no C compiler")
+    said = build("wheel", source, CFLAGS="-O0")
+
+    built = [name for name in names(source) if name.endswith((".so", ".pyd"))]
+    assert [name.partition(".")[0] for name in sorted(built)] == [
+        "asgi_events/aio/waiter",
+        "asgi_events__mypyc",
+    ], said
+    assert ONE in names(source)
+    assert not (source / "build").exists()
+    assert list((source / "asgi_events").rglob("*.so")) == []
+
+
+@pytest.mark.parametrize("switch", ["", "0"])
+def test_stays_pure_without_the_switch(source: Path, switch: str) -> None:
+    build("wheel", source, ASGI_EVENTS_COMPILE=switch, PATH="/nonexistent")
+
+    assert not [name for name in names(source) if name.endswith((".so", ".pyd"))]
+
+
+def test_stays_pure_on_a_python_that_mypyc_does_not_know(source: Path) -> None:
+    later = re.sub(r"NEWEST = .*", "NEWEST = (3, 10)", SETUP)
+    (source / "setup.py").write_text(later)
+
+    said = build("wheel", source)
+
+    line = "mypyc does not know this Python, so the package stays pure."
+    assert f"ASGI_EVENTS_COMPILE: {line}" in said.splitlines()
+    assert not [name for name in names(source) if name.endswith((".so", ".pyd"))]
+
+
+def test_says_that_a_compiler_is_missing(source: Path) -> None:
+    needs_mypyc()
+    said = build("wheel", source, CC="/nonexistent/cc")
+
+    begin = "ASGI_EVENTS_COMPILE: this build needs a C compiler, which failed: "
+    assert said.splitlines()[-1].startswith(begin)
+    assert "Traceback" not in said
+
+
+def test_says_that_mypy_is_missing(source: Path) -> None:
+    (source / "mypyc.py").write_text("raise ImportError")
+    said = run(source, "setup.py", "-q", "build").stdout
+
+    assert said.splitlines()[-1] == (
+        "ASGI_EVENTS_COMPILE: this build needs mypy >= 2.4, < 2.5, "
+        "which is not installed."
+    )
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("switch", ["yes", "2", "false"])
+def test_refuses_another_value_of_the_switch(source: Path, switch: str) -> None:
+    said = build("wheel", source, ASGI_EVENTS_COMPILE=switch)
+
+    assert said == f"ASGI_EVENTS_COMPILE must be 0 or 1, got {switch!r}.\n"
+
+
+@pytest.mark.parametrize("editable", [True, False])
+def test_puts_no_extension_module_beside_a_source(source: Path, editable: bool) -> None:
+    if editable:
+        said = build("editable", source)
+    else:
+        said = run(source, "setup.py", "-q", "build_ext", "--inplace").stdout
+
+    assert said.splitlines()[-1] == (
+        "ASGI_EVENTS_COMPILE: an editable or in-place build stays pure; unset it."
+    )
+    assert list(source.rglob("*.so")) == []
+
+
+def test_asks_for_mypy_only_with_the_switch(source: Path) -> None:
+    code = (
+        "from setuptools import build_meta as b; "
+        "print(*b.get_requires_for_build_wheel(), sep=';')"
+    )
+    asked = [
+        run(source, "-c", code, ASGI_EVENTS_COMPILE=switch).stdout.splitlines()[-1]
+        for switch in ("0", "1")
+    ]
+    assert asked == ["", "mypy >= 2.4, < 2.5"]
