@@ -96,10 +96,11 @@ class Cursor:
         log, number = self.log, self.position + 1
         if number > log.committed:
             return b"" if log.end is None else self._take_end()
-        if number < log.first:
+        base = log.base
+        if number == log.committed and number >= base:  # most often, and join() is slow
+            chunk, self.position = log.frames[number - base], number
+        elif number < log.first:
             return self._take_old(limit)
-        if number == log.committed:  # most often, and join() would take twice as long
-            chunk, self.position = log.frames[number - log.first], number
         else:
             chunk, self.position = log.join(number - 1, limit)
         if self._news:

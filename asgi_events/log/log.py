@@ -24,13 +24,13 @@ for ``room``. So each concurrent publisher may exceed the bound by one frame.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from asgi_events.aio.wakeups import Wakeups
 from asgi_events.wire.frames import frame
-from asgi_events.wire.window import FrameWindow
+from asgi_events.wire.window import BLOCK, Block, FrameWindow
 
 _REPORT = 64 * 1024  # bytes by which a log grows until it reports that
 
@@ -211,11 +211,11 @@ class Log(FrameWindow):
         self._keeps = "newest"
         self._make_room()
 
-    def keep_newest(self) -> None:
-        """Drop all frames but the newest; only for a log that has ended."""
-        if self.last > self.first:
-            self.drop(self.last - 1)
+    def keep_newest(self) -> Sequence[Block]:
+        """Drop all frames but the newest, of a log that has ended; see ``drop``."""
+        dropped = self.drop_old()
         self._report()
+        return dropped
 
     @property
     def full(self) -> bool:
@@ -240,7 +240,7 @@ class Log(FrameWindow):
         if (start, upto) == (after, self.committed) and len(joined) <= limit:
             return joined, stop
         stop = min(self.page(after, limit), self.committed)
-        joined = b"".join(self.frames[after + 1 - self.first : stop + 1 - self.first])
+        joined = b"".join(self.between(after, stop))
         self._joined = (after, stop, self.committed, joined)
         return joined, stop
 
@@ -268,6 +268,8 @@ class Log(FrameWindow):
 
     def _look(self) -> bool:
         """Report the growth and keep the bounds; return whether the log is full."""
+        if len(self.frames) > BLOCK:
+            self._begin_block()
         self._report()
         full = self.full
         if self.end is not None:  # release publishers that wait for room
@@ -281,7 +283,7 @@ class Log(FrameWindow):
         self._look_at_size = self.begin + bounds.max_bytes
         if self.on_growth is not None:
             self._look_at_size = min(self._look_at_size, self.size + _REPORT)
-        self._look_at_number = self.first + bounds.max_events
+        self._look_at_number = min(self.first + bounds.max_events, self.base + BLOCK)
 
     def _report(self) -> None:
         if self.on_growth is not None:
@@ -290,7 +292,7 @@ class Log(FrameWindow):
             self.on_growth(self, grown)
 
     def _is_over(self) -> bool:
-        count = len(self.frames)
+        count = self.count
         return count > self._bounds.max_events or (
             self.size - self.begin > self._bounds.max_bytes and count > 1
         )

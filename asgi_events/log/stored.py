@@ -107,7 +107,7 @@ class StoredLog(Log):
     def chunk(self, after: int) -> list[bytes]:
         """The frames after ``after``, as many as a store is given at once."""
         last = min(self.page(after, _CHUNK_BYTES), after + _CHUNK_FRAMES)
-        return self.frames[after + 1 - self.first : last + 1 - self.first]
+        return self.between(after, last)
 
     def _droppable(self) -> int:
         after = self.resend_after

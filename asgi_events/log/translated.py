@@ -152,13 +152,9 @@ class TranslatedCursor(Cursor):
     def _go_on(self, words: Translation) -> bool:
         """Translate what follows, if it is there; False if ``words`` cannot go on."""
         log, after = self.log, words.last
-        low = after + 1 - log.first
         frames: Sequence[bytes]
-        if after + 1 == log.committed and low >= 0:
-            frames = (log.frames[low],)
-        elif low >= 0:
-            stop = min(log.page(after, MAX_CHUNK), log.committed)
-            frames = log.frames[low : stop + 1 - log.first]
+        if after >= log.first - 1:
+            frames = log.between(after, min(log.page(after, MAX_CHUNK), log.committed))
         elif self._read_page is None:
             return self._begin_at(log.first)
         elif self._page is None:
@@ -174,7 +170,7 @@ class TranslatedCursor(Cursor):
     def _take_words(self, words: Translation, limit: int) -> bytes | None:
         first = self.position + 1
         if self._blocks:
-            word = words.frames[first - words.first]
+            [word] = words.between(self.position, first)
             chunk = b"\n\n".join(word.split(b"\n\n")[self._blocks :])
             self._blocks, self.position = 0, first
         else:

@@ -79,7 +79,7 @@ class Translation(FrameWindow):
         if (start, upto) == (after, self.last) and len(joined) <= limit:
             return joined, stop
         stop = self.page(after, limit)
-        joined = b"".join(self.frames[after + 1 - self.first : stop + 1 - self.first])
+        joined = b"".join(self.between(after, stop))
         self._joined = (after, stop, self.last, joined)
         return joined, stop
 

@@ -219,7 +219,7 @@ def _page(log: MemoryLog, after: int, limit: int, now: float) -> Page:
     frames: Sequence[bytes] = []
     if limit > 0 and first <= log.last:
         stop = log.page(first - 1, limit)
-        frames = log.frames[first - log.first : stop + 1 - log.first]
+        frames = log.between(first - 1, stop)
     return Page(
         first=first,
         last=log.last,

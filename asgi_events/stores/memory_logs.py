@@ -131,8 +131,8 @@ class MemoryLogs:
         if end is not None:
             self._finish(key, log, end)
         self._grow(log.held_bytes - held, now)
-        while len(log.frames) > self._max_events or (
-            log.held_bytes > self._max_bytes and len(log.frames) > 1
+        while log.count > self._max_events or (
+            log.held_bytes > self._max_bytes and log.count > 1
         ):
             held = log.held_bytes
             log.trim()

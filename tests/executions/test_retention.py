@@ -4,6 +4,7 @@ import asyncio
 import gc
 import re
 import tracemalloc
+from math import inf
 from pathlib import Path
 from typing import Any
 from weakref import ref
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from asgi_events import Executions, agent, current_state
 from asgi_events.actors import Actor
+from asgi_events.aio.leftovers import SHARE
 from asgi_events.aio.waiter import Waiter
 from asgi_events.exceptions import (
     Gone,
@@ -150,7 +152,7 @@ async def test_holds_nothing_of_what_has_ended_but_its_frames(
     finally:
         gc.enable()
     assert held == []
-    assert bool(execution.log.frames) is not bool(url)
+    assert bool(execution.log.count) is not bool(url)
     told = (await seen(executions, execution))[-1]
     assert told.get("result") == ({"text": "x" * 1000} if end == "completed" else None)
 
@@ -316,6 +318,43 @@ async def test_counts_what_it_forgets_after_the_retention(make: Make) -> None:
     await forgotten(executions, execution)
     assert held > 2048 + 1000
     assert held_bytes(executions) == 0
+
+
+async def test_frees_the_events_of_what_it_forgets_a_few_in_each_turn(
+    make: Make,
+) -> None:
+    @agent
+    async def talk() -> None:
+        for number in range(20_000):
+            await current_state().progress(number, 20_000)
+
+    executions = make(talk)
+    execution = await executions.start(talk)
+    await end_of(execution)
+    leftovers = executions._held._leftovers  # type: ignore[attr-defined]
+
+    executions._held._forget(execution.id)  # type: ignore[attr-defined]
+
+    assert execution.log.count == 1
+    assert leftovers.count == 20_002
+    while count := leftovers.count:
+        await asyncio.sleep(0)
+        assert 0 < count - leftovers.count <= SHARE
+
+
+async def test_forgets_a_hundred_in_one_turn_whose_retention_is_over(
+    make: Make,
+) -> None:
+    executions = make(idle)
+    for _ in range(250):
+        await end_of(await executions.start(idle))
+
+    goes = []
+    for _ in range(3):
+        at = executions._held._forget_old(inf)  # type: ignore[attr-defined]
+        goes.append((at, len(list(executions))))
+
+    assert goes == [(inf, 150), (inf, 50), (None, 0)]
 
 
 class Flood:
