@@ -128,6 +128,7 @@ class LocalRun:
             del call  # it has the arguments once more, and the actor may run for long
             result = await running
             await self._questions.told(all=False)
+            self._finish(result)
             return result
         except asyncio.CancelledError:
             await self._questions.told(all=True)
@@ -138,6 +139,16 @@ class LocalRun:
             raise
         finally:
             del self  # a cancelled task holds this frame, and this the task
+
+    def _finish(self, result: Any) -> None:
+        """End the log, unless the callback of the task has to; that comes a turn later.
+
+        So viewers get the end together with what the actor has published last.
+        """
+        if self._writer.on_end is None:  # an eager task ends before it is followed
+            return
+        if self._options["cache_backend"] is None and not self._task.cancelling():
+            self._writer.finish(result)
 
     async def cancel(self, message: str = CANCELLED) -> bool:
         """Cancel the task; False when it is over."""

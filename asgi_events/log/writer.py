@@ -126,6 +126,10 @@ class LogWriter:
         self._cache_backend = cache_backend
         task.add_done_callback(self._follow_end)
 
+    def finish(self, result: Any) -> None:
+        """Append the terminal event of a task that returns ``result``; see ``end``."""
+        self.end(self._ended_with(result))
+
     def end(self, event: TerminalEvent) -> None:
         """Append the terminal event, unless there is one already.
 
@@ -177,7 +181,9 @@ class LogWriter:
         error = task.exception()
         if error is not None:
             return ErrorEvent(message=describe(error, self._error_message, _FAILED))
-        result = task.result()
+        return self._ended_with(task.result())
+
+    def _ended_with(self, result: Any) -> TerminalEvent:
         if isinstance(result, ExecutionResult) and result.ok:
             result = result.result
         if has_failed(result):

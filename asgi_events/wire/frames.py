@@ -8,6 +8,7 @@ A blank line ends the frame. The id is the execution's id and the event's number
 
 import random
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from pydantic_core import to_json
@@ -121,6 +122,7 @@ def reset(reason: str, first: int) -> bytes:
     return ServerSentEvent(event="reset", data=data).encode()
 
 
+@lru_cache(16)  # every viewer waits for it at the end
 def end(status: str | None) -> bytes:
     """Return the block that says: the execution has ended, close the stream."""
     data = to_json({"status": status}).decode()

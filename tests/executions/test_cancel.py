@@ -220,6 +220,19 @@ async def test_is_cancelled_before_its_actor_has_begun(make: Make) -> None:
     assert not gate.begun.is_set()
 
 
+async def test_is_cancelled_by_an_actor_that_then_returns(make: Make) -> None:
+    @agent
+    async def work() -> None:
+        await execution.cancel("Enough")
+
+    executions = make(work)
+    execution = await executions.start("work")
+
+    assert await end_of(execution) == "cancelled"
+    told = await seen(executions, execution)
+    assert told[-1] == {"event_type": "cancelled", "message": "Enough"}
+
+
 async def test_does_not_disturb_the_cleanup_when_cancelled_again(make: Make) -> None:
     cleaner = Cleaner()
     executions = make(cleaner.actor)

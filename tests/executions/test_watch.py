@@ -18,6 +18,7 @@ from asgi_events.executions.follower import Follower
 from asgi_events.http.viewing import ExecutionResponse
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.testing import Connection
+from asgi_events.wire.sse import Decoder
 from tests import TIMEOUT
 from tests.executions.scenes import (
     Gate,
@@ -262,6 +263,42 @@ async def test_takes_events_of_any_size_when_max_event_bytes_is_none(
     execution = await executions.start("say")
     assert await end_of(execution) == "completed"
     assert len((await seen(executions, execution))[-1]["result"]) == 3_000_000
+
+
+# The end
+
+
+@pytest.mark.parametrize("options", [{}, {"store": "memory://"}], ids=str)
+async def test_shows_the_end_in_one_message_with_what_was_published_last(
+    make: Make, options: dict[str, Any]
+) -> None:
+    gate = Gate()
+    executions = make(gate.actor, **options)
+    execution = await executions.start("work")
+    async with viewer(executions, execution) as c:
+        await c.until(b'"started"')
+        sent = len(c.messages)
+        gate.open.set()
+        await c.end()
+
+    (last,) = c.messages[sent:]
+    events = Decoder().feed(last["body"])
+    assert kinds(events) == ["agent_call", "complete"]
+    assert events[-1].event == "end"
+    assert not last["more_body"]
+
+
+async def test_shows_an_end_that_comes_before_its_start_has_returned(
+    make: Make,
+) -> None:
+    eager = getattr(asyncio, "eager_task_factory", None)  # new in Python 3.12
+    asyncio.get_running_loop().set_task_factory(eager)
+    executions = make(idle)
+
+    execution = await executions.start("idle")
+
+    assert await end_of(execution) == "completed"
+    assert kinds_of(await seen(executions, execution))[-1] == "complete"
 
 
 # Servers that buffer
