@@ -95,7 +95,7 @@ class History:
         while after < last:
             if after >= log.first - 1 or read_page is None:
                 after = max(after, log.first - 1)
-                frames += log.between(after, last)
+                frames += log.between(after, max(after, last))
                 break
             page = await read_page(after, _PROGRESS_BYTES)
             if page is None or not page.frames:

@@ -103,17 +103,25 @@ class FrameWindow:
         return self.between(number, self.last)
 
     def between(self, after: int, last: int) -> list[bytes]:
-        """The frames after ``after``, ``first`` - 1 at least, up to ``last``."""
+        """The frames after ``after`` up to ``last``.
+
+        Args:
+            after: ``first`` - 1 at least.
+            last: ``after`` at least.
+        """
         low, high = after + 1 - self.base, last + 1 - self.base
         if low >= 0:
             return self.frames[low:high]
-        frames: list[bytes] = []
-        for block in self._older[self._index(after + 1) :]:
+        index = self._index(after + 1)
+        block = self._older[index]
+        frames = block.frames[after + 1 - block.first : last + 1 - block.first]
+        for block in self._older[index + 1 :]:
             if block.first > last:
                 return frames
-            start = max(after + 1 - block.first, 0)
-            frames += block.frames[start : last + 1 - block.first]
-        return frames + self.frames[: max(high, 0)]
+            frames += block.frames[: last + 1 - block.first]
+        if high > 0:
+            frames += self.frames[:high]
+        return frames
 
     def page(self, after: int, limit: int) -> int:
         """The number of the last of the frames after ``after`` that fit in ``limit``.
