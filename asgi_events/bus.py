@@ -108,7 +108,7 @@ class EventBus:
     def __init__(self) -> None:
         self._handlers: tuple[EventHandler, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._publishes = 0
+        self._until_yield = _PUBLISHES_PER_YIELD
 
     def subscribe(self, handler: EventHandler) -> Callable[[], None]:
         """Call ``handler(event)`` for every event from now on.
@@ -216,9 +216,12 @@ class EventBus:
                     continue
                 if isinstance(answer, Awaitable):
                     waiting.append(answer)
-        self._publishes += 1
-        yields = self._publishes % _PUBLISHES_PER_YIELD == 0
-        return self._finish(waiting, yields) if waiting or yields else NOTHING
+        self._until_yield -= 1
+        if self._until_yield and not waiting:
+            return NOTHING
+        yields = not self._until_yield
+        self._until_yield = self._until_yield or _PUBLISHES_PER_YIELD
+        return self._finish(waiting, yields)
 
     def publish_nowait(
         self,

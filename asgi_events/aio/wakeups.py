@@ -74,8 +74,9 @@ class Wakeups:
         if self._handle is not None or len(self.sleeping) >= _FEW:
             self._wake_many(at_once)
             return
-        for _ in range(len(self.sleeping)):
-            self.sleeping.popitem()[1]()
+        sleeping = self.sleeping
+        while sleeping:  # no callback adds to them
+            sleeping.popitem()[1]()
 
     def _wake_many(self, at_once: bool) -> None:
         if self._due:

@@ -115,7 +115,7 @@ class LogWriter:
         data = encode_json(event)
         if len(data) > self._max_event_bytes:
             raise EventTooLarge(name_of(event), len(data), self._max_event_bytes)
-        full = self.log.append(data, urgent=is_instance(ExecutionEvent, event))
+        full = self.log.append(data, is_instance(ExecutionEvent, event))
         return wait_for(self.log.room()) if full else NOTHING
 
     def follow(

@@ -75,9 +75,14 @@ def frame(name: bytes | None, number: int, data: bytes) -> bytes:
         number: The event's number.
         data: The event's JSON, one line.
     """
+    return frame_pattern(name) % (data if name is None else (data, number))
+
+
+def frame_pattern(name: bytes | None) -> bytes:
+    """Return what ``%`` makes a frame of: with the JSON, and the number for an id."""
     if name is None:
-        return b"data: %b\n\n" % data
-    return b"data: %b\nid: %b:%d\n\n" % (data, name, number)
+        return b"data: %b\n\n"
+    return b"data: %%b\nid: %b:%%d\n\n" % name.replace(b"%", b"%%")
 
 
 def json_block(json: bytes) -> bytes:

@@ -32,6 +32,12 @@ def test_gives_frames_no_id_without_a_name() -> None:
     assert log.since(0) == [b"data: 1\n\n", b"data: 2\n\n"]
 
 
+def test_takes_a_name_as_it_is() -> None:
+    log = filled(Log("100%d%"), 1)
+
+    assert log.since(0) == [b"data: 1\nid: 100%d%:1\n\n"]
+
+
 def test_goes_on_numbering_after_old_frames_are_gone() -> None:
     log = StoredLog("x", max_events=2)
     for number in range(1, 8):
