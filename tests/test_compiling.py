@@ -9,12 +9,19 @@ import re
 import shutil
 import subprocess
 import sys
+import traceback
+from collections.abc import Coroutine
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+from weakref import ref
 from zipfile import ZipFile
 
 import pytest
+from pydantic import BaseModel
 
+from asgi_events import EventBus, EventStreamer, Message
+from asgi_events.log.log import Log
 from tests.servers import require
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +72,40 @@ def names(source: Path) -> list[str]:
 
 def test_finds_the_modules() -> None:
     assert len(MODULES) == SETUP.count("asgi_events/") > 5
+
+
+def test_compiles_nothing_public() -> None:
+    """So signatures, help() and pickling are the same in both builds."""
+    page = (ROOT / "docs/api.md").read_text()
+    public = re.findall(r"^\| `(asgi_events\.[\w.]+)` \|", page, re.MULTILINE)
+    assert len(public) > 20
+    assert {name.replace(".", "/") + ".py" for name in public} & set(MODULES) == set()
+
+
+async def test_has_subclasses_and_weak_references_in_both_builds() -> None:
+    class Streamer(EventStreamer):
+        def __call__(self, event: BaseModel) -> Coroutine[Any, Any, None]:
+            heard.append(event)
+            return super().__call__(event)
+
+    heard: list[BaseModel] = []
+    event = Message(content="Hello")
+    bus, streamer = EventBus(), Streamer()
+    bus.subscribe(streamer)
+    await bus.publish(event)
+
+    assert (heard, streamer.log.last) == ([event], 1)
+    assert [ref(each)() for each in (bus, streamer)] == [bus, streamer]
+
+
+def test_names_the_line_in_a_traceback_in_both_builds() -> None:
+    with pytest.raises(ValueError, match="must be at least 1") as caught:
+        Log(max_events=0)
+
+    last = traceback.extract_tb(caught.tb)[-1]
+    assert Path(last.filename).parts[-3:] == ("asgi_events", "log", "log.py")
+    line = (ROOT / "asgi_events/log/log.py").read_text().splitlines()[last.lineno - 1]
+    assert line.strip() == "raise ValueError("
 
 
 def needs_mypyc() -> None:
