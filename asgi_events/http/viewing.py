@@ -85,7 +85,8 @@ class ExecutionResponse:
         self._resumes = resumes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        watchers = self._execution.watchers
+        execution = self._execution  # its viewers keep it, and later ones share it
+        watchers = execution.watchers
         place, self._place = self._place, None
         try:
             seen = self._last_event_id
@@ -101,7 +102,7 @@ class ExecutionResponse:
             else:
                 place = place or watchers.take_place()
                 response = self._response(seen)
-            del self  # of a stream only the response is needed, for hours
+            del self  # the rest is not needed, for hours
             await response(scope, receive, send)
         except asyncio.CancelledError:
             # Daphne sends no lifespan.shutdown, but waits for its applications.
