@@ -100,7 +100,7 @@ class LocalRun:
         self._options = options
         self._on_end = on_end
         self._over = False
-        self._waiting: asyncio.Future[None] | None = None  # for that
+        self._waiting: set[asyncio.Future[None]] | None = None  # for that
         self._counted = False
         self._unwatched: Timer | None = None
         self._overtime: Timer | None = None
@@ -162,8 +162,13 @@ class LocalRun:
         if self._over:
             return
         if self._waiting is None:
-            self._waiting = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._waiting)
+            self._waiting = set()
+        ended, waiting = asyncio.get_running_loop().create_future(), self._waiting
+        waiting.add(ended)
+        try:
+            await ended
+        finally:
+            waiting.discard(ended)
 
     def abandon(self) -> None:
         """Stop recording: the process stops, and others see its lease end."""
@@ -266,15 +271,16 @@ class LocalRun:
             if timer is not None:
                 timer.stop()
         self._unwatched = self._overtime = self._stubborn = None
-        if not self._task.done():
+        if not self._task.done() and self._task is not asyncio.current_task():
             _cleaning.add(self._task)
             self._task.add_done_callback(_cleaning.discard)
         self._over = True
         self._questions.end()
         # A cancelled task holds its frames, and they the bus.
         self._state.event_bus.discard(self._writer)
-        if self._waiting is not None:
-            self._waiting.set_result(None)
+        for waiting in self._waiting or ():
+            if not waiting.done():  # its waiter was cancelled
+                waiting.set_result(None)
         self._on_end(EndedRun(moment))
 
 
