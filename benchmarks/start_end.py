@@ -5,7 +5,8 @@
 Microseconds of CPU of this process, with the thread of the store, from
 ``executions.start`` until the execution has ended. The actor is a coroutine function
 that publishes nothing, or one event. One execution runs at a time, or a hundred start
-together. SQLite waits for no disk. Of an older ``CHECKOUT`` the same is measured in turn with this one.
+together. SQLite waits for no disk. Of an older ``CHECKOUT`` the same is measured in
+turn with this one.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ class HeldInStore:
         log = StoredLog(facts.id, start=grant.last, bounds=self._bounds)
         recording = Recording(
             Recorder(log, opening, grant),
-            self._make_follower(log),
+            partial(self._make_follower, log),
             self._shared_watch,
             on_stored=partial(self._keeper.keep, opening, log),
             why=None if taking is None else taking.why_cancelled,

@@ -33,6 +33,9 @@ from asgi_events.log.writer import LogWriter, name_of
 from asgi_events.redaction import Redaction
 from asgi_events.wire.encoding import encode_json
 
+# json.dumps would make one for each start.
+_write = json.JSONEncoder(sort_keys=True, default=repr)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -309,5 +312,5 @@ def _fingerprint(name: str, input: Any, owner: str | None, thread: str | None) -
     what = [name, owner, input or {}]
     if thread is not None:
         what.append(thread)
-    asked = json.dumps(what, sort_keys=True, default=repr)
+    asked = _write.encode(what)
     return hashlib.sha256(asked.encode()).hexdigest()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from asgi_events.aio.backoff import Backoff
-from asgi_events.aio.timers import timers
+from asgi_events.aio.timers import Timer, timers
 from asgi_events.aio.waiter import Waiter
 from asgi_events.exceptions import Busy, Ended, Fenced, Gap, Missing, Unavailable
 from asgi_events.log.stored import StoredLog
@@ -99,18 +99,22 @@ class Recorder:
             Missing: The store has no log, and it may have expired.
             Ended: Another process has ended the log.
         """
-        now = asyncio.get_running_loop().time()
-        timer = timers().start(self._tick, now + self._interval)
+        began = asyncio.get_running_loop().time()
+        timer: Timer | None = None
         # A suspicion lasts half a lease: one of the tries has to come within it.
         backoff = Backoff(self._opening.lease / 6)
         try:
             while not self._is_done():
+                # What has ended already needs no lease, unless its first call fails.
+                if timer is None and (self.log.end is None or self._refused):
+                    timer = timers().start(self._tick, began + self._interval)
                 if await self._is_done_once():
                     backoff.reset()
                 else:
                     await backoff.wait()
         finally:
-            timer.stop()
+            if timer is not None:
+                timer.stop()
             self.log.on_append = None
 
     def renew(self) -> None:

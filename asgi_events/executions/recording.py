@@ -22,7 +22,8 @@ class Recording:
 
     Args:
         recorder: Stores the log.
-        follower: Goes on with the log should another process take it over.
+        make_follower: Makes what goes on with the log should another process take it
+            over.
         watch: Says that the store has news for the writer.
         on_stored: Called when the terminal event of this process is stored.
         why: Finds out why another process cancels, as viewers are told; None where
@@ -32,14 +33,14 @@ class Recording:
     def __init__(
         self,
         recorder: Recorder,
-        follower: Follower,
+        make_follower: Callable[[], Follower],
         watch: SharedWatch,
         *,
         on_stored: Callable[[], None],
         why: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._recorder = recorder
-        self._follower = follower
+        self._make_follower = make_follower
         self._shared_watch = watch
         self._on_stored = on_stored
         self._why = why
@@ -80,7 +81,7 @@ class Recording:
         # Viewers get what the store has, and nothing else.
         on_taken()
         self._recorder.log.drop_uncommitted()
-        await self._follower.run()
+        await self._make_follower().run()
 
     def _cancel(self, on_cancel: Callable[[str], None]) -> None:
         if self._why is None:

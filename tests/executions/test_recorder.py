@@ -312,6 +312,18 @@ async def test_renews_while_the_store_refuses_appends() -> None:
         assert await this.stored() == frames("a", "b")
 
 
+async def test_renews_while_the_store_refuses_what_has_ended() -> None:
+    async with recording(lease=0.2) as this:
+        this.store.before["append"] += [Unavailable("Full.") for _ in range(1000)]
+        this.append("a", end="completed")
+        await this.store.calls("renew", 4)
+        page = await this.store.read(KEY, 0, 100)
+        assert page is not None and page.alive
+        this.store.before["append"].clear()
+        await this.recorded()
+        assert await this.stored() == frames("a")
+
+
 async def test_renews_at_once_when_it_is_asked_to() -> None:
     async with recording() as this:
         await turn()

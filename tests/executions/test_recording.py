@@ -64,6 +64,28 @@ async def end_of(execution: Execution) -> str:
     return str(await asyncio.wait_for(execution.wait(), TIMEOUT))
 
 
+async def test_stores_an_execution_that_returns_at_once_in_one_call(make: Make) -> None:
+    @agent
+    async def quick() -> None:
+        await current_state().log("done")
+
+    store = FaultyStore()
+    execution = await make(quick, store=store).start("quick")
+    assert await end_of(execution) == "completed"
+    assert store.appended == [4]
+
+
+async def test_stores_the_end_of_the_actor_and_of_the_execution_in_one_call(
+    make: Make,
+) -> None:
+    store, steps = FaultyStore(), Steps()
+    execution = await make(steps.actor, store=store).start("step")
+    await store.calls("append", 1)
+    steps.tell(None)
+    assert await end_of(execution) == "completed"
+    assert store.appended == [1, 2]
+
+
 async def test_shows_nothing_while_the_store_is_away_and_then_everything_once(
     make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
