@@ -10,6 +10,7 @@ from sysconfig import get_config_var
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.config.setupcfg import read_configuration
 from setuptools.errors import BaseError, CCompilerError
 
 SWITCH = "ASGI_EVENTS_COMPILE"
@@ -72,11 +73,12 @@ def compiles() -> bool:
 if not compiles():
     setup()
 else:
+    typed = read_configuration("setup.cfg")["options"]["install_requires"]
     # Built where nothing of an older build lies about.
     with tempfile.TemporaryDirectory() as fresh:
         setup(
             cmdclass={"build_ext": Compile},
             ext_modules=[Extension("replaced", [])],
             options={"build": {"build_base": fresh}},
-            setup_requires=[COMPILER],
+            setup_requires=[COMPILER, *typed],  # mypyc reads the types of these
         )
