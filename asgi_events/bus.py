@@ -16,6 +16,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from functools import partial
+from inspect import getattr_static
 from types import FunctionType, MethodType
 from typing import (
     Any,
@@ -361,7 +362,7 @@ def _wait_in_thread(
 
 def _method(handler: EventHandler) -> EventHandler:
     """Return the ``__call__`` of an object, which is faster to call than the object."""
-    call = type(handler).__call__
+    call = getattr_static(type(handler), "__call__")
     return MethodType(call, handler) if isinstance(call, FunctionType) else handler
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable
+from functools import singledispatchmethod
 from typing import Any
 
 import pytest
@@ -161,6 +162,35 @@ async def test_takes_sync_and_async_handlers_of_every_kind(bus: EventBus) -> Non
         "async method",
         "coroutine function",
     ]
+
+
+async def test_takes_objects_that_bind_their_call_in_another_way(bus: EventBus) -> None:
+    heard: list[str] = []
+
+    class Static:
+        @staticmethod
+        def __call__(note: BaseModel) -> None:
+            heard.append("static")
+
+    class Class:
+        @classmethod
+        def __call__(cls, note: BaseModel) -> None:
+            heard.append(cls.__name__)
+
+    class Single:
+        @singledispatchmethod
+        def __call__(self, event: object) -> None:
+            raise AssertionError(event)
+
+        @__call__.register
+        def _(self, note: Note) -> None:
+            heard.append("single")
+
+    for handler in (Static(), Class(), Single()):
+        bus.subscribe(handler)
+    await bus.publish(Note())
+
+    assert heard == ["static", "Class", "single"]
 
 
 def _raise(note: Note) -> None:
