@@ -26,6 +26,7 @@ class Leftovers:
         self.count = 0
         self._pieces: deque[tuple[int, object]] = deque()
         self._next: asyncio.Handle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, piece: object, count: int) -> None:
         """Take the last reference to ``piece``, which holds so many objects."""
@@ -33,8 +34,9 @@ class Leftovers:
         self.count += count
         while self.count > MOST:
             self._free_oldest()
-        if self._next is None:
-            self._next = asyncio.get_running_loop().call_soon(self._free_some)
+        loop = asyncio.get_running_loop()
+        if self._next is None or self._loop is not loop:  # the other one has ended
+            self._loop, self._next = loop, loop.call_soon(self._free_some)
 
     def _free_some(self) -> None:
         """Free one piece, and more if they are small."""

@@ -14,8 +14,11 @@ log with few events or few viewers never waits.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Hashable, Iterator
 from itertools import islice
+
+logger = logging.getLogger(__name__)
 
 _FEW = 8  # waking so few costs less than the timer that would wait
 _SLICE = 100  # sleepers woken in one turn: on uvicorn they write for about 1 ms
@@ -106,13 +109,16 @@ class Wakeups:
     def _wake_some(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wake the next of the round; if there are none, end it."""
         some = list(islice(self._rest, _SLICE))
-        for wake in some:
-            wake()
-        if some:
-            # The loop runs this after all that have just been woken.
-            self._handle = loop.call_soon(self._wake_some, loop)
-        else:
+        if not some:
             self._end(loop)
+            return
+        for wake in some:
+            try:
+                wake()
+            except Exception:
+                logger.exception("A viewer could not be woken.")
+        # The loop runs this after all that have just been woken.
+        self._handle = loop.call_soon(self._wake_some, loop)
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
@@ -120,3 +126,5 @@ class Wakeups:
         self._round, self._handle = _NOBODY, None
         if self._due:
             self._begin_when_due(loop)
+        else:
+            self._urgent = False  # all have the event

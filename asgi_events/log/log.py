@@ -180,7 +180,7 @@ class Log(FrameWindow):
             urgent = True
         if self._commits:
             self.committed = number
-            if self.sleepers:
+            if self.sleepers or urgent:
                 self._wakeups.wake(urgent)
         elif urgent:
             self._urgent = True

@@ -94,7 +94,7 @@ class StoredLog(Log):
     def commit(self, number: int) -> None:
         """Show all frames up to ``number`` to the cursors."""
         self.committed = number
-        if self.sleepers:
+        if self.sleepers or self._urgent:
             self._wakeups.wake(self._urgent)
         self._urgent = False
         if self._room is not None or self._is_over():

@@ -66,3 +66,21 @@ async def test_frees_the_oldest_at_once_when_too_much_waits() -> None:
 
     assert gone == [1, MOST - 1]
     assert leftovers.count == 2
+
+
+def test_begins_again_in_the_next_event_loop() -> None:
+    leftovers, gone = Leftovers(), list[int]()
+
+    async def add() -> None:
+        for _ in range(50):
+            leftovers.add(Piece(gone, SHARE), SHARE)
+
+    async def add_and_wait() -> None:
+        await add()
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    asyncio.run(add())  # which ends before all are freed
+    asyncio.run(add_and_wait())
+
+    assert len(gone) == 100

@@ -154,6 +154,41 @@ async def test_cuts_a_pause_short_for_an_urgent_event(
     assert await sleepers.turns(3) == list(range(100, 150))
 
 
+async def test_wakes_all_others_though_one_cannot_be_woken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("It is of another loop.")
+
+    sleepers = Sleepers()
+    sleepers.sleep(range(150))
+    sleepers.wakeups.sleeping[5] = fail
+    sleepers.wakeups.wake(False)
+    await sleepers.turns(3)
+    sleepers.sleep(range(20))
+    sleepers.wakeups.wake(True)
+    await sleepers.turns(1)
+
+    assert sleepers.woken == [*range(5), *range(6, 150), *range(20)]
+    (record,) = caplog.records
+    assert record.message == "A viewer could not be woken."
+
+
+async def test_forgets_that_an_event_was_urgent_when_all_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sleepers = Sleepers(monkeypatch)
+    sleepers.sleep(range(20))
+    sleepers.wakeups.wake(False)
+    sleepers.wakeups.wake(True)  # they have just been woken
+    sleepers.now += 0.01
+    await sleepers.turns(2)
+    sleepers.sleep(range(20))
+    sleepers.wakeups.wake(False)
+
+    assert len(sleepers.woken) == 20
+
+
 async def test_does_not_wake_who_leaves_during_a_round_or_a_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -186,6 +221,7 @@ async def test_wakes_the_next_many_though_all_of_the_last_have_left(
     await sleepers.turns(3)
     sleepers.woken.clear()
 
+    sleepers.now += 0.021  # the pause is over
     sleepers.sleep(range(20))
     sleepers.wakeups.wake(False)
     assert sleepers.woken == list(range(20))

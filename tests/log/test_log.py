@@ -187,6 +187,12 @@ async def test_wakes_many_in_rounds_that_wait_as_long_as_the_last_one_took(
     log.append(data(4), urgent=True)
     assert woken == 100
 
+    await fall_asleep()
+    log.append(data(4))
+    assert woken == 0
+    log.append(data(4), urgent=True)  # all wait for the next round already
+    assert woken == 100
+
     cost = 5.0
     await fall_asleep()
     log.append(data(5), urgent=True)
