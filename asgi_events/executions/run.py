@@ -161,9 +161,8 @@ class LocalRun:
         """Wait until the terminal event is stored."""
         if self._over:
             return
-        if self._waiting is None:
-            self._waiting = set()
-        ended, waiting = asyncio.get_running_loop().create_future(), self._waiting
+        waiting = self._waiting = self._waiting or set()
+        ended = asyncio.get_running_loop().create_future()
         waiting.add(ended)
         try:
             await ended
@@ -240,11 +239,12 @@ class LocalRun:
 
     def _terminated(self, event: TerminalEvent) -> None:
         """The terminal event is in the log."""
-        bus = self._state.event_bus
-        bus.discard(self._writer)
-        bus.publish_nowait(event)  # the other handlers hear it last
-        if self._recording is None:
-            self._end(datetime.now(UTC))
+        self._state.event_bus.discard(self._writer)
+        try:
+            self._state.event_bus.publish_nowait(event)  # other handlers hear it last
+        finally:  # a handler may raise CancelledError
+            if self._recording is None:
+                self._end(datetime.now(UTC))
 
     async def _record(self, recording: Recording) -> None:
         ended = None

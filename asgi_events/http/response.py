@@ -49,12 +49,6 @@ from asgi_events.wire.frames import json_block
 
 logger = logging.getLogger(__name__)
 
-_NOT_ITERABLE = (
-    "An EventSourceResponse is an ASGI application. Where the framework wants a "
-    "response of its own, wrap it: in FastAPI return ASGIResponse(…) from "
-    "asgi_events.adapters.starlette."
-)
-
 _FAREWELL_TIMEOUT = 1.0  # seconds for the last message to a client that may be stuck
 _STOPPING_TIMEOUT = 2.0  # seconds for any message once the process is told to stop
 _GONE_TIMEOUT = 1.0  # seconds for a message to a client that has gone
@@ -157,7 +151,11 @@ class EventSourceResponse:
 
     def __iter__(self) -> NoReturn:
         """Raise: FastAPI iterates over results whose type it does not know."""
-        raise TypeError(_NOT_ITERABLE)
+        raise TypeError(
+            "An EventSourceResponse is an ASGI application. Where the framework wants "
+            "a response of its own, wrap it: in FastAPI return ASGIResponse(…) from "
+            "asgi_events.adapters.starlette."
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._sent:
@@ -206,6 +204,7 @@ class _Stream:
         self._patient = servers.waits_for_what_it_cancels(scope)
         self._dropped = False
         self._broken = False
+        self._taken = b""  # from the source, and not sent yet
         waits = response.max_backlog is None or servers.holds_back(scope)
         self._backlog = None if waits else response.max_backlog
         self._unread = None if waits else response.unread
@@ -287,19 +286,15 @@ class _Stream:
         return self._over
 
     async def _start(self) -> None:
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": self._response.status,
-                "headers": list(self._response.headers),  # middleware adds to it
-            }
-        )
+        start = {"type": "http.response.start", "status": self._response.status}
+        headers = list(self._response.headers)  # middleware adds to it
+        await self._send({**start, "headers": headers})
 
     async def _send_frames(self) -> bytes:
         """Send what the source gives; return what goes out with the end of the body."""
         source, waiter, send = self._source, self._waiter, self._asgi_send
         loop, deadlines = self._loop, self._deadlines
-        chunk = source.take()
+        chunk, self._taken = self._taken or source.take(), b""
         while chunk is not None and not self._gone:
             if not chunk:
                 if not deadlines.beat:
@@ -323,7 +318,9 @@ class _Stream:
             deadlines.sending_since = None
             chunk = source.take()
             if chunk:
+                self._taken = chunk  # the server may cancel us here
                 await asyncio.sleep(0)
+                self._taken = b""
         return b""
 
     def _spend(self, left: int) -> None:
@@ -342,13 +339,15 @@ class _Stream:
         self._deadlines.sending_since = None
 
     async def _end(self, last: bytes) -> None:
-        end = _body(last, more_body=False)
         if self._unread is None or self._watching is None or self._gone:
-            await self._send(end)
+            await self._send(_body(last, more_body=False))
             return
+        if last:  # nobody sends what ``Unread`` has given up
+            await self._send(_body(last))
         await self._source.aclose()
+        end = self._asgi_send(_body(b"", more_body=False))
         try:
-            await self._unread.wait(self._asgi_send(end), self._watching)
+            await self._unread.wait(end, self._watching)
         except Exception as error:
             await self._failed(error)
 

@@ -107,6 +107,7 @@ class EventStreamer(LogWriter):
     ) -> None:
         check_seconds(heartbeat_interval=heartbeat_interval)
         check_counts(max_event_bytes=max_event_bytes)
+        check_counts(required=True, max_events=max_events, max_bytes=max_bytes)
         check_seconds(required=True, zero=True, drain_grace=drain_grace)
         check_callables(error_message=error_message)
         check_redact(redact=redact)

@@ -19,6 +19,7 @@ from asgi_events.exceptions import (
 )
 from asgi_events.stores import Page
 from asgi_events.stores.memory import MemoryStore
+from tests.executions.scenes import soon
 
 
 class Report(BaseModel):
@@ -239,6 +240,19 @@ async def test_runs_what_a_handler_factory_has_no_handler_for(
     async with Executions(say, handlers=[Broken()]) as executions:
         assert await (await executions.start(say)).result() == "ab"
     assert "no handler" in caplog.text
+
+
+async def test_ends_though_a_handler_raises_a_cancellation() -> None:
+    def wait_for_what_was_cancelled(event: BaseModel) -> None:
+        if isinstance(event, CompleteEvent):
+            cancelled = asyncio.get_running_loop().create_future()
+            cancelled.cancel()
+            cancelled.result()
+
+    async with Executions(say, handlers=[wait_for_what_was_cancelled]) as executions:
+        execution = await executions.start(say)
+        await soon(execution.wait())
+    assert execution.status == "completed"
 
 
 async def test_knows_its_execution_in_the_actor() -> None:

@@ -11,6 +11,7 @@ from asgi_events import EventsApp, tool
 from asgi_events.exceptions import ThreadBusy, Unauthorized, Unavailable
 from asgi_events.executions import Execution
 from asgi_events.http.problems import problem_of
+from asgi_events.http.viewing import ExecutionResponse
 from asgi_events.stores import Grant
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.testing import Client, Connection
@@ -289,6 +290,23 @@ async def test_answers_404_when_the_retention_is_over(make: Make) -> None:
 
 
 # Lifespan
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+async def test_shows_what_has_ended_after_it_was_drained(
+    make: Make, version: str
+) -> None:
+    """HTTP/2 holds no sender back, so the last message is one that may be given up."""
+    executions = make(count).executions
+    execution = await executions.start("count", {"to": 1})
+    await execution.wait()
+    await executions.drain(0)
+
+    async with Connection(ExecutionResponse(execution), http_version=version) as c:
+        await c.end()
+
+    assert b"completed" in c.body
+    assert b"event: end" in c.body
 
 
 async def test_serves_under_a_lifespan_and_drains_at_its_end() -> None:

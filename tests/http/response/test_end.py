@@ -201,6 +201,38 @@ async def test_waits_for_its_source_on_a_server_that_cancels_first_and_waits() -
     assert c.ended
 
 
+@pytest.mark.parametrize("is_last", [False, True], ids=["a frame", "the last one"])
+async def test_loses_nothing_if_the_server_cancels_between_two_messages(
+    is_last: bool,
+) -> None:
+    log = Log("x", keeps="newest")
+    log.append(b"1")
+    response = EventSourceResponse(Cursor(log))
+    response.source_hears = True
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def cut(message: Any) -> None:
+            """As daphne's send, which never suspends."""
+            if b"id: x:1\n" in message.get("body", b""):
+                log.append(b"2", end="completed" if is_last else None)
+                signals.tell()
+                asyncio.get_running_loop().call_soon(c.task.cancel)
+            await send(message)
+
+        await response(scope, receive, cut)
+
+    with pytest.raises(asyncio.CancelledError):
+        async with Connection(app, asgi={"version": "3.0"}) as c:
+            await c.until(b"id: x:2\n")
+            log.append(b"3", end="completed")
+            await c.end()
+
+    ids = re.findall(rb"id: x:(\d)", c.body)
+    assert ids == ([b"1", b"2"] if is_last else [b"1", b"2", b"3"])
+    assert b"event: end" in c.body
+    assert c.ended
+
+
 async def test_listens_no_longer_once_its_stream_is_over() -> None:
     spy = Spy(EventSourceResponse(Content("a", None)))
     async with Connection(spy) as c:
