@@ -75,6 +75,11 @@ class Peer:
         if self._server is None:
             self._socket.close()
             return
+        # Accept nothing more. What was accepted has its transport two turns later, and
+        # asyncio would leave that open if its server had closed.
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        for _ in range(2):
+            await asyncio.sleep(0)
         self._server.close()
         for task in self._tasks:
             task.cancel()
