@@ -40,9 +40,7 @@ _EXECUTION = 2304
 _KEY = 512
 
 _ENOUGH = 0.95  # of the bound of all logs, once it is reached
-_AT_ONCE = (
-    1024 * 1024
-)  # bytes, to free them takes 0.3 ms; no more goes beyond the bound
+_AT_ONCE = 1024 * 1024  # bytes that are freed below the bound: this takes 0.3 ms
 _FORGOTTEN = 100  # executions whose time is over, forgotten in one turn of the loop
 _KEYS = 0.25  # of that bound, for keys
 

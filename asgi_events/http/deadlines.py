@@ -78,8 +78,7 @@ class Deadlines(Timer):
     def start(self, timed: Timed) -> None:
         """Call ``timed`` at the deadlines from now on.
 
-        The first look is in the second half of an interval, to spread streams that
-        came together.
+        The first look is in the second half of an interval.
         """
         self._timed = timed
         timers().place(self, self.last_sent + self._step() * random.uniform(0.5, 1))

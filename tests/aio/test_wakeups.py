@@ -27,6 +27,11 @@ class Sleepers:
         for number in numbers:
             self.wakeups.sleeping[number] = self._waker(number)
 
+    def hear(self, numbers: Iterable[int], *, urgent: bool = False) -> None:
+        """Fall asleep, and then an event comes."""
+        self.sleep(numbers)
+        self.wakeups.wake(urgent)
+
     def _waker(self, number: int) -> Callable[[], None]:
         return lambda: self.woken.append(number)
 
@@ -40,8 +45,7 @@ class Sleepers:
 
 async def test_wakes_a_hundred_in_each_turn_and_everybody_once_in_order() -> None:
     sleepers = Sleepers()
-    sleepers.sleep(range(10_000))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(10_000))
     goes = [len(sleepers.woken)]
     while len(sleepers.woken) < 10_000:
         goes.append(len(await sleepers.turns(1)))
@@ -72,11 +76,9 @@ async def test_wakes_nobody_again_before_all_have_been_woken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sleepers = Sleepers(monkeypatch)
-    sleepers.sleep(range(250))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(250))
     sleepers.now += 0.01
-    sleepers.sleep(range(100))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(100))
     assert await sleepers.turns(3) == list(range(100, 250))
     sleepers.now += 1.0
 
@@ -87,11 +89,9 @@ async def test_does_not_wake_those_who_fell_asleep_after_the_last_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sleepers = Sleepers(monkeypatch)
-    sleepers.sleep(range(300))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(300))
     sleepers.now += 0.01
-    sleepers.sleep(range(50))
-    sleepers.wakeups.wake(False)  # those who are not yet woken find both events
+    sleepers.hear(range(50))  # those who are not yet woken find both events
     sleepers.sleep(range(50, 100))
     await sleepers.turns(4)
     sleepers.now += 1.0
@@ -104,8 +104,7 @@ async def test_pauses_after_a_round_for_as_long_as_all_its_slices_took(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sleepers = Sleepers(monkeypatch)
-    sleepers.sleep(range(250))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(250))
     for _ in range(3):
         sleepers.now += 0.004
         await sleepers.turns(1)
@@ -125,8 +124,7 @@ async def test_begins_the_next_round_without_a_pause_for_an_urgent_event(
     monkeypatch: pytest.MonkeyPatch, already_due: bool
 ) -> None:
     sleepers = Sleepers(monkeypatch)
-    sleepers.sleep(range(150))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(150))
     sleepers.now += 1.0
     sleepers.sleep(range(20))
     if already_due:
@@ -140,12 +138,10 @@ async def test_cuts_a_pause_short_for_an_urgent_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sleepers = Sleepers(monkeypatch)
-    sleepers.sleep(range(20))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(20))
     sleepers.now += 0.01
     await sleepers.turns(2)
-    sleepers.sleep(range(150))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(150))
     assert len(sleepers.woken) == 20
 
     sleepers.wakeups.wake(True)
@@ -165,8 +161,7 @@ async def test_wakes_all_others_though_one_cannot_be_woken(
     sleepers.wakeups.sleeping[5] = fail
     sleepers.wakeups.wake(False)
     await sleepers.turns(3)
-    sleepers.sleep(range(20))
-    sleepers.wakeups.wake(True)
+    sleepers.hear(range(20), urgent=True)
     await sleepers.turns(1)
 
     assert sleepers.woken == [*range(5), *range(6, 150), *range(20)]
@@ -178,13 +173,11 @@ async def test_forgets_that_an_event_was_urgent_when_all_have_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sleepers = Sleepers(monkeypatch)
-    sleepers.sleep(range(20))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(20))
     sleepers.wakeups.wake(True)  # they have just been woken
     sleepers.now += 0.01
     await sleepers.turns(2)
-    sleepers.sleep(range(20))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(20))
 
     assert len(sleepers.woken) == 20
 
@@ -193,15 +186,13 @@ async def test_does_not_wake_who_leaves_during_a_round_or_a_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sleepers = Sleepers(monkeypatch)
-    sleepers.sleep(range(200))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(200))
     sleepers.now += 0.01
     for number in (5, 150):  # woken, and not yet
         sleepers.wakeups.discard(number)
     assert await sleepers.turns(2) == [*range(100, 150), *range(151, 200)]
 
-    sleepers.sleep(range(10))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(10))
     sleepers.wakeups.discard(3)
     sleepers.now += 1.0
     assert await sleepers.turns(2) == [0, 1, 2, *range(4, 10)]
@@ -212,8 +203,7 @@ async def test_wakes_the_next_many_though_all_of_the_last_have_left(
 ) -> None:
     sleepers = Sleepers(monkeypatch)
     for urgent in (False, False, True):
-        sleepers.sleep(range(20))
-        sleepers.wakeups.wake(urgent)
+        sleepers.hear(range(20), urgent=urgent)
         sleepers.now += 0.01
         for number in range(20):
             sleepers.wakeups.discard(number)
@@ -222,8 +212,7 @@ async def test_wakes_the_next_many_though_all_of_the_last_have_left(
     sleepers.woken.clear()
 
     sleepers.now += 0.021  # the pause is over
-    sleepers.sleep(range(20))
-    sleepers.wakeups.wake(False)
+    sleepers.hear(range(20))
     assert sleepers.woken == list(range(20))
 
 
