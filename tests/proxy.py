@@ -19,6 +19,7 @@ from typing import Self
 from tests.servers import TIMEOUT
 
 _EVENT_END = b"\n\n"  # heads and the framing of chunks have CR LF instead
+_BODY_END = b"0\r\n\r\n"  # of a body in chunks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,11 @@ class Cut:
     held: bool = False
 
     def place(self, answer: bytes) -> int | None:
-        """Return how many bytes of ``answer`` pass; None if the cut is further on."""
+        """Return how many bytes of ``answer`` pass; None if it is not to be cut there.
+
+        The cut may be further on, or leave nothing out: then the client has the whole
+        answer, and sends its next request on a connection that is about to break.
+        """
         end = 0
         for _ in range(self.events):
             found = answer.find(_EVENT_END, end)
@@ -48,6 +53,8 @@ class Cut:
                 return None
             end = found + len(_EVENT_END)
         place = end + self.more
+        if place == len(answer) and answer.endswith(_BODY_END):
+            return None
         return place if place <= len(answer) else None
 
 
