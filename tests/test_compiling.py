@@ -202,4 +202,4 @@ def test_asks_for_what_compiles_only_with_the_switch(source: Path) -> None:
         run(source, "-c", code, ASGI_EVENTS_COMPILE=switch).stdout.splitlines()[-1]
         for switch in ("0", "1")
     ]
-    assert asked == ["", "mypy >= 2.4, < 2.5;asgiref >= 3.8;pydantic >= 2.7"]
+    assert asked == ["", "mypy >= 2.4, < 2.5;asgiref >= 3.8;pydantic >= 2.8"]
