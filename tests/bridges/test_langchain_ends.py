@@ -15,6 +15,7 @@ from langchain_core.tools import tool as langchain_tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import Command, RetryPolicy
+from pydantic import PrivateAttr
 
 from asgi_events import Executions, agent
 from asgi_events.bridges import langchain
@@ -31,7 +32,7 @@ from tests.bridges.graphs import (
     react,
     search,
 )
-from tests.servers import ROOT
+from tests.servers import ROOT, TIMEOUT
 
 
 @langchain_tool
@@ -50,7 +51,17 @@ async def wait(q: str) -> str:
 class SlowModel(Model):
     """A model that never answers."""
 
+    _asked: asyncio.Event = PrivateAttr(default_factory=asyncio.Event)
+
+    async def given_up(self, **options: Any) -> None:
+        """Ask it, and give it up as soon as it has begun."""
+        answer = asyncio.ensure_future(self.ainvoke("tea", **options))
+        async with asyncio.timeout(TIMEOUT):
+            await self._asked.wait()
+        answer.cancel()
+
     async def _agenerate(self, *args: Any, **options: Any) -> Any:
+        self._asked.set()
         await asyncio.sleep(3600)
 
 
@@ -265,9 +276,7 @@ async def test_cancels_a_model_in_a_chain_that_is_not_shown() -> None:
 
 async def test_cancels_what_a_node_gives_up() -> None:
     async def think(state: MessagesState) -> Any:
-        started = asyncio.ensure_future(slow_model().ainvoke("tea"))
-        await asyncio.wait([started], timeout=0.01)
-        started.cancel()
+        await slow_model().given_up()
         return {}
 
     assert await heard(asking(one_node(think))()) == tree(
@@ -305,9 +314,7 @@ async def test_cancels_a_stream_that_nobody_reads_to_its_end() -> None:
 async def test_cancels_at_the_end_of_the_execution_what_nobody_ends() -> None:
     @agent
     async def research() -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await slow_model().ainvoke("tea", config())
+        await slow_model().given_up(config=config())
 
     events: list[Any] = []
     executions = Executions(research, handlers=[events.append])

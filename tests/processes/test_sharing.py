@@ -19,7 +19,7 @@ from asgi_events.exceptions import (
 )
 from asgi_events.executions import Execution
 from asgi_events.executions.idempotency import marker_of
-from asgi_events.stores import EventStore, Page
+from asgi_events.stores import Ack, EventStore, Grant, Page
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.redis import RedisStore
 from asgi_events.testing import Client, Connection
@@ -40,6 +40,7 @@ class Spy:
         trouble: What is raised instead of a page.
         away: Nothing that is said again and again is answered.
         refused: How often it was not.
+        heard: Whether its writer has been told that somebody watches elsewhere.
     """
 
     def __init__(self, store: EventStore) -> None:
@@ -51,11 +52,19 @@ class Spy:
         self.trouble: StoreError | None = None
         self.away = False
         self.refused = 0
+        self.heard = False
 
     def __getattr__(self, name: str) -> Any:
-        if self.away and name in ("append", "renew", "mark_watched"):
+        if self.away and name in ("append", "mark_watched"):
             return self._refuse
         return getattr(self._store, name)
+
+    async def renew(self, key: str, grant: Grant) -> Ack:
+        if self.away:
+            await self._refuse()
+        ack = await self._store.renew(key, grant)
+        self.heard = self.heard or ack.watched
+        return ack
 
     async def _refuse(self, *_: Any, **__: Any) -> None:
         self.refused += 1
@@ -288,13 +297,14 @@ async def test_starts_once_for_one_id_in_all_processes(
 
 
 async def test_runs_on_while_somebody_watches_elsewhere(
-    process: Process, dictation: Dictation
+    process: Process, dictation: Dictation, share: Share
 ) -> None:
-    here, there = (process(cancel_after=0, lease=0.3) for _ in range(2))
+    mine = Spy(share())
+    here, there = (process(s, cancel_after=0, lease=0.3) for s in (mine, share()))
     execution = await here.start(dictation.actor)
     async with viewer(there, execution.id) as second:
         await seen(second, 1)
-        await asyncio.sleep(0.2)  # the writer hears of it when it renews its lease
+        await until(lambda: mine.heard)
         async with viewer(here, execution.id) as first:
             dictation.say(1)
             await seen(first, 2)
@@ -308,8 +318,8 @@ async def test_runs_on_while_somebody_watches_elsewhere(
 async def test_ends_when_the_last_viewer_elsewhere_has_left(
     dictation: Dictation,
 ) -> None:
-    store = MemoryStore()
-    options: dict[str, Any] = {"store": store, "cancel_after": 0.1, "lease": 0.3}
+    mine = Spy(MemoryStore())
+    options: dict[str, Any] = {"store": mine, "cancel_after": 0.1, "lease": 0.3}
     async with (
         Executions(dictation.actor, **options, drain_grace=0) as here,
         Executions(dictation.actor, **options, drain_grace=0) as there,
@@ -317,7 +327,7 @@ async def test_ends_when_the_last_viewer_elsewhere_has_left(
         execution = await here.start(dictation.actor)
         async with viewer(there, execution.id) as only:
             await seen(only, 1)
-            await asyncio.sleep(0.2)  # the writer hears of it when it renews its lease
+            await until(lambda: mine.heard)
 
         status = await asyncio.wait_for(execution.wait(), TIMEOUT)
 

@@ -217,7 +217,7 @@ class TestAServerThatStandsStill:
         self, server: Valkey
     ) -> None:
         async with opened(server.url, timeout=0.1) as store:
-            grant = await begin(store)
+            grant = await answered(lambda: begin(store))
             server.pause()
             for _ in range(2):  # the second time it does not get a connection
                 with pytest.raises(Unavailable, match="in time"):
@@ -225,7 +225,8 @@ class TestAServerThatStandsStill:
                         await store.append("log", grant, 0, numbered(1, 2))
             server.resume()
             await answered(lambda: store.append("log", grant, 0, numbered(1, 2)))
-            assert (await held(store)).frames == numbered(1, 2)
+            page = await answered(lambda: held(store))
+            assert page.frames == numbered(1, 2)
 
     async def test_gives_hints_again(
         self, server: Valkey, monkeypatch: pytest.MonkeyPatch
@@ -517,7 +518,7 @@ class TestASlowLink:
 
     async def test_that_stands_still_is_given_up(self, server: Valkey) -> None:
         async with opened(f"{server.url}?timeout=0.1") as store:
-            grant = await begin(store)
+            grant = await answered(lambda: begin(store))
             server.pause()
             with pytest.raises(Unavailable, match="in time"):
                 async with asyncio.timeout(TIMEOUT):

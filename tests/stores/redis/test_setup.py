@@ -214,7 +214,7 @@ class TestDurability:
             for _ in range(2):
                 with pytest.raises(Unavailable, match="in vain for a replica|in time"):
                     await begin(store)
-            assert (await held(store)).last == 0
+            assert (await answered(lambda: held(store))).last == 0
             replica = Valkey(replicaof=f"127.0.0.1 {server.port}")
             with server.client() as client:
                 client.config_set("repl-diskless-sync-delay", 0)
@@ -227,7 +227,7 @@ class TestDurability:
                 replica.pause()
                 with pytest.raises(Unavailable, match="in vain for a replica|in time"):
                     await store.append("log", grant, 1, [b"2"])
-                assert await store.renew("log", grant) == Ack(2)
+                assert await answered(lambda: store.renew("log", grant)) == Ack(2)
                 replica.resume()
                 assert await answered(
                     lambda: store.append("log", grant, 1, [b"2"])
