@@ -23,7 +23,8 @@ WORKLOADS: dict[str, Callable[[str, int], Any]] = {
     "paced": lambda kind, rounds: paced.run(kind, seconds=3 * rounds + 1),
     "end": lambda kind, rounds: end.run(kind, times=20 * rounds),
     "idle": lambda kind, rounds: idle.run(kind, seconds=15 * max(1, rounds - 1)),
-    "many": many.run,
+    "many": lambda kind, rounds: many.run(kind, rounds, many.SECONDS[:1]),
+    "many_16": lambda kind, rounds: many.run(kind, rounds, many.SECONDS[1:]),
     "many_400": lambda kind, rounds: many.run(kind, rounds, many.SECONDS[:1], size=400),
     "idle_executions": lambda kind, rounds: idle.run(
         kind, 15 * max(1, rounds - 1), MANY, executions=True

@@ -34,28 +34,42 @@ def launched(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    alone = tempfile.TemporaryDirectory()  # with our benchmarks, without our package
-    if package is not None:
-        Path(alone.name, "benchmarks").symlink_to(Path(__file__).parent)
-        environment = {**environment, "PYTHONPATH": f"{alone.name}:{package}"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", *_command(kind, app, port)],
-        env=os.environ | environment,
-        cwd=None if package is None else alone.name,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(port, process)
-        yield process.pid, port
-    finally:
-        process.terminate()
+    with beside(package, environment) as place:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *_command(kind, app, port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **place,
+        )
         try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        alone.cleanup()
+            _wait_for(port, process)
+            yield process.pid, port
+        finally:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextlib.contextmanager
+def beside(
+    package: Path | None, environment: Mapping[str, str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the ``env`` and the ``cwd`` of a process that imports that package.
+
+    Args:
+        package: As ``launched`` takes it.
+        environment: Further variables.
+    """
+    env = os.environ | (environment or {})
+    with tempfile.TemporaryDirectory() as alone:  # our benchmarks, not our package
+        if package is None:
+            yield {"env": env, "cwd": None}
+            return
+        Path(alone, "benchmarks").symlink_to(Path(__file__).parent)
+        yield {"env": env | {"PYTHONPATH": f"{alone}:{package}"}, "cwd": alone}
 
 
 def _command(kind: str, app: str, port: int) -> list[str]:

@@ -156,7 +156,12 @@ def measure(
 
 
 def compare(
-    rivals: Sequence[str], viewers: int, query: str, rounds: int, kind: str
+    rivals: Sequence[str],
+    viewers: int,
+    query: str,
+    rounds: int,
+    kind: str,
+    pause: float = 0.3,
 ) -> dict[str, dict[str, Any]]:
     """Measure the rivals in turn, after a round that does not count; print ratios.
 
@@ -168,7 +173,7 @@ def compare(
     with servers(rivals, kind) as running:
         for number in range(rounds + 1):
             for server in running:
-                result = measure(server, viewers, query, nap=NAP)
+                result = measure(server, viewers, query, pause=pause, nap=NAP)
                 if number:
                     results[server.rival].append(result)
     base = [result["rate"] for result in results[rivals[0]]]

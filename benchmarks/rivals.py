@@ -250,7 +250,7 @@ class Bare:
 class Retained:
     """asgi-events: an ``EventsApp`` with its defaults, so with ids on the wire."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         from asgi_events import EventsApp, current_state, tool
 
         @tool
@@ -260,7 +260,8 @@ class Retained:
             self._started.release()
             await stop.wait()
 
-        self._app = EventsApp(produce, cancel_after=None, max_executions=None)
+        options = {"cancel_after": None, "max_executions": None} | options
+        self._app = EventsApp(produce, **options)
         self._stop = asyncio.Event()
 
     async def open(self, streams: int = 1) -> str:
@@ -342,6 +343,55 @@ class Bound:
             woken.set_result(None)
 
 
+class BurstBound:
+    """The lowest cost of events that nothing waits for: a ``send`` for many of them.
+
+    It has one viewer, and lets it send as often as asgi-events does. See ``Bound``.
+    """
+
+    def __init__(self) -> None:
+        self._frames: list[bytes] = []
+        self._woken: asyncio.Future[None] | None = None
+        self._published = 0
+        self._over = False
+
+    async def open(self, streams: int = 1) -> str:
+        self._frames, self._over = [b": stream-start\n\n"], False
+        return "/stream"
+
+    def publish(self, event: BaseModel) -> Awaitable[None] | None:
+        json = event.__pydantic_serializer__.to_json(event)
+        self._frames.append(b"data: %b\n\n" % json)
+        self._wake()
+        self._published += 1
+        return None if self._published % 64 else asyncio.sleep(0)
+
+    def publishers(self) -> Sequence[Publish]:
+        return [self.publish]
+
+    def finish(self) -> None:
+        self._over = True
+        self._wake()
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        loop = asyncio.get_running_loop()
+        kind = "http.response.body"
+        while self._frames or not self._over:
+            body, self._frames = b"".join(self._frames), []
+            await send({"type": kind, "body": body, "more_body": True})
+            if not self._frames and not self._over:
+                self._woken = loop.create_future()
+                await self._woken
+        await send({"type": kind, "body": b"", "more_body": False})
+
+    def _wake(self) -> None:
+        woken, self._woken = self._woken, None
+        if woken is not None:
+            woken.set_result(None)
+
+
 RIVALS: dict[str, Callable[[], Any]] = {
     "hand-written": HandWritten,
     "sse-starlette": lambda: Queues(sse_starlette),
@@ -353,4 +403,5 @@ RIVALS: dict[str, Callable[[], Any]] = {
     "uncoalesced": Uncoalesced,
     "retained": Retained,
     "bound": Bound,
+    "bound of a burst": BurstBound,
 }

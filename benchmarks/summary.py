@@ -90,7 +90,7 @@ _ROWS: dict[str, Callable[[Results], Mapping[str, str]]] = {
     "… CPU": _each("idle", lambda found: f"{found['cpu']:.1%}"),
     "1,000 executions, 50 events/s each, 4 s: CPU, p99": _many("4"),
     "… 4 s, events of 400 bytes": _many("4", "many_400"),
-    "… 16 s": _many("16"),
+    "… 16 s": _many("16", "many_16"),
     "5,000 idle executions with a viewer each: memory each": _each(
         "idle_executions", lambda found: f"{found['memory'] / 1024:.1f} KiB"
     ),
