@@ -4,6 +4,8 @@
 
 * the publish that wakes many viewers, with and without garbage collection, and the
   longest turn of the loop until all have been sent the event
+* the longest turn in which as many viewers get heartbeats, whom the same event had
+  woken
 * the append at which a log drops some of 1,000,000 frames
 * the longest turn of the loop while an execution of 1,000,000 frames is forgotten
 
@@ -61,6 +63,18 @@ class Turns:
         self._next = self._loop.call_soon(self._turn)
 
 
+async def beating(count: int) -> float:
+    """Return the longest turn while that many viewers get three heartbeats each."""
+    async with Viewers(count, heartbeat_interval=1.0) as audience:
+        await audience.publish()
+        before = audience.comments
+        turns = Turns()
+        while audience.comments < before + 3 * count:  # noqa: ASYNC110, as below
+            await asyncio.sleep(0)
+        turns.stop()
+        return turns.longest
+
+
 def dropping() -> float:
     """Return the seconds of an append to a log that has as many frames as it may."""
     log = Log(NAME, keeps="newest", max_events=FRAMES, max_bytes=2**40)
@@ -105,10 +119,12 @@ def main() -> None:
             if not collects:
                 gc.disable()
             publish, turn = asyncio.run(waking(count))
+            beats = median(asyncio.run(beating(count)) for _ in range(3))
             gc.enable()
             print(
                 f"waking {count:6,} viewers: publish {publish * 1e3:5.1f} ms,"
-                f" longest turn {turn * 1e3:5.1f} ms"
+                f" longest turn {turn * 1e3:5.1f} ms, of heartbeats"
+                f" {beats * 1e3:5.1f} ms"
                 + ("" if collects else ", without garbage collection")
             )
     took = median(dropping() for _ in range(5))

@@ -205,6 +205,66 @@ def test_may_be_stopped_by_a_tick_of_the_same_slot(run: Run) -> None:
     assert len(called) == 1
 
 
+def test_lets_the_loop_run_after_a_hundred_of_a_slot(run: Run) -> None:
+    called: list[int] = []
+    seen: list[int] = []
+
+    async def main() -> None:
+        loop, timers = asyncio.get_running_loop(), TimerWheel()
+        over = loop.create_future()
+
+        def look() -> None:
+            seen.append(len(called))
+            if len(called) == 250:
+                over.set_result(None)
+            else:
+                loop.call_soon(look)
+
+        def tick(number: int) -> None:
+            if not called:
+                loop.call_soon(look)
+            called.append(number)
+
+        for number in range(250):
+            timers.start(lambda now, number=number: tick(number), START + 0.01)
+        await over
+
+    run(main())
+    assert seen == [100, 200, 250]
+    assert sorted(called) == list(range(250))
+
+
+def test_may_be_stopped_between_two_hundreds_of_a_slot(run: Run) -> None:
+    called: set[int] = set()
+
+    async def main() -> None:
+        loop, timers = asyncio.get_running_loop(), TimerWheel()
+        stopped = loop.create_future()
+
+        def stop() -> None:
+            for number, timer in enumerate(started):
+                if number not in called:
+                    timer.stop()
+            stopped.set_result(None)
+
+        def tick(number: int) -> None:
+            if not called:
+                loop.call_soon(stop)
+            called.add(number)
+
+        started = [
+            timers.start(lambda now, number=number: tick(number), START + 0.01)
+            for number in range(250)
+        ]
+        await stopped
+        again = loop.create_future()
+        timers.start(lambda now: again.set_result(None), START + 0.01)
+        await again
+
+    run(main())
+    assert len(called) == 100
+
+
 def test_may_stop_itself_while_it_asks_for_more(run: Run) -> None:
     called: list[float] = []
 
