@@ -2,9 +2,10 @@
 
 import copy
 import json
+import logging
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -829,6 +830,17 @@ def test_becomes_part_of_the_document_of_fastapi(make: Make) -> None:
     check(document)
 
 
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Litestar sets the level and the handlers of the root logger."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
+@pytest.mark.usefixtures("own_logging")
 async def test_becomes_part_of_the_document_of_litestar(make: Make) -> None:
     @get("/places", operation_id="list_actors")
     async def get_places() -> Place: ...
@@ -851,6 +863,7 @@ async def test_becomes_part_of_the_document_of_litestar(make: Make) -> None:
     check(document)
 
 
+@pytest.mark.usefixtures("own_logging")
 @pytest.mark.parametrize(
     ("framework", "path"),
     [("fastapi", "/openapi.json"), ("litestar", "/schema/openapi.json")],
