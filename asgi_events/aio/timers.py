@@ -4,7 +4,7 @@ Five thousand heartbeats cost the loop one timer for each slot in use, not five
 thousand. The price is precision: a callback comes up to one slot late.
 
 A slot calls a hundred in each turn of the loop: those whose heartbeat is due write, and
-all else has its turn before the next hundred.
+all else has its turn before the next hundred, who come later by these turns.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Timer:
         slot.timers.discard(self)
         if not slot.timers:
             slot.handle.cancel()
-            if slot.slots.get(slot.number) is slot:
+            if slot.slots.get(slot.number) is slot:  # a loop may be early with a slot
                 del slot.slots[slot.number]
 
 
@@ -67,7 +67,7 @@ class _Callback(Timer):
 class _Slot:
     number: int
     slots: dict[int, _Slot]
-    handle: asyncio.Handle
+    handle: asyncio.TimerHandle
     timers: set[Timer] = field(default_factory=set)
 
 
@@ -103,7 +103,7 @@ class TimerWheel:
         now = loop.time()
         some = list(islice(rest, _SLICE))
         for timer in some:
-            if timer.slot is not slot:  # another tick of this turn has stopped it
+            if timer.slot is not slot:  # it was stopped meanwhile
                 continue
             try:
                 at = timer.tick(now)
@@ -117,7 +117,7 @@ class TimerWheel:
             else:
                 self.place(timer, at)
         if len(some) == _SLICE:
-            slot.handle = loop.call_soon(self._call_some, slot, rest, context=Context())
+            loop.call_soon(self._call_some, slot, rest, context=Context())
 
 
 # NOTE: the values are weak: a wheel refers to its loop through its timer handles, so a

@@ -265,6 +265,54 @@ def test_may_be_stopped_between_two_hundreds_of_a_slot(run: Run) -> None:
     assert len(called) == 100
 
 
+def test_keeps_a_slot_whose_number_was_that_of_an_emptied_one(run: Run) -> None:
+    called: list[str] = []
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        loop._clock_resolution = 0.001  # how early it may call
+        loop.call_at(START + SLOT - 0.0005, lambda: None)
+        timers = TimerWheel()
+
+        def tick(now: float) -> None:
+            assert now < START + SLOT
+            timers.start(lambda now: called.append("next"), START)
+            for timer in started:
+                timer.stop()
+
+        started = [timers.start(tick, START + 0.01) for _ in range(2)]
+        await asyncio.sleep(1)
+
+    run(main())
+    assert called == ["next"]
+
+
+def test_keeps_nothing_of_those_it_has_called(run: Run) -> None:
+    class Held:
+        pass
+
+    async def main() -> weakref.ref[Held]:
+        held, over = Held(), asyncio.get_running_loop().create_future()
+        timers = TimerWheel()
+
+        def tick(now: float, held: Held = held) -> None:
+            if not over.done():
+                over.set_result(None)
+
+        for _ in range(250):
+            timers.start(tick, START + 0.01)
+        await over
+        for _ in range(4):  # the other slices
+            await asyncio.sleep(0)
+        return weakref.ref(held)
+
+    gc.disable()
+    try:
+        assert run(main())() is None
+    finally:
+        gc.enable()
+
+
 def test_may_stop_itself_while_it_asks_for_more(run: Run) -> None:
     called: list[float] = []
 
