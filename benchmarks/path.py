@@ -43,9 +43,33 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
 )
 
 
+class Viewer:
+    """Counts what it is sent.
+
+    Attributes:
+        events: How many events.
+    """
+
+    def __init__(self) -> None:
+        self.events = 0
+        self._wanted = 0
+        self._has_them = asyncio.Event()
+
+    async def send(self, message: Any) -> None:
+        self.events += message.get("body", b"").count(b"~")
+        if self._wanted and self.events >= self._wanted:
+            self._has_them.set()
+
+    async def until(self, events: int) -> None:
+        """Wait until it was sent so many."""
+        self._wanted = events
+        if self.events < events:
+            await self._has_them.wait()
+
+
 @contextlib.asynccontextmanager
-async def viewed(rival: Any) -> AsyncIterator[Callable[[], int]]:
-    """Open a stream with a viewer; yield what tells how many events it was sent."""
+async def viewed(rival: Any) -> AsyncIterator[Viewer]:
+    """Open a stream with a viewer."""
     path = await rival.open()
     scope = {
         "type": "http",
@@ -54,18 +78,14 @@ async def viewed(rival: Any) -> AsyncIterator[Callable[[], int]]:
         "headers": [],
         "asgi": {"spec_version": "2.4"},
     }
-    sent = 0
-
-    async def send(message: Any) -> None:
-        nonlocal sent
-        sent += message.get("body", b"").count(b"~")
+    viewer = Viewer()
 
     async def receive() -> Any:
         await asyncio.Event().wait()
 
-    watching = asyncio.create_task(rival.app(scope, receive, send))
+    watching = asyncio.create_task(rival.app(scope, receive, viewer.send))
     await asyncio.sleep(0.05)
-    yield lambda: sent
+    yield viewer
     rival.finish()
     await watching
 
@@ -73,7 +93,7 @@ async def viewed(rival: Any) -> AsyncIterator[Callable[[], int]]:
 async def events(rival: Any) -> tuple[list[float], ...]:
     """Return the nanoseconds of each publish, await and turn."""
     times: tuple[list[float], ...] = ([], [], [])
-    async with viewed(rival) as sent:
+    async with viewed(rival) as viewer:
         for number in range(1, EVENTS + 1):
             event = tick(number)
             began = perf_counter_ns()
@@ -82,7 +102,7 @@ async def events(rival: Any) -> tuple[list[float], ...]:
             if answer is not None:
                 await answer
             awaited = perf_counter_ns()
-            while sent() < number:  # noqa: ASYNC110, it is what is measured
+            while viewer.events < number:  # noqa: ASYNC110, it is what is measured
                 await asyncio.sleep(0)
             over = perf_counter_ns()
             steps = (published - began, awaited - published, over - awaited)

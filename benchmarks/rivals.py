@@ -262,6 +262,7 @@ class Retained:
 
         options = {"cancel_after": None, "max_executions": None} | options
         self._app = EventsApp(produce, **options)
+        self.executions = self._app.executions
         self._stop = asyncio.Event()
 
     async def open(self, streams: int = 1) -> str:
@@ -270,7 +271,7 @@ class Retained:
         self._publishers: list[Publish] = []
         paths = []
         for _ in range(streams):
-            execution = await self._app.executions.start("produce", {})
+            execution = await self.executions.start("produce", {})
             await self._started.acquire()
             paths.append(f"/executions/{execution.id}/events")
         self.publish = self._publishers[0]
