@@ -16,14 +16,11 @@ from setuptools.errors import BaseError, CCompilerError
 SWITCH = "ASGI_EVENTS_COMPILE"
 
 MODULES = (
-    "asgi_events/aio/waiter.py",
-    "asgi_events/aio/wakeups.py",
     "asgi_events/log/cursor.py",
     "asgi_events/log/log.py",
     "asgi_events/log/stored.py",
     "asgi_events/log/writer.py",
     "asgi_events/wire/encoding.py",
-    "asgi_events/wire/frames.py",
     "asgi_events/wire/window.py",
 )
 

@@ -13,20 +13,20 @@ ROOT = Path(__file__).parents[1]
 
 
 @functools.cache
-def compiled(without: str = "") -> Path:
+def compiled(*without: str) -> Path:
     """Return a directory to import the compiled package from.
 
     Args:
-        without: A module that is left as it is, such as ``asgi_events/bus.py``.
+        without: Modules that are left as they are, such as ``asgi_events/bus.py``.
 
     Raises:
-        ValueError: That module is not compiled.
+        ValueError: One of them is not compiled.
     """
     recipe = (ROOT / "setup.py").read_text()
-    if without:
-        recipe, changed = _leave_out(recipe, without)
+    for module in without:
+        recipe, changed = _leave_out(recipe, module)
         if not changed:
-            raise ValueError(f"setup.py does not compile {without}")
+            raise ValueError(f"setup.py does not compile {module}")
     sources = sorted((ROOT / "asgi_events").rglob("*.py"))
     state = hashlib.sha256(recipe.encode() + sys.version.encode())
     for source in sources:

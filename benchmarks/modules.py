@@ -4,7 +4,8 @@
 
 The compiled package is 1. Each line is the package with one module left as it is, as
 the ratio of pairs of runs, so 1.05 means that without this module an event costs 5 %
-more. The last line is the package without any compiled module. What is measured is the
+more. Modules whose classes are derived from each other are left together. The last line
+is the package without any compiled module. What is measured is the
 path of an event in one process, on uvloop, with a ``send`` that only counts:
 
 * woken: from ``publish`` to ``send``, when the last event has been sent
@@ -36,6 +37,11 @@ from benchmarks.report import machine
 from benchmarks.rivals import Bare, Retained, tick
 
 COLUMNS = ("woken", "retained", "burst", "SQLite")
+FAMILY = (
+    "asgi_events/log/log.py",
+    "asgi_events/log/stored.py",
+    "asgi_events/wire/window.py",
+)
 _MODULE = re.compile(r'"(asgi_events/\S+\.py)"')
 _CHILD = "from benchmarks.modules import tell; tell()"
 
@@ -120,10 +126,13 @@ def main() -> None:
     machine("uvloop")
     print(f"| without | {' | '.join(COLUMNS)} |")
     print(f"|{'---|' * (len(COLUMNS) + 1)}")
-    packages = {module: compiled(module) for module in asked.modules}
-    for module, package in (packages | {"all of them": ROOT}).items():
+    groups = {
+        FAMILY if module in FAMILY else (module,): None for module in asked.modules
+    }
+    packages = {", ".join(group): compiled(*group) for group in groups}
+    for name, package in (packages | {"all of them": ROOT}).items():
         cells = [f"{ratio:.3f}" for ratio in ratios(package, asked.rounds)]
-        print(f"| {module} | {' | '.join(cells)} |", flush=True)
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
