@@ -200,6 +200,7 @@ def _bars(axes: Any, on: Results) -> None:
         axis.set_title(title, fontsize=10)
         if max(values) > 20 * min(values):
             axis.set_xscale("log")
+            axis.minorticks_off()  # their labels would cover each other
 
 
 def _times(found: Mapping[str, Any]) -> float:
