@@ -100,8 +100,10 @@ class Deadlines(Timer):
         if self._ends_at is not None and now >= self._ends_at:
             self._ends_at = None
             self._timed.expire()
-        if self.sending_since is not None:
-            return self._tick_while_sending(self._timed, now, self.sending_since)
+        if self.sending_since is not None:  # it may be over at once
+            at = self._tick_while_sending(self._timed, now, self.sending_since)
+            at = min(at, now + self._step())
+            return at if self._ends_at is None else min(at, self._ends_at)
         # Those of many streams fall together: to wake up costs as much as a heartbeat.
         grain = self._step() / _GRAINS
         at = (ceil((now + self._step()) / grain) - 0.01) * grain
