@@ -100,27 +100,30 @@ class Deadlines(Timer):
         if self._ends_at is not None and now >= self._ends_at:
             self._ends_at = None
             self._timed.expire()
-        if self.sending_since is not None:  # it may be over at once
+        if self.sending_since is not None:
             at = self._tick_while_sending(self._timed, now, self.sending_since)
-            at = min(at, now + self._step())
-            return at if self._ends_at is None else min(at, self._ends_at)
+        else:
+            at = self._tick_between_sends(self._timed, now)
+        return at if self._ends_at is None else min(at, self._ends_at)
+
+    def _tick_between_sends(self, timed: Timed, now: float) -> float:
         # Those of many streams fall together: to wake up costs as much as a heartbeat.
         grain = self._step() / _GRAINS
         at = (ceil((now + self._step()) / grain) - 0.01) * grain
-        if self._heartbeat_interval is not None:
-            due = self.last_sent + self._heartbeat_interval
-            if now >= due:
-                self.beat = True
-                self._timed.wake()
-            else:
-                at = min(at, due)
-        return at if self._ends_at is None else min(at, self._ends_at)
+        if self._heartbeat_interval is None:
+            return at
+        due = self.last_sent + self._heartbeat_interval
+        if now < due:
+            return min(at, due)
+        self.beat = True
+        timed.wake()
+        return at
 
     def _tick_while_sending(self, timed: Timed, now: float, since: float) -> float:
-        timeout = self.send_timeout
-        if timeout is None:
-            return now + self._step()
-        if now < since + timeout:
-            return since + timeout
+        at = now + self._step()  # the send may be over at once
+        if self.send_timeout is None:
+            return at
+        if now < since + self.send_timeout:
+            return min(at, since + self.send_timeout)
         timed.drop()
-        return now + timeout
+        return at
