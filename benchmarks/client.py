@@ -57,17 +57,17 @@ def launched(
 def beside(
     package: Path | None, environment: Mapping[str, str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the ``env`` and the ``cwd`` of a process that imports that package.
+    """Yield the options with which ``Popen`` starts a process that imports a package.
 
     Args:
         package: As ``launched`` takes it.
         environment: Further variables.
     """
     env = os.environ | (environment or {})
+    if package is None:
+        yield {"env": env}
+        return
     with tempfile.TemporaryDirectory() as alone:  # our benchmarks, not our package
-        if package is None:
-            yield {"env": env, "cwd": None}
-            return
         Path(alone, "benchmarks").symlink_to(Path(__file__).parent)
         yield {"env": env | {"PYTHONPATH": f"{alone}:{package}"}, "cwd": alone}
 

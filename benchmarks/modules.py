@@ -5,8 +5,8 @@
 The compiled package is 1. Each line is the package with one module left as it is, as
 the ratio of pairs of runs, so 1.05 means that without this module an event costs 5 %
 more. Modules whose classes are derived from each other are left together. The last line
-is the package without any compiled module. What is measured is the
-path of an event in one process, on uvloop, with a ``send`` that only counts:
+is the package without any compiled module. What is measured is the path of an event in
+one process, on uvloop, with a ``send`` that only counts:
 
 * woken: from ``publish`` to ``send``, when the last event has been sent
 * retained: the same, in an ``EventsApp``
