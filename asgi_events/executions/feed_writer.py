@@ -44,10 +44,12 @@ class FeedWriter:
         self._pens: dict[str | None, _Pen] = {}
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
-        self._is_closing = False
+        self._is_closed = False
 
     def say(self, owner: str | None, execution: str, make: Make) -> None:
         """Write an event into an owner's feed soon, if there is one."""
+        if self._is_closed:
+            return
         outbox = self._outboxes.get(owner)
         if outbox is None:
             outbox = self._outboxes[owner] = Outbox()
@@ -58,9 +60,13 @@ class FeedWriter:
             loop = asyncio.get_running_loop()
             self._task = loop.create_task(self._run(), context=Context())
 
+    def reopen(self) -> None:
+        """Write again, after ``aclose``."""
+        self._is_closed = False
+
     async def aclose(self) -> None:
-        """Write what is left, if that does not take long."""
-        self._is_closing = True
+        """Write what is left, if that does not take long; nothing after that."""
+        self._is_closed = True
         self._woken.set()
         task = self._task
         if task is not None:
@@ -70,20 +76,19 @@ class FeedWriter:
         self._task = None
         self._outboxes.clear()
         self._pens.clear()
-        self._is_closing = False
         self._woken = asyncio.Event()
 
     async def _run(self) -> None:
         loop, pause = asyncio.get_running_loop(), _SHORTEST
         while self._outboxes:
-            if not self._is_closing:
+            if not self._is_closed:
                 await self._wait(pause)
             self._woken.clear()
             began = loop.time()
             failed = [
                 each for each in list(self._outboxes) if not await self._told(each)
             ]
-            if failed and self._is_closing:
+            if failed and self._is_closed:
                 break
             pause = min(max(_SHARE * (loop.time() - began), _SHORTEST), _LONGEST)
             if failed:

@@ -171,8 +171,12 @@ class Feeds:
         for feed in list(self._feeds.values()):
             feed.watchers.dismiss()
 
+    def reopen(self) -> None:
+        """Tell again what happens, after ``aclose``."""
+        self._writer.reopen()
+
     async def aclose(self) -> None:
-        """Tell what is left to be told, and forget all."""
+        """Tell what is left to be told, and forget all; nothing is told after that."""
         await self._writer.aclose()
         for feed in list(self._feeds.values()):
             feed.close()

@@ -187,7 +187,7 @@ class HeldInMemory:
         pass  # a start takes one turn of the loop
 
     def reopen(self) -> None:
-        pass
+        self.feeds.reopen()
 
     async def aclose(self) -> None:
         if self._retaining is not None:

@@ -224,14 +224,15 @@ class HeldInStore:
 
     def reopen(self) -> None:
         self._reaper.reopen()
+        self.feeds.reopen()
         self._name = secrets.token_hex(8)  # it no longer writes its earlier logs
 
     async def aclose(self) -> None:
         self._starts.clear()
         self.here.clear()
         await self._questioning.aclose()
+        await self._reaper.aclose()  # which tells the feeds what it has ended
         await self.feeds.aclose()
-        await self._reaper.aclose()
         await self._keeper.aclose()
 
     def _get_writer(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from asgi_events import Executions, tool
 from asgi_events.events import ExecutionStatus, InputRequestEvent
 from asgi_events.executions import feed_log, outbox
+from asgi_events.executions.facts import Facts
 from asgi_events.executions.feed_log import FeedLog
 from asgi_events.executions.feeds import feed_of
 from asgi_events.executions.outbox import Outbox
@@ -21,6 +23,7 @@ from asgi_events.feed_events import (
     ExecutionStarted,
     ExecutionWaiting,
 )
+from asgi_events.stores.contract import Page
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.testing import virtual_time
 from tests import TIMEOUT
@@ -468,6 +471,68 @@ async def test_says_that_what_is_not_kept_any_more_has_ended() -> None:
                 await store.delete(execution.id)
                 await ann.until_ended(execution.id)
     assert ann.of(execution.id) == WHOLE
+
+
+class Stuck(Link):
+    """The way to a store that does not say what an execution has asked.
+
+    Attributes:
+        asked: Set when it was to say that.
+    """
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.asked = asyncio.Event()
+
+    async def read(self, key: str, after: int, limit: int) -> Page | None:
+        if key.startswith("questions:"):
+            self.asked.set()
+            await asyncio.Event().wait()
+        return await super().read(key, after, limit)
+
+
+async def test_says_what_it_has_found_dead_though_it_stops() -> None:
+    store = MemoryStore()
+    link, stuck = Link(store), Stuck(store)
+    with virtual_time():
+        async with Executions(store=store) as executions, watching(executions):
+            pass  # so that there is a feed
+        here = Executions(slow, store=link, lease=4.0)
+        execution = await here.start(slow, owner="ann")
+        await asyncio.sleep(1)
+        link.cut = True
+        await asyncio.sleep(4)
+        async with Executions(store=stuck, lease=4.0) as there:
+            await there.get(execution.id)
+            await stuck.asked.wait()
+        told = await kinds_in_feed(store)
+        await dead(here, link)
+    assert told == ["started", "ended"]
+
+
+async def test_says_nothing_after_it_has_stopped_until_it_serves_again() -> None:
+    executions = Executions(quick)
+    async with executions, watching(executions):
+        await run(executions)
+    before = asyncio.all_tasks()
+    now = datetime.now(UTC)
+    late = Facts(id="late", actor="quick", owner="ann", created=now, fingerprint="")
+    executions.feeds.ended(late, ExecutionStatus.LOST, now)
+    after = asyncio.all_tasks()
+    async with executions, watching(executions) as ann:
+        (second,) = await run(executions)
+        await ann.until_ended(second)
+    assert after == before
+    assert [each.execution for each in ann.ends] == [second]
+
+
+async def kinds_in_feed(store: MemoryStore) -> list[str]:
+    """What is said in the feed of "ann", in order."""
+    log = FeedLog(store, "ann", lease=4.0, ttl=60.0)
+    part = await log.find()
+    assert part is not None
+    stored = await log.read(part, part.after)
+    return [json.loads(each)["event_type"] for each in stored.data]
 
 
 async def dead(executions: Executions, link: Link) -> None:
