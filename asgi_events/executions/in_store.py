@@ -264,10 +264,9 @@ class HeldInStore:
             store=self._store,
             follower=self._make_follower(log),
         )
-        read_page = partial(self._store.read, id)
         facts = Facts.from_meta(id, page.meta)
         questions = Questions(facts, self._questioning)
-        opened = Opened(log, questions, read_page=read_page)
+        opened = Opened(log, questions, read_page=partial(self._store.read, id))
         return self._make(facts, opened, make_run)
 
     def _make_follower(self, log: StoredLog) -> Follower:

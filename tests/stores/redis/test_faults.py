@@ -494,7 +494,8 @@ class TestASlowLink:
             await answered(lambda: store.renew("other", other))
             async with asyncio.timeout(TIMEOUT):
                 page, ack = await asyncio.gather(
-                    held(store), store.renew("other", other)
+                    answered(lambda: held(store)),
+                    answered(lambda: store.renew("other", other)),
                 )
         assert page.frames == [large]
         assert ack == Ack(0)
@@ -511,8 +512,8 @@ class TestASlowLink:
             other = await answered(lambda: begin(store, "other"))
             async with asyncio.timeout(TIMEOUT):
                 acks = await asyncio.gather(
-                    store.append("log", grant, 0, [large]),
-                    store.append("other", other, 0, [b"1"]),
+                    answered(lambda: store.append("log", grant, 0, [large])),
+                    answered(lambda: store.append("other", other, 0, [b"1"])),
                 )
         assert acks == [Ack(1), Ack(1)]
 
