@@ -1,6 +1,9 @@
 """Whether an answer fits the form of its question.
 
-Spec: https://json-schema.org/draft/2020-12/json-schema-validation
+What a form lets through, values of the form's type can be made of.
+
+Spec: https://json-schema.org/draft/2020-12/json-schema-validation; dates and times as
+in RFC 3339.
 """
 
 from __future__ import annotations
@@ -14,7 +17,16 @@ from urllib.parse import urlsplit
 
 Schema = Mapping[str, Any]
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATE_TIME = re.compile(  # with an offset; datetime reads no more than six digits
+    r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:[0-5]\d)",
+    re.ASCII | re.IGNORECASE,
+)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:[^\s\x00-\x1f]*", re.ASCII | re.IGNORECASE)
+_WITH_HOST = ("http", "https", "ws", "wss", "ftp")
+
+_WHOLE = 2.0**63  # a float from here on is no int for pydantic
 
 
 def errors_in(form: Schema, content: Any) -> list[dict[str, Any]]:
@@ -74,8 +86,17 @@ def _error(type: str, loc: tuple[str | int, ...], msg: str) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    if isinstance(value, float):
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
         return isfinite(value)  # pydantic's parser takes NaN
+    except OverflowError:
+        return False
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, float):
+        return value.is_integer() and abs(value) < _WHOLE
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -84,7 +105,7 @@ _IS: dict[str, Callable[[Any], bool]] = {
     "array": lambda value: isinstance(value, list),
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: _is_number(value) and value == int(value),
+    "integer": _is_whole,
     "number": _is_number,
 }
 
@@ -100,21 +121,26 @@ _A = {
 
 def _is_uri(text: str) -> bool:
     try:
-        return bool(urlsplit(text).scheme)
+        scheme, host, *_ = urlsplit(text)
     except ValueError:
         return False
+    return bool(_URI.fullmatch(text) and (host or scheme not in _WITH_HOST))
 
 
 def _is_date(text: str) -> bool:
     try:
-        return len(text) == 10 and bool(date.fromisoformat(text))
+        return bool(_DATE.fullmatch(text) and date.fromisoformat(text))
     except ValueError:
         return False
 
 
 def _is_date_time(text: str) -> bool:
+    parts = _DATE_TIME.fullmatch(text)
+    if parts is None:
+        return False
+    day, time, offset = parts.groups()
     try:
-        return "T" in text.upper() and bool(datetime.fromisoformat(text))
+        return bool(datetime.fromisoformat(f"{day}T{time}{offset.upper()}"))
     except ValueError:
         return False
 

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_json
 
 from asgi_events.actors.forms import form_of
 from asgi_events.bus import EventBus
 from asgi_events.checks import check_flags, check_seconds, check_texts
 from asgi_events.events import InputAction, InputAnswerEvent, InputRequestEvent
-from asgi_events.exceptions import InputDeclined, InputExpired
+from asgi_events.exceptions import EventTooLarge, InputDeclined, InputExpired
 
 
 class Questions(Protocol):
@@ -27,7 +28,11 @@ class Questions(Protocol):
         """In this block a question is open."""
 
     def stored(self, request: InputRequestEvent) -> InputRequestEvent:
-        """A new question as it is stored, which the other methods take."""
+        """A new question as it is stored, which the other methods take.
+
+        Raises:
+            EventTooLarge: It has more bytes than ``max_event_bytes``.
+        """
 
     async def ask(self, request: InputRequestEvent) -> None:
         """Make a question known to all processes."""
@@ -78,7 +83,8 @@ async def ask(
     """Ask, wait, and return the answer; see ``ExecutionState.ask``."""
     form = form_of(type)
     content = await ask_form(state, message, form, timeout=timeout, to=to, echo=echo)
-    return TypeAdapter(type).validate_python(content)
+    # From JSON, since a strict model takes a date or an Enum from nothing else.
+    return TypeAdapter(type).validate_json(to_json(content))
 
 
 async def ask_form(
@@ -122,7 +128,7 @@ async def ask_form(
     )
     with questions.opened():
         answer = await _closed(state, questions, request, timeout, echo)
-    await state.publish(_told(answer, echo))
+    await _tell(state, answer, echo)
     if answer.action == "accept":
         return answer.content
     if answer.action == "decline":
@@ -157,10 +163,20 @@ async def _closed(
         # It may have been answered just now, by somebody who was told that it counts.
         def tell(answer: InputAnswerEvent) -> None:
             if is_told:
-                state.event_bus.publish_nowait(_told(answer, echo))
+                state.event_bus.publish_nowait(
+                    _told(answer, echo), too_large=lambda *_: _told(answer, False)
+                )
 
         questions.cancel(stored, tell)
         raise
+
+
+async def _tell(state: Asker, answer: InputAnswerEvent, echo: bool) -> None:
+    """Tell viewers what has closed a question."""
+    try:
+        await state.publish(_told(answer, echo))
+    except EventTooLarge:
+        await state.publish(_told(answer, False))
 
 
 def _told(answer: InputAnswerEvent, echo: bool) -> InputAnswerEvent:

@@ -86,6 +86,10 @@ def _form(refusal: str, schema: Schema) -> dict[str, Any]:
 def _resolved(schema: Any, definitions: Schema) -> dict[str, Any]:
     """A schema without a reference at its top, without None, and with ``enum``."""
     found = dict(schema) if isinstance(schema, Mapping) else {}
+    whole = found.get("allOf")  # of a reference with a default, before pydantic 2.9
+    if isinstance(whole, list) and len(whole) == 1:
+        del found["allOf"]
+        found = {**_resolved(whole[0], definitions), **found}
     reference = found.pop("$ref", None)
     if reference is not None:
         name = str(reference).removeprefix("#/$defs/")

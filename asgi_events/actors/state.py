@@ -225,7 +225,7 @@ class ExecutionState(Publisher[Awaitable[None]]):
             timeout: Seconds after which nobody is waited for any more; None for any
                 time.
             to: Who may answer besides the owner, as ``authorize`` returns it.
-            echo: Viewers are shown the answer, too.
+            echo: Viewers are shown the answer, too, unless the event is too large.
 
         Returns:
             The answer; in a sync actor the value itself, elsewhere what to await.
@@ -236,6 +236,7 @@ class ExecutionState(Publisher[Awaitable[None]]):
             TypeError: There is no form for ``type``; the message names the field.
             ValueError: A validator of ``type`` does not take what was answered; or
                 ``timeout`` is not positive.
+            EventTooLarge: The question has more bytes than ``max_event_bytes``.
             RuntimeError: Nobody can answer: no ``Executions`` runs this.
         """
         asking = ask(self, message, type, timeout=timeout, to=to, echo=echo)

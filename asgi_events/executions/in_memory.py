@@ -90,7 +90,8 @@ class HeldInMemory:
                 self._asked,
                 lease=options["lease"],
                 ttl=options["retention"],
-            )
+            ),
+            max_event_bytes=options["max_event_bytes"],
         )
         # One for all: a bound method takes 64 bytes, and a log is long-lived.
         self._on_growth: Callable[[Log, int], None] = self._grown

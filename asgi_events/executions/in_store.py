@@ -77,32 +77,30 @@ class HeldInStore:
         self.here: dict[str, Execution] = {}
         self._elsewhere: WeakValueDictionary[str, Execution] = WeakValueDictionary()
         self._bounds = Bounds(options["max_events"], options["max_bytes"])
+        lease = options["lease"]
         self._store = store
         self._options = options
         self._make = make
         self._name = secrets.token_hex(8)
         self._shared_watch = SharedWatch(store, self._get_writer)
-        self._reaper = Reaper(store, lease=options["lease"])
+        self._reaper = Reaper(store, lease=lease)
         watch = self._shared_watch
         self.feeds = Feeds(store, options, viewing, watch, self._reaper)
-        self._keeper = Keeper(store, watch, lease=options["lease"])
+        self._keeper = Keeper(store, watch, lease=lease)
         self._questioning = Questioning(
-            partial(
-                QuestionLog, store, lease=options["lease"], ttl=options["retention"]
-            ),
+            partial(QuestionLog, store, lease=lease, ttl=options["retention"]),
             watch,
             self._keeper.keep_answer,
+            options["max_event_bytes"],
         )
-        predecessors = Predecessors(
-            store, self.here, self._look, watch, lease=options["lease"]
-        )
+        predecessors = Predecessors(store, self.here, self._look, watch, lease=lease)
         self._turns = Turns(
             store,
             self._look,
             self._runs,
             self.discard,
             predecessors,
-            lease=options["lease"],
+            lease=lease,
             ttl=key_ttl,
             max_queued=options["max_queued"],
             on_taken=self._keeper.keep_turn,
@@ -112,7 +110,7 @@ class HeldInStore:
             self._find_anywhere,
             self._turns.has_started,
             writer=self._get_writer,
-            lease=options["lease"],
+            lease=lease,
             ttl=key_ttl,
             on_claimed=self._keeper.keep_mark,
         )

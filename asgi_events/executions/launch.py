@@ -20,7 +20,7 @@ from asgi_events.aio.threads import Threads
 from asgi_events.bus import EventBus
 from asgi_events.error_messages import ErrorMessage, redacted, with_traceback
 from asgi_events.events import SHUTTING_DOWN
-from asgi_events.exceptions import Draining, EventTooLarge, UnknownActor
+from asgi_events.exceptions import Draining, UnknownActor
 from asgi_events.executions.execution import Execution, Run
 from asgi_events.executions.facts import Facts
 from asgi_events.executions.held import Claim, Held, Make, Opened
@@ -29,9 +29,8 @@ from asgi_events.executions.options import ExecutionsOptions
 from asgi_events.executions.run import EndedRun, LocalRun
 from asgi_events.executions.shutdown import Shutdown
 from asgi_events.executions.viewers import Capacity, Place, Viewers, Viewing
-from asgi_events.log.writer import LogWriter, name_of
+from asgi_events.log.writer import LogWriter, check_size
 from asgi_events.redaction import Redaction
-from asgi_events.wire.encoding import encode_json
 
 # json.dumps would make one for each start.
 _write = json.JSONEncoder(sort_keys=True, default=repr)
@@ -175,7 +174,7 @@ class Launcher:
         if shutdown.stops:
             raise Draining
         for event in asked.preface:
-            _check_size(event, self._options["max_event_bytes"])
+            check_size(event, self._options["max_event_bytes"])
         facts = Facts(
             id=id,
             actor=asked.actor,
@@ -295,12 +294,6 @@ class _Redacting:
         state, facts = current.get(), self._facts
         call = f"actor {state.address!r}, " if state is not None else ""
         return redacted(error, f"{call}execution {facts.id!r}, owner {facts.owner!r}")
-
-
-def _check_size(event: BaseModel, limit: int | None) -> None:
-    size = len(encode_json(event))
-    if limit is not None and size > limit:
-        raise EventTooLarge(name_of(event), size, limit)
 
 
 def _fingerprint(name: str, input: Any, owner: str | None, thread: str | None) -> str:

@@ -25,6 +25,7 @@ from asgi_events.executions.question_log import (
     QuestionLog,
     redacted,
 )
+from asgi_events.log.writer import check_size
 from asgi_events.redaction import Redaction
 
 logger = logging.getLogger(__name__)
@@ -46,12 +47,15 @@ class Questioning:
         watch: Says that other processes have answered; None where there are none.
         keep: Called with each question that is closed, so that the store can be given
             it again.
+        max_event_bytes: How many bytes of JSON a question may have; None for any
+            number.
         closing: The tasks that close questions which nobody waits for any more.
     """
 
     open_log: Callable[[str], QuestionLog]
     watch: SharedWatch | None = None
     keep: Callable[[ClosedQuestion], None] | None = None
+    max_event_bytes: int | None = None
     closing: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def aclose(self) -> None:
@@ -133,10 +137,15 @@ class Questions:
             self._count(-1)
 
     def stored(self, request: InputRequestEvent) -> InputRequestEvent:
-        """A new question as it is stored: as viewers may see it."""
-        if self.redaction is None:
-            return request
-        return redacted(request, self.redaction)
+        """A new question as it is stored: as viewers may see it.
+
+        Raises:
+            EventTooLarge: It has more bytes than ``max_event_bytes``.
+        """
+        if self.redaction is not None:
+            request = redacted(request, self.redaction)
+        check_size(request, self._questioning.max_event_bytes)
+        return request
 
     async def ask(self, request: InputRequestEvent) -> None:
         """Make a question known to all processes, however long that takes."""

@@ -114,7 +114,7 @@ class LogWriter:
             event = shown
         data = encode_json(event)
         if len(data) > self._max_event_bytes:
-            raise EventTooLarge(name_of(event), len(data), self._max_event_bytes)
+            raise EventTooLarge(_name_of(event), len(data), self._max_event_bytes)
         full = self.log.append(data, is_instance(ExecutionEvent, event))
         return wait_for(self.log.room()) if full else NOTHING
 
@@ -141,7 +141,7 @@ class LogWriter:
         shown = event if redaction is None else redaction.of_end(event)
         data = encode_json(shown)
         if len(data) > self._max_event_bytes:
-            too_large = EventTooLarge(name_of(event), len(data), self._max_event_bytes)
+            too_large = EventTooLarge(_name_of(event), len(data), self._max_event_bytes)
             logger.error("An execution cannot say how it ended: %s", too_large)
             if isinstance(event, CompleteEvent):
                 event = ErrorEvent(message="")
@@ -217,7 +217,14 @@ def _text(result: Any) -> str:
         return _FAILED
 
 
-def name_of(event: BaseModel) -> str:
+def check_size(event: BaseModel, max_event_bytes: int | None) -> None:
+    """Raise ``EventTooLarge`` if a log would not take an event."""
+    size = len(encode_json(event))
+    if max_event_bytes is not None and size > max_event_bytes:
+        raise EventTooLarge(_name_of(event), size, max_event_bytes)
+
+
+def _name_of(event: BaseModel) -> str:
     """Return what an event is called in an error."""
     if isinstance(event, CompleteEvent):
         return "result"

@@ -15,12 +15,14 @@ from pydantic import (
     BaseModel,
     Field,
     SecretStr,
+    TypeAdapter,
     WithJsonSchema,
     create_model,
 )
 
 from asgi_events.actors.answers import errors_in
 from asgi_events.actors.forms import form_of
+from asgi_events.wire.encoding import encode_json
 
 
 class Meal(Enum):
@@ -211,8 +213,15 @@ RIGHT: list[tuple[Any, list[Any]]] = [
     (int, [0, -1, 2.0, 10**400]),
     (float, [0, 1.5, -1e300]),
     (date, ["2026-01-31"]),
-    (datetime, ["2026-01-31T10:00:00Z", "2026-01-31t10:00:00+01:00"]),
-    (AnyUrl, ["https://example.org/a?b=c", "mailto:a@b.c"]),
+    (
+        datetime,
+        [
+            "2026-01-31T10:00:00Z",
+            "2026-01-31t10:00:00z",
+            "2026-01-31T10:00:00.1234567890-23:59",
+        ],
+    ),
+    (AnyUrl, ["https://example.org/a?b=c", "mailto:a@b.c", "urn:isbn:1"]),
     (Seat, ["window"]),
     (list[Seat], [[], ["aisle", "aisle"]]),
     (Annotated[set[Seat], Field(min_length=1)], [["aisle"]]),
@@ -225,11 +234,14 @@ NO_NUMBER = [True, "1", None, [], {}, float("nan"), float("inf")]
 WRONG: list[tuple[Any, list[Any], str]] = [
     (bool, [0, "true", None, [], {}], "type"),
     (str, [1, True, None, ["a"], {}], "type"),
-    (int, [*NO_NUMBER, 1.5], "type"),
-    (float, NO_NUMBER, "type"),
-    (date, ["2026-02-30", "20260131", "2026-1-31", "today", ""], "format"),
+    (int, [*NO_NUMBER, 1.5, 1e300], "type"),
+    (float, [*NO_NUMBER, 10**400], "type"),
+    (date, ["2026-02-30", "20260131", "2026-1-31", "2026-W01-1", "today"], "format"),
     (datetime, ["2026-01-31", "2026-01-31 10:00", "soon", "T"], "format"),
-    (AnyUrl, ["example.org", "//[x"], "format"),
+    (datetime, ["2026-01-31T10", "2026-01-31T10:00:00", "20260131T100000Z"], "format"),
+    (datetime, ["2026-02-30T10:00:00Z", "2026-01-31T24:00:00Z"], "format"),
+    (datetime, [f"2026-01-31T10:00:00+00:{each}" for each in ("00:30", 60)], "format"),
+    (AnyUrl, ["example.org", "//[x", "http://[x", "http:", "a b:c"], "format"),
     (Seat, ["Window", ""], "enum"),
     (list[Seat], ["window", None, {"0": "window"}], "type"),
     (list[Seat], [["middle"]], "enum"),
@@ -255,6 +267,12 @@ WRONG: list[tuple[Any, list[Any], str]] = [
 @pytest.mark.parametrize(("kind", "contents"), RIGHT, ids=lambda each: str(each)[:30])
 def test_takes_what_fits(kind: Any, contents: list[Any]) -> None:
     assert [problems(kind, content) for content in contents] == [[]] * len(contents)
+
+
+@pytest.mark.parametrize(("kind", "contents"), RIGHT, ids=lambda each: str(each)[:30])
+def test_takes_nothing_that_the_type_refuses(kind: Any, contents: list[Any]) -> None:
+    for content in contents:
+        TypeAdapter(kind).validate_json(encode_json(content))
 
 
 @pytest.mark.parametrize(("kind", "contents", "type"), WRONG, ids=lambda e: str(e)[:30])

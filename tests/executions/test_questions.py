@@ -6,10 +6,13 @@ import asyncio
 import random
 import threading
 from collections.abc import AsyncIterator
+from datetime import date
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from asgi_events import Executions, agent, current_state, tool
 from asgi_events.events import InputAnswerEvent, InputRequestEvent
@@ -38,6 +41,7 @@ from tests.executions.asking import (
     waiting_in,
 )
 from tests.executions.faulty_store import FaultyStore
+from tests.executions.feeds import watching
 from tests.executions.scenes import Make, end_of, soon
 
 WINDOW = {"seat": "1A"}
@@ -272,6 +276,64 @@ async def test_gives_what_a_validator_refuses_to_the_actor(make: Make) -> None:
 
     assert await soon(execution.result()) == "ValidationError"
     assert await answers(execution) == [(1, "accept", None, None)]
+
+
+class Meal(Enum):
+    FISH = "fish"
+
+
+class Trip(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    day: date
+    meals: set[Meal]
+
+
+async def test_makes_a_strict_model_of_the_answer(make: Make) -> None:
+    @agent
+    async def travel() -> str:
+        trip: Trip = await current_state().ask("When?", Trip)
+        return repr(trip)
+
+    execution = await make(travel).start(travel)
+    await asked(execution)
+    await execution.answer(1, {"day": "2026-01-02", "meals": ["fish"]})
+
+    expected = Trip(day=date(2026, 1, 2), meals={Meal.FISH})
+    assert await soon(execution.result()) == repr(expected)
+
+
+async def test_neither_stores_nor_says_a_question_that_is_too_large(
+    make: Make, where: dict[str, Any]
+) -> None:
+    @agent
+    async def talk() -> bool:
+        return bool(await current_state().ask("m" * 2000))
+
+    executions = make(talk, max_event_bytes=1000, error_message=str, **where)
+    async with watching(executions) as ann:
+        execution = await executions.start(talk, owner="ann")
+        assert await end_of(execution) == "failed"
+        assert "max_event_bytes" in (await execution.terminal_event()).message
+        await ann.until_ended(execution.id)
+
+    assert await execution.questions() == []
+    assert [each.event_type for each in ann.events] == ["started", "ended"]
+
+
+async def test_says_that_it_was_answered_though_the_answer_is_too_large_to_show(
+    make: Make, where: dict[str, Any]
+) -> None:
+    @agent
+    async def name() -> int:
+        return len(await current_state().ask("Name?", str, echo=True))
+
+    execution = await make(name, max_event_bytes=1000, **where).start(name)
+    await asked(execution)
+    await execution.answer(1, "x" * 2000, by="ann")
+
+    assert await soon(execution.result()) == 2000
+    assert await answers(execution) == [(1, "accept", "ann", None)]
 
 
 async def test_takes_a_literal_with_its_type(make: Make) -> None:
