@@ -53,7 +53,7 @@ async def give_answer(
             raise InvalidInput(f"question {n}", errors)
     token = secrets.token_hex(8)
     if stands is None:
-        if status is not ExecutionStatus.STARTED:
+        if status is not ExecutionStatus.STARTED or not await questions.is_awaited():
             raise QuestionClosed(questions.id, n, "cancelled")
         answer = Answer(
             address=request.address,

@@ -225,8 +225,8 @@ class Execution:
             InvalidInput: The content is not what was asked for.
             AlreadyAnswered: There is another answer.
             QuestionClosed: Nobody waits for the answer any more.
-            Unavailable: The store does not answer. It may have taken the answer: give
-                the same one again.
+            Unavailable: The store does not answer, and may have taken the answer; or
+                the process that asks gives no sign of life. Give the same one again.
         """
         _, is_first = await give_answer(
             self.asking, self.status, n, "accept", content, by=by

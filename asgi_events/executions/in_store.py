@@ -92,6 +92,7 @@ class HeldInStore:
             watch,
             self._keeper.keep_answer,
             options["max_event_bytes"],
+            self._look,
         )
         predecessors = Predecessors(store, self.here, self._look, watch, lease=lease)
         self._turns = Turns(

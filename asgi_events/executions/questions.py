@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 from asgi_events.aio.backoff import Backoff
 from asgi_events.aio.waiter import Waiter
 from asgi_events.events import InputAction, InputAnswerEvent, InputRequestEvent
-from asgi_events.exceptions import StoreError
+from asgi_events.exceptions import StoreError, Unavailable
 from asgi_events.executions.facts import Facts
 from asgi_events.executions.follower import SharedWatch
 from asgi_events.executions.question_log import (
@@ -27,6 +27,7 @@ from asgi_events.executions.question_log import (
 )
 from asgi_events.log.writer import check_size
 from asgi_events.redaction import Redaction
+from asgi_events.stores.contract import Page
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Questioning:
             it again.
         max_event_bytes: How many bytes of JSON a question may have; None for any
             number.
+        look: Looks at the log of an execution; None where all run in this process.
         closing: The tasks that close questions which nobody waits for any more.
     """
 
@@ -56,7 +58,27 @@ class Questioning:
     watch: SharedWatch | None = None
     keep: Callable[[ClosedQuestion], None] | None = None
     max_event_bytes: int | None = None
+    look: Callable[[str], Awaitable[Page | None]] | None = None
     closing: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def is_running(self, id: str) -> bool:
+        """Whether an execution goes on, in any process.
+
+        Raises:
+            Unavailable: Nobody knows, since its process gives no sign of life; or the
+                store does not answer.
+        """
+        if self.look is None:
+            return True
+        page = await self.look(id)
+        if page is not None and page.end is not None:
+            return False
+        if page is None or not page.alive:
+            raise Unavailable(
+                f"The process of execution {id!r} gives no sign of life: try again, "
+                "until it does or has been found dead."
+            )
+        return True
 
     async def aclose(self) -> None:
         """Wait a moment for the tasks, since the process stops."""
@@ -137,11 +159,7 @@ class Questions:
             self._count(-1)
 
     def stored(self, request: InputRequestEvent) -> InputRequestEvent:
-        """A new question as it is stored: as viewers may see it.
-
-        Raises:
-            EventTooLarge: It has more bytes than ``max_event_bytes``.
-        """
+        """A new question as it is stored, as viewers may see it, if it fits."""
         if self.redaction is not None:
             request = redacted(request, self.redaction)
         check_size(request, self._questioning.max_event_bytes)
@@ -239,6 +257,10 @@ class Questions:
         if self.on_change is not None and self._asked is None:
             return Asked()  # it runs here, and has asked nothing
         return await self._log.read()
+
+    async def is_awaited(self) -> bool:
+        """Whether an answer may count; see ``Questioning.is_running``."""
+        return self.on_change is not None or await self._questioning.is_running(self.id)
 
     async def settle(
         self, request: InputRequestEvent, answer: Answer, asked: Asked | None = None

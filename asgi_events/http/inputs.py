@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from asgi_events.events import InputRequestEvent
+from asgi_events.events import ExecutionStatus, InputRequestEvent
 from asgi_events.exceptions import InvalidInput, UnknownExecution, UnknownQuestion
 from asgi_events.executions.answers import give_answer
 from asgi_events.executions.execution import Execution
@@ -30,7 +30,7 @@ async def answer_input(exchange: Exchange, id: str, number: str) -> ASGIApp:
     exchange.allow("GET", "HEAD", "POST")
     execution, asked, question, owner = await _find(exchange, id, number)
     if exchange.request.method != "POST":
-        return exchange.json(200, _about(question))
+        return exchange.json(200, _about(question, execution))
     body = await exchange.read_json(_MOST)
     try:
         given = _Body.model_validate_json(body)
@@ -47,7 +47,7 @@ async def answer_input(exchange: Exchange, id: str, number: str) -> ASGIApp:
         by=owner,
         asked=asked,
     )
-    return exchange.json(201 if is_first else 200, _about(question))
+    return exchange.json(201 if is_first else 200, _about(question, execution))
 
 
 def about_waiting(request: InputRequestEvent) -> dict[str, Any]:
@@ -87,11 +87,19 @@ async def _find(
     return execution, asked, question, owner
 
 
-def _about(question: Question) -> dict[str, Any]:
-    answer = question.answer
-    closed = answer and {
-        "action": answer.action,
-        "by": answer.by,
-        "timestamp": answer.timestamp,
-    }
-    return {**about_waiting(question.request), "answer": closed}
+def _about(question: Question, execution: Execution) -> dict[str, Any]:
+    request, answer = question.request, question.answer
+    closed: dict[str, Any] | None = None
+    if answer is not None:
+        closed = {
+            "action": answer.action,
+            "by": answer.by,
+            "timestamp": answer.timestamp,
+        }
+    elif execution.status is not ExecutionStatus.STARTED:  # its process has died
+        closed = {
+            "action": "cancelled",
+            "by": None,
+            "timestamp": execution.ended or request.timestamp,
+        }
+    return {**about_waiting(request), "answer": closed}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import date
 from enum import Enum
 from pathlib import Path
@@ -42,6 +42,7 @@ from tests.executions.asking import (
 )
 from tests.executions.faulty_store import FaultyStore
 from tests.executions.feeds import watching
+from tests.executions.leases.processes import Link
 from tests.executions.scenes import Make, end_of, soon
 
 WINDOW = {"seat": "1A"}
@@ -558,6 +559,49 @@ async def test_refuses_an_answer_to_what_a_process_left_open_that_has_died(
     for refused in (execution.answer(2, WINDOW), execution.decline(2)):
         with pytest.raises(QuestionClosed, match="not open any more"):
             await refused
+
+
+async def test_takes_no_answer_while_nobody_knows_whether_the_process_lives() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        here = Executions(book, store=link, lease=4.0)
+        async with Executions(store=store, lease=4.0) as there:
+            execution = await there.get((await here.start(book)).id)
+            await asked(execution)
+            link.cut = True
+            await asyncio.sleep(3)
+            silent = await outcome(execution.answer(1, WINDOW))
+            link.cut = False
+            await asyncio.sleep(3)
+            alive = await outcome(execution.answer(1, WINDOW))
+        await here.drain(0)
+    assert (silent, alive) == ("Unavailable", "True")
+
+
+async def test_takes_no_answer_for_a_process_that_has_died() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        here = Executions(book, store=link, lease=4.0)
+        async with Executions(store=store, lease=4.0) as there:
+            execution = await there.get((await here.start(book)).id)
+            await asked(execution)
+            link.cut = True
+            await asyncio.sleep(3)
+            silent = await outcome(execution.answer(1, WINDOW))
+            await asyncio.sleep(4)
+            dead = await outcome(execution.answer(1, WINDOW))
+        link.cut = False
+        await here.drain(0)
+    assert (silent, dead) == ("Unavailable", "QuestionClosed")
+
+
+async def outcome(answering: Awaitable[bool]) -> str:
+    try:
+        return str(await answering)
+    except (Unavailable, QuestionClosed) as error:
+        return type(error).__name__
 
 
 class AnsweredFirst(MemoryStore):

@@ -11,6 +11,7 @@ import pytest
 from asgi_events import EventsApp
 from asgi_events.exceptions import Forbidden, Unavailable
 from asgi_events.executions import Execution
+from asgi_events.executions.question_log import QuestionLog
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.testing import Client
 from tests.executions.asking import approve, asked, book, confirm
@@ -131,6 +132,26 @@ async def test_says_that_nobody_waits_any_more(make: Make) -> None:
     )
     status, said = await post(app, cancelled, DECLINE)
     assert (status, said["action"]) == (410, "cancelled")
+
+
+async def test_says_that_a_question_has_ended_with_its_execution(make: Make) -> None:
+    store = MemoryStore()
+    app = make(book, authorize=whoever, store=store)
+    execution = await begun(app)
+    (request,) = await execution.waiting()
+    await execution.cancel()
+    await soon(execution.wait())
+    log = QuestionLog(store, execution.id, lease=10, ttl=10)
+    await log.ask(request.model_copy(update={"n": 2}))  # as of a process that has died
+    path = f"/executions/{execution.id}/inputs/2"
+    c = await Client(app).get(path, headers=of("ann"))
+
+    assert execution.ended is not None
+    assert (await c.json())["answer"] == {
+        "action": "cancelled",
+        "by": None,
+        "timestamp": execution.ended.isoformat().replace("+00:00", "Z"),
+    }
 
 
 async def test_does_not_say_what_was_answered(make: Make) -> None:
