@@ -351,8 +351,8 @@ def _wait_in_thread(
         try:
             return running.result(timeout=_PATIENCE)
         except TimeoutError:
-            if running.done():  # it is what the coroutine has raised
-                raise
+            if running.done():  # just now, or it is what the coroutine has raised
+                return running.result()
             # The wait is long, or the loop has stopped.
             release_slot()
             if not loop.is_running():

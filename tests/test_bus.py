@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable
+from concurrent.futures import Future
 from functools import singledispatchmethod
 from typing import Any
 
@@ -455,3 +456,28 @@ async def test_says_in_a_thread_that_its_loop_has_stopped(
         await asyncio.to_thread(bus.publish, Note())
     await asyncio.to_thread(other.run_until_complete, asyncio.sleep(0))
     other.close()
+
+
+class Racing(Future[int]):
+    """It is done just after somebody has waited in vain."""
+
+    def result(self, timeout: float | None = None) -> int:
+        if self.done():
+            return super().result(timeout)
+        self.set_result(7)
+        raise TimeoutError
+
+
+async def test_gives_what_comes_just_after_a_wait(
+    bus: EventBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer() -> int:
+        return 7
+
+    def carry(coroutine: Any, loop: asyncio.AbstractEventLoop) -> Future[int]:
+        coroutine.close()
+        return Racing()
+
+    await bus.publish(Note())
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", carry)
+    assert await asyncio.to_thread(lambda: bus.call(answer())) == 7

@@ -26,7 +26,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from types import FrameType
 from typing import Any, TypeAlias
@@ -178,16 +178,19 @@ class _Death:
             signal.raise_signal(number)
 
     def _begin(self, loop: Loop, longest: float) -> None:
-        self._tasks.add(loop.create_task(self._drain(loop, longest)))
+        task = loop.create_task(_drain(longest))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._end, loop))  # even if it never began
 
-    async def _drain(self, loop: Loop, longest: float) -> None:
-        try:
-            if stopping := tell(longest):
-                await asyncio.wait(stopping)
-        finally:
-            self._loops.discard(loop)
-            if not self._loops:
-                signal.raise_signal(self._number)
+    def _end(self, loop: Loop, _: object) -> None:
+        self._loops.discard(loop)
+        if not self._loops:
+            signal.raise_signal(self._number)
+
+
+async def _drain(longest: float) -> None:
+    if stopping := tell(longest):
+        await asyncio.wait(stopping)
 
 
 def _loops() -> set[Loop]:

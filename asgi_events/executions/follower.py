@@ -149,6 +149,13 @@ class SharedWatch:
         self._writers.pop(key, None)
         self._end()
 
+    async def aclose(self) -> None:
+        """Listen no more, until the next ``add``."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
     def _begin(self) -> None:
         if self._task is None:
             self._task = asyncio.ensure_future(self._listen())
@@ -184,7 +191,8 @@ class SharedWatch:
                     if key in self._writers:
                         self._writers[key]()
         finally:
-            self._watch = None
+            if self._watch is watch:  # not that of the next task
+                self._watch = None
             await watch.aclose()
 
 
@@ -236,7 +244,9 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until the log has ended."""
-        self._shared_watch.add(self._key, self._changed.set)
+        self._changed = asyncio.Event()  # the loop may be another one
+        wake = self._changed.set
+        self._shared_watch.add(self._key, wake)
         self._marked = float("-inf")
         self._patience.reset()
         backoff = Backoff()
@@ -248,7 +258,7 @@ class Follower:
                 else:
                     await backoff.wait()
         finally:
-            self._shared_watch.discard(self._key, self._changed.set)
+            self._shared_watch.discard(self._key, wake)
 
     async def _has_looked(self) -> bool:
         """Take the new frames, or wait for some; False if that failed."""

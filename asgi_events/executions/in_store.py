@@ -222,8 +222,8 @@ class HeldInStore:
         await self._starts.wait()
 
     def reopen(self) -> None:
-        self._reaper.reopen()
-        self.feeds.reopen()
+        for each in (self._reaper, self._keeper, self.feeds):
+            each.reopen()
         self._name = secrets.token_hex(8)  # it no longer writes its earlier logs
 
     async def aclose(self) -> None:
@@ -233,6 +233,7 @@ class HeldInStore:
         await self._reaper.aclose()  # which tells the feeds what it has ended
         await self.feeds.aclose()
         await self._keeper.aclose()
+        await self._shared_watch.aclose()
 
     def _get_writer(self) -> str:
         """The writer of the logs; a process forked off this one has another."""

@@ -88,6 +88,7 @@ class Keeper:
         self._suspected = False
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
         self.held_bytes = 0
 
     def __len__(self) -> int:
@@ -95,7 +96,7 @@ class Keeper:
 
     def keep(self, opening: Opening, log: Log) -> None:
         """Keep a log whose terminal frame has just been stored."""
-        if self._settle_time <= 0 or log.end is None:
+        if self._is_closed or self._settle_time <= 0 or log.end is None:
             self._drop_marks(opening.key)
             return
         frames = log.since(log.first - 1)
@@ -109,20 +110,20 @@ class Keeper:
 
     def keep_mark(self, id: str, marker: Opening, end: str) -> None:
         """Keep the marker of an execution that is about to run, as long as the log."""
-        if self._store.durable:
+        if self._store.durable and not self._is_closed:
             self._begin()
             self._marks[id] = Kept(marker, end)
 
     def keep_turn(self, turn: Turn) -> None:
         """Keep the turn of an execution that is about to run, as long as the log."""
-        if self._store.durable:
+        if self._store.durable and not self._is_closed:
             self._begin()
             self._turns[turn.id] = turn
 
     def keep_answer(self, closed: ClosedQuestion) -> None:
         """Keep a question that has just been closed."""
         place = (closed.log.key, closed.request.n)
-        if self._settle_time <= 0 or place in self._answers:
+        if self._is_closed or self._settle_time <= 0 or place in self._answers:
             return
         self._begin()
         until = asyncio.get_running_loop().time() + self._settle_time
@@ -147,8 +148,13 @@ class Keeper:
         """Drop the log that ended first; there must be one."""
         self.discard(next(iter(self._kept)))
 
+    def reopen(self) -> None:
+        """Keep again what is given, after ``aclose``."""
+        self._is_closed = False
+
     async def aclose(self) -> None:
-        """Drop all."""
+        """Drop all, and keep nothing more."""
+        self._is_closed = True
         for key in list(self._kept):
             self.discard(key)
         self._marks.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -139,6 +140,7 @@ class Launcher:
         self._on_news = held.feeds.questioned
         self._shutdown = shutdown
         self._make = make
+        self._discarding: set[asyncio.Task[None]] = set()
         self._threads = Threads(options["max_threads"])
         self._running = Capacity(
             "max_executions",
@@ -186,17 +188,29 @@ class Launcher:
         place = self._running.take(asked.owner)
         try:
             when_busy = self._actors[asked.actor].when_busy
-            opened = await self._held.open(facts, claim, when_busy)
-            if shutdown.begun and claim is None:
-                await self._held.discard(id)  # nobody else knows the id
-                raise Draining
+            with shutdown.launching():
+                opened = await self._held.open(facts, claim, when_busy)
+                if shutdown.begun and claim is None:
+                    await self._held.discard(id)  # nobody else knows the id
+                    raise Draining
             execution = self._run(facts, asked, opened, place)
-        except BaseException:
+        except BaseException as error:
             place.release()
+            if claim is None and isinstance(error, asyncio.CancelledError):
+                self._discard_soon(id)  # the store may have opened it
             raise
         if shutdown.is_grace_over:  # since then; others may have found it already
             await execution.cancel(SHUTTING_DOWN)
         return execution
+
+    def _discard_soon(self, id: str) -> None:
+        async def discard() -> None:
+            with self._shutdown.launching():
+                await self._held.discard(id)
+
+        task = asyncio.ensure_future(discard())
+        self._discarding.add(task)
+        task.add_done_callback(self._discarding.discard)
 
     def _run(
         self, facts: Facts, asked: Asked, opened: Opened, place: Place

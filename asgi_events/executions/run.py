@@ -365,8 +365,8 @@ class RemoteRun:
         self._follower.count(self._viewers.counted > 0 or self._waiting > 0)
         if self._following is not None and self._following.done():
             self._following = None
-        wanted = (self._viewers or self._waiting > 0) and self._log.end is None
-        if wanted and self._following is None:
+        wanted = self._viewers or self._waiting > 0
+        if wanted and self._following is None and self._log.end is None:
             self._following = asyncio.ensure_future(self._follower.run())
         elif not wanted and self._following is not None:
             self._following.cancel()

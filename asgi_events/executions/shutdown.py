@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from asgi_events.aio.grace import Grace
 from asgi_events.events import SHUTTING_DOWN
@@ -36,6 +37,8 @@ class Shutdown:
         self._release = release
         self._drained: asyncio.Task[None] | None = None
         self._grace: Grace | None = None
+        self._launching = 0
+        self._launched: asyncio.Future[None] | None = None
 
     @property
     def stops(self) -> bool:
@@ -51,6 +54,17 @@ class Shutdown:
     def is_grace_over(self) -> bool:
         """Whether what runs is being cancelled."""
         return self._grace is not None and self._grace.is_over
+
+    @contextmanager
+    def launching(self) -> Iterator[None]:
+        """In this block something starts, which the end of the process waits for."""
+        self._launching += 1
+        try:
+            yield
+        finally:
+            self._launching -= 1
+            if self._launched is not None and not self._launched.done():
+                self._launched.set_result(None)
 
     def reopen(self) -> bool:
         """Begin anew after a drain; False when there was none, or it goes on."""
@@ -101,6 +115,9 @@ class Shutdown:
         await grace.wait_for([self._end_of_all()])
 
     async def _end_of_all(self) -> None:
+        while self._launching:
+            self._launched = asyncio.get_running_loop().create_future()
+            await self._launched
         await self._held.started()
         for execution in list(self._held.here.values()):
             await execution.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from asgi_events.log.translated import TranslatedCursor
 from asgi_events.log.translation import Translations
 from asgi_events.wire.formats import Format
 from asgi_events.wire.frames import EventId, parse_event_id
+
+logger = logging.getLogger(__name__)
 
 
 class Place:
@@ -238,14 +241,14 @@ class Viewers:
         if len(self._cursors) == 1 or (counts and self._counted == 1):
             self._changed()
         if self.viewing.draining and self.viewing.returns:
-            cursor.dismiss(cursor.format.goodbye("draining"))
+            _say_goodbye(cursor)
         return cursor
 
     def dismiss(self) -> None:
         """Send all viewers away because the process stops; they reconnect."""
         self.dismissed = True
         for cursor in list(self._cursors):
-            cursor.dismiss(cursor.format.goodbye("draining"))
+            _say_goodbye(cursor)
 
     def send_away(self) -> None:
         """End the streams of all viewers, who come back to another log."""
@@ -293,3 +296,13 @@ class Viewers:
     def _changed(self) -> None:
         if self.on_change is not None:
             self.on_change()
+
+
+def _say_goodbye(cursor: Cursor) -> None:
+    """Send a viewer away because the process stops, however it takes that."""
+    try:
+        goodbye = cursor.format.goodbye("draining")
+    except Exception:  # of a format of the application's; the others are told
+        logger.exception("A stream is broken off, since its format has no goodbye.")
+        goodbye = None
+    cursor.dismiss(goodbye)

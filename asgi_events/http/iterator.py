@@ -118,6 +118,7 @@ class IteratorSource:
         self._wake: Callable[[], None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._taken: asyncio.Future[None] | None = None
+        self._has_begun = False
 
     def take(self, limit: int = MAX_CHUNK) -> bytes | None:
         """Return items that are ready; see ``FrameSource``."""
@@ -151,10 +152,7 @@ class IteratorSource:
 
     async def aclose(self) -> None:
         """Stop the iterable, and wait up to 10 s for its cleanup."""
-        if self._task is None:
-            await self._close_iterator()
-            return
-        if not self._task.done():
+        if self._task is not None and not self._task.done():
             self._task.cancel()
             _, pending = await asyncio.wait({self._task}, timeout=_CLOSE_TIMEOUT)
             if pending:
@@ -163,9 +161,11 @@ class IteratorSource:
                     "its client has gone.",
                     _CLOSE_TIMEOUT,
                 )
+        if not self._has_begun:  # a task that is cancelled at once never does
+            await self._close_iterator()
 
     async def _iterate(self) -> None:
-        last = b""
+        last, self._has_begun = b"", True
         try:
             async for item in self._iterator:
                 if self._ended:

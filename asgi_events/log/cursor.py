@@ -196,6 +196,8 @@ class Cursor:
     def _load_page(self, read_page: ReadPage) -> None:
         if self._loading is None or self._loading.done():
             self._loading = asyncio.ensure_future(load_page(self, read_page))
+            # Not by the task itself: if it is cancelled at once it never begins.
+            self._loading.add_done_callback(self._end_page)
 
     def _drop_page(self) -> None:
         self._page = None
@@ -227,9 +229,10 @@ class Cursor:
         logger.warning("A viewer of %s waits: %r", self.log.name, error)  # it may pass
         return self._is_hopeless("The events of this execution cannot be read")
 
-    def end_page(self) -> None:
+    def _end_page(self, loading: object) -> None:
         """Wake the viewer: nothing is loaded any more."""
-        self._loading = None
+        if self._loading is loading:  # not the next one
+            self._loading = None
         if self._wake is not None:
             self._wake()
 

@@ -23,18 +23,12 @@ class PageReader(Protocol):
     def fail_page(self, error: Exception) -> bool:
         """Whether no page will come, since the store has failed."""
 
-    def end_page(self) -> None:
-        """Nothing is loaded any more."""
-
 
 async def load_page(reader: PageReader, read_page: ReadPage) -> None:
     """Read a page until it is there, or until ``reader`` gives up."""
     backoff = Backoff()
-    try:
-        while not await _is_read(reader, read_page):
-            await backoff.wait()
-    finally:
-        reader.end_page()
+    while not await _is_read(reader, read_page):
+        await backoff.wait()
 
 
 async def _is_read(reader: PageReader, read_page: ReadPage) -> bool:

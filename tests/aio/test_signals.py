@@ -367,6 +367,28 @@ def test_drains_a_script_before_sigterm_ends_it() -> None:
     assert status == -signal.SIGTERM
 
 
+LAST_TURN = """
+import asyncio, signal
+from asgi_events import Executions, tool
+
+@tool
+async def work() -> None: ...
+
+async def main() -> None:
+    await (await Executions(work).start(work)).wait()
+    signal.raise_signal(signal.SIGTERM)
+
+asyncio.run(main())
+print("runs on")
+"""
+
+
+def test_dies_of_a_signal_that_comes_in_the_last_turn_of_its_loop() -> None:
+    command = [sys.executable, "-W", "error", "-c", LAST_TURN]
+    script = subprocess.run(command, capture_output=True, cwd=ROOT, timeout=TIMEOUT)
+    assert (script.returncode, script.stdout) == (-signal.SIGTERM, b"")
+
+
 def test_drains_a_script_before_ctrl_c_ends_it() -> None:
     printed, status = run_script(signal.SIGINT)
 

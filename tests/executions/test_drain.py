@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from asgi_events.executions import Execution
 from asgi_events.http.viewing import ExecutionResponse
 from asgi_events.stores import EventStore
 from asgi_events.stores.memory import MemoryStore
+from asgi_events.testing import Connection
+from asgi_events.wire.formats import NativeFormat
 from tests import TIMEOUT
 from tests.executions.scenes import (
     Cleaner,
@@ -249,6 +252,86 @@ async def test_drains_what_is_being_started(make: Make) -> None:
         assert left == "cancelled"
     else:
         assert isinstance(outcome, Draining)
+
+
+async def test_closes_its_store_after_what_is_being_started(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SpyStore()
+    store.openable.clear()
+    monkeypatch.setattr(
+        "asgi_events.executions.executions.open_store", lambda url: store
+    )
+    executions = make(idle, store="memory://")
+    starting = asyncio.create_task(executions.start(idle))
+    await soon(store.opening.wait())
+    draining = asyncio.create_task(executions.drain(0))
+    for _ in range(50):  # more turns of the loop than a drain takes that waits for none
+        await asyncio.sleep(0)
+    store.openable.set()
+    with pytest.raises(Draining):
+        await soon(starting)
+    await soon(draining)
+
+    assert store.calls == ["open", "delete", "aclose"]
+
+
+async def test_leaves_nothing_of_a_start_that_is_cancelled(make: Make) -> None:
+    store = SpyStore()
+    store.openable.clear()
+    executions = make(idle, store=store)
+    starting = asyncio.create_task(executions.start(idle))
+    await soon(store.opening.wait())
+    starting.cancel()
+    await asyncio.wait([starting])
+    await soon(store.deleted.wait())
+    store.openable.set()
+    again = await soon(executions.start(idle))
+
+    listed = await executions.list(owner=None)
+    assert [each.id for each in listed.items] == [again.id]
+    assert store.calls == ["open", "delete", "open"]
+
+
+class Speechless(NativeFormat):
+    """A format of the application's, with a fault in it."""
+
+    def goodbye(self, reason: str) -> bytes:
+        raise KeyError(reason)
+
+
+async def test_drains_though_a_format_has_no_goodbye(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate()
+    executions = make(gate.actor, store=LastingStore())
+    execution = await executions.start("work")
+    response = ExecutionResponse(execution, format=Speechless)
+    async with Connection(response) as broken, viewer(executions, execution) as other:
+        await broken.until(b"started")
+        await other.until(b"started")
+        await soon(executions.drain(0))
+        *_, goodbye = await other.events()
+
+    assert (goodbye.event, execution.status) == ("goodbye", "cancelled")
+    assert caplog.messages[0].startswith("A stream is broken off")
+
+
+async def test_hears_other_processes_again_when_it_serves_again(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/events.db"
+    gate = Gate()
+    async with Executions(gate.actor, store=url, lease=300.0) as there:
+        here = Executions(gate.actor, store=url, lease=300.0)
+        async with here:
+            known = await here.get((await there.start("work")).id)
+            waiting = asyncio.ensure_future(known.wait())
+            await soon(gate.begun.wait())
+        async with here:
+            execution = await here.start("work")
+            await (await there.get(execution.id)).cancel()
+            assert await soon(execution.wait()) == "cancelled"
+            gate.open.set()
+            assert await soon(waiting) == "completed"
 
 
 async def test_tells_at_once_of_what_a_drain_lets_run_on(make: Make) -> None:

@@ -110,6 +110,49 @@ async def test_is_the_same_in_another_process(tmp_path: Path) -> None:
             assert await again.result() == Report(text="tea")
 
 
+class Late(MemoryStore):
+    """A store that gives frames late.
+
+    Attributes:
+        late: Set when it may give them.
+        asked: Set when it was to give some.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late, self.asked = asyncio.Event(), asyncio.Event()
+
+    async def read(self, key: str, after: int, limit: int) -> Page | None:
+        page = await super().read(key, after, limit)
+        if limit and page is not None and page.end is not None:
+            self.asked.set()
+            await self.late.wait()
+        return page
+
+
+async def test_is_there_for_who_waits_when_another_one_finds_the_end_first() -> None:
+    go, store = asyncio.Event(), Late()
+
+    @agent
+    async def work() -> int:
+        await go.wait()
+        return 42
+
+    async with Executions(work, store=store) as here, Executions(store=store) as there:
+        id = (await here.start(work)).id
+        waiting = asyncio.ensure_future((await there.get(id)).result())
+        await asyncio.sleep(0)
+        go.set()
+        await soon(store.asked.wait())  # so the follower has not taken the end
+        found = await there.get(id)
+        others = [asyncio.ensure_future(found.wait()) for _ in range(2)]
+        await asyncio.sleep(0)
+        others.pop().cancel()
+        store.late.set()
+        assert found.status == "completed"
+        assert await soon(asyncio.gather(waiting, *others)) == [42, "completed"]
+
+
 async def test_is_an_exception_that_names_what_failed(executions: Executions) -> None:
     execution = await executions.start(fail)
     with pytest.raises(ExecutionFailed, match="bad luck") as caught:

@@ -235,6 +235,35 @@ async def test_iterates_nothing_before_somebody_waits() -> None:
     await source.aclose()
 
 
+class Rows:
+    """An iterator with something to close, which is no generator."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def __aiter__(self) -> "Rows":
+        return self
+
+    async def __anext__(self) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("turns", range(3))
+async def test_closes_the_iterator_though_the_end_comes_at_once(turns: int) -> None:
+    rows = Rows()
+    source = IteratorSource(rows)
+    source.on_ready(lambda: None)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    source.dismiss(None)
+    await source.aclose()
+    assert rows.is_closed
+
+
 async def test_joins_what_is_ready_up_to_the_limit() -> None:
     source = IteratorSource(items("a", "b", "c"))
     source.on_ready(lambda: None)

@@ -15,6 +15,7 @@ from asgi_events.stores import Page
 from asgi_events.stores.memory import MemoryStore
 from asgi_events.wire.frames import lost_frame
 from asgi_events.wire.sse import MAX_CHUNK
+from tests import TIMEOUT
 from tests.log.recorded import (
     END,
     Recorded,
@@ -315,6 +316,24 @@ async def test_does_not_resume_after_a_lost_that_is_not_the_end() -> None:
     cursor = Cursor(log, last_event_id="x:11:lost")
 
     assert drain(cursor)[: len(reset("future"))] == reset("future")
+
+
+async def test_wakes_who_begins_to_load_when_the_end_becomes_another_one() -> None:
+    store = MemoryStore()
+    await reaped(store, 10)
+    log = StoredLog("x", start=20)
+
+    async def read_page(after: int, limit: int) -> Page | None:
+        return await store.read("x", after, limit)
+
+    cursor = Cursor(log, last_event_id="x:15", read_page=read_page)
+    assert cursor.take() == b""
+    woken = Waiter(cursor.on_ready).sleep()
+    log.fork(11, end="lost")  # in the same turn: nothing has been read
+
+    async with asyncio.timeout(TIMEOUT):
+        await woken
+    assert (await read(cursor)).endswith(LOST)
 
 
 async def test_stops_loading_when_it_is_closed() -> None:

@@ -195,6 +195,7 @@ class SQLiteStore:
     async def aclose(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None:
+            opened.request_stop()  # both, also if this is cancelled
             await opened.writer.stop()
             await opened.reader.stop()
 

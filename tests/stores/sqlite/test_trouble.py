@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from asgi_events.exceptions import StoreError, Unavailable
 from asgi_events.stores import Ack, Page, open_store
 from asgi_events.stores.sqlite import SQLiteStore
 from asgi_events.stores.sqlite import housekeeping as sqlite_housekeeping
+from tests import TIMEOUT
 from tests.stores.sqlite.files import (
     Make,
     change,
@@ -26,6 +28,25 @@ from tests.stores.sqlite.files import (
     until,
     whole,
 )
+
+
+async def test_ends_its_threads_though_closing_it_is_cancelled(
+    make: Make, path: Path
+) -> None:
+    others = set(threading.enumerate())
+    store = make(busy_timeout=60)
+    await opened(store)
+    with locked(path):
+        late = asyncio.ensure_future(opened(store, "late"))
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(store.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+    await late
+    for thread in set(threading.enumerate()) - others:
+        await asyncio.to_thread(thread.join, TIMEOUT)
+        assert not thread.is_alive()
 
 
 async def test_says_that_its_schema_is_newer(make: Make, path: Path) -> None:
