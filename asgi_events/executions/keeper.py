@@ -218,8 +218,10 @@ class Keeper:
         openings = [each.opening for group in (turns, answers, logs) for each in group]
         if not openings:
             return
-        # The store notices that its server is another one when it gets a call.
-        await self._store.read(openings[-1].key, 0, 0)
+        # The store notices that its server is another one when it gets a call. The same
+        # server may have been emptied.
+        if await self._store.read(openings[-1].key, 0, 0) is None:
+            self._suspected = True
         generation = self._get_generation()
         if generation == self._generation and not self._suspected:
             return

@@ -10,7 +10,7 @@ from pydantic import BaseModel, field_validator
 
 from asgi_events import agent, current_state
 from asgi_events.events import InputAnswerEvent, InputRequestEvent
-from asgi_events.exceptions import InputDeclined, InputExpired
+from asgi_events.exceptions import InputDeclined, InputExpired, Unavailable
 from asgi_events.executions import Execution
 from asgi_events.executions.questions import Questions
 from tests import TIMEOUT
@@ -100,6 +100,16 @@ async def asked(execution: Execution, count: int = 1) -> list[InputRequestEvent]
             if len(found) == count:
                 return found
     raise AssertionError(f"It has ended, and has asked {found}.")
+
+
+async def answer(execution: Execution, content: Any, by: str) -> bool:
+    """Answer question 1 as clients do: again, while its process seems to be silent."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            try:
+                return await execution.answer(1, content, by=by)
+            except Unavailable:
+                await asyncio.sleep(0.01)
 
 
 async def answers(execution: Execution) -> list[tuple[Any, ...]]:

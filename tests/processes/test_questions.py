@@ -21,7 +21,15 @@ from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.redis import RedisStore
 from asgi_events.testing import virtual_time
 from tests import TIMEOUT
-from tests.executions.asking import Choice, answers, asked, book, book_sync, confirm
+from tests.executions.asking import (
+    Choice,
+    answer,
+    answers,
+    asked,
+    book,
+    book_sync,
+    confirm,
+)
 from tests.executions.leases.processes import Link
 from tests.executions.scenes import end_of, soon
 from tests.processes.answers import Answerers, choose, race
@@ -134,7 +142,7 @@ async def test_keeps_an_answer_when_the_server_of_the_store_is_killed() -> None:
             execution = await here.start(confirm)
             await asked(execution)
             link.faults["read", f"questions:{execution.id}"] = Unavailable("Not now.")
-            is_first = await (await there.get(execution.id)).answer(1, True, by="ann")
+            is_first = await answer(await there.get(execution.id), True, "ann")
             await asyncio.to_thread(server.restart)
             async with asyncio.timeout(TIMEOUT):
                 while not await stored(stores[1], execution.id):  # noqa: ASYNC110

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from asgi_events import Executions, agent, current_state
 from asgi_events.exceptions import AlreadyAnswered, ThreadBusy, Unavailable
 from asgi_events.executions.idempotency import marker_of
+from asgi_events.executions.question_log import Answer, ClosedQuestion, QuestionLog
 from asgi_events.executions.thread_log import thread_of
 from asgi_events.wire.sse import ServerSentEvent
-from tests.executions.asking import answers, asked, confirm
+from tests.executions.asking import answer, answers, asked, confirm
 from tests.executions.leases.processes import (
     Dictation,
     Lossy,
@@ -137,12 +140,12 @@ async def test_keeps_an_answer_that_the_store_lost_before_it_was_read(
     await asked(execution)
     log = f"questions:{execution.id}"
     link.faults["read", log] = Unavailable("Not now.")
-    assert await (await there.get(execution.id)).answer(1, True, by="ann")
+    assert await answer(await there.get(execution.id), True, "ann")
     if is_all_lost:
-        settling.empty()
+        settling.empty()  # somebody has emptied the server, and it goes on
     else:
         settling.roll_back(log, 1)
-    settling.generation += 1
+        settling.generation += 1
     await until_stored(settling, {log: 2})
 
     link.faults.clear()
@@ -157,7 +160,7 @@ async def test_opens_no_question_again_whose_answer_the_store_has_lost(
     execution = await here.start(twice)
     await asked(execution)
     elsewhere = await there.get(execution.id)
-    await elsewhere.answer(1, True, by="ann")
+    await answer(elsewhere, True, "ann")
     await asked(execution, 2)
     far.cut = True  # who has answered has died
     log = f"questions:{execution.id}"
@@ -167,7 +170,7 @@ async def test_opens_no_question_again_whose_answer_the_store_has_lost(
 
     far.cut = False
     with pytest.raises(AlreadyAnswered):
-        await elsewhere.answer(1, False, by="eve")
+        await answer(elsewhere, False, "eve")
     assert [request.n for request in await elsewhere.waiting()] == [2]
 
 
@@ -179,11 +182,11 @@ async def test_says_that_an_answer_was_lost_since_there_is_another_one(
     await asked(execution)
     log = f"questions:{execution.id}"
     link.faults["read", log] = Unavailable("Not now.")
-    assert await (await there.get(execution.id)).answer(1, True, by="ann")
+    assert await answer(await there.get(execution.id), True, "ann")
     far.cut = True
     settling.roll_back(log, 1)
     (other, _) = process(settling)
-    assert await (await other.get(execution.id)).answer(1, False, by="bob")
+    assert await answer(await other.get(execution.id), False, "bob")
     settling.generation += 1
     far.cut = False
 
@@ -348,3 +351,17 @@ async def test_tries_again_to_write_what_the_store_has_lost(
     await until(lambda: link.called.count("open") >= 3)
     link.faults.clear()
     await until(lambda: settling.has(id, len(events) - 1))
+
+
+async def test_keeps_nothing_more_after_a_drain(
+    process: Process, settling: Lossy
+) -> None:
+    here, _ = process(settling, confirm)
+    execution = await here.start(confirm)
+    (request,) = await asked(execution)
+    await here.drain(0)
+    before = asyncio.all_tasks()
+    late = Answer(address="", n=1, action="cancelled", token="")
+    log = QuestionLog(settling, execution.id, lease=10, ttl=10)
+    here._held._keeper.keep_answer(ClosedQuestion(log, request, late))
+    assert asyncio.all_tasks() == before
