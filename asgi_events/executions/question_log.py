@@ -9,10 +9,12 @@ writer's name.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from asgi_events.actors.forms import form_from
 from asgi_events.events import InputAnswerEvent, InputRequestEvent
 from asgi_events.exceptions import Fenced, Gap, Missing
 from asgi_events.executions.recorder import Opening
@@ -20,6 +22,8 @@ from asgi_events.redaction import Redaction
 from asgi_events.stores.contract import EventStore, Grant
 from asgi_events.wire.decoding import read_json
 from asgi_events.wire.encoding import encode_json
+
+logger = logging.getLogger(__name__)
 
 _WRITER = "questions"  # the name under which every process writes it
 _PAGE = 1024 * 1024  # bytes read at once
@@ -197,7 +201,12 @@ def redacted(request: InputRequestEvent, redaction: Redaction) -> InputRequestEv
     """Return a question as viewers may see it; a ``HiddenRequest`` if they may not."""
     shown = redaction.of(request)
     if isinstance(shown, InputRequestEvent):
-        return shown.model_copy(update={"n": request.n})
+        try:
+            form_from(shown.response_schema)
+        except TypeError as error:  # nobody could answer
+            logger.error("redact has made a question that is hidden: %s", error)
+        else:
+            return shown.model_copy(update={"n": request.n})
     return HiddenRequest(**request.model_dump() | {"message": ""})
 
 

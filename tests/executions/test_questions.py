@@ -322,6 +322,25 @@ async def test_neither_stores_nor_says_a_question_that_is_too_large(
     assert [each.event_type for each in ann.events] == ["started", "ended"]
 
 
+@pytest.mark.parametrize("form", [{"type": "wat"}, {"type": "object"}], ids=str)
+async def test_hides_a_question_to_which_redact_gives_no_form(
+    make: Make, form: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    def redact(event: Any) -> Any:
+        if not isinstance(event, InputRequestEvent):
+            return event
+        return event.model_copy(update={"response_schema": form})
+
+    execution = await make(book, redact=redact).start(book)
+    async with asyncio.timeout(TIMEOUT):
+        while not await execution.questions():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert await execution.waiting() == []
+    assert "The schema is not that of a form" in caplog.text
+    assert await execution.answer(1, WINDOW)
+    assert await soon(execution.result()) == BOOKED
+
+
 async def test_says_that_it_was_answered_though_the_answer_is_too_large_to_show(
     make: Make, where: dict[str, Any]
 ) -> None:

@@ -334,7 +334,10 @@ def test_is_a_format_that_pauses() -> None:
     [
         ("x/1", ("x", 1)),
         ("a/b/12", ("a/b", 12)),
-        *[(id, None) for id in ["", "x", "/1", "x/", "x/a", "x/-1", "x/1 ", "x/²"]],
+        *[
+            (id, None)
+            for id in ["", "x", "/1", "x/", "x/a", "x/-1", "x/01", "x/1 ", "x/²"]
+        ],
         ("x/" + "9" * 10, None),
     ],
 )

@@ -77,5 +77,5 @@ def interrupt_id(execution: str, n: int) -> str:
 def parse_interrupt_id(id: str) -> tuple[str, int] | None:
     """Return the execution and the question of an id; None if it is not one of ours."""
     execution, _, n = id.rpartition("/")
-    is_number = n.isascii() and n.isdecimal() and len(n) <= 9
+    is_number = n.isascii() and n.isdecimal() and n[0] != "0" and len(n) <= 9
     return (execution, int(n)) if execution and is_number else None
