@@ -102,6 +102,20 @@ class Feed:
         )
         self.watchers.on_change = self._follow
 
+    async def learn(self, last_event_id: str | None) -> None:
+        """Ask the store whether it has an event that was not read here yet.
+
+        Who has seen it in another process goes on after it then.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        log, parsed = self._frames, parse_event_id(last_event_id or "")
+        if parsed is None or parsed.execution != log.name:
+            return
+        if parsed.number > max(log.last, log.known):
+            log.known = max(log.known, await self._log.last(self._part))
+
     def attach(self, last_event_id: str | None) -> Begin:
         """Add a watcher; it leaves when the cursor is closed.
 

@@ -193,6 +193,16 @@ class FeedLog:
                 break
         return Stored(data, after, trimmed, is_full)
 
+    async def last(self, part: Part) -> int:
+        """The number of the newest event, be it in this part or in a later one."""
+        page = await self._store.read(part.key, 0, 0)
+        if page is not None and page.end is not None:
+            newest = await self.find()
+            if newest is not None and newest.feed == part.feed:
+                part = newest
+                page = await self._store.read(part.key, 0, 0)
+        return part.after if page is None else page.last
+
     async def is_current(self, part: Part) -> bool:
         """Whether the feed of a part is still the owner's feed."""
         page = await self._store.read(self.key, 0, 0)

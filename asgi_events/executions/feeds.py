@@ -76,16 +76,23 @@ class Feeds:
         """Whether the process stops."""
         return self._viewing.draining
 
-    async def get(self, owner: str | None) -> Feed:
+    async def get(self, owner: str | None, last_event_id: str | None = None) -> Feed:
         """The feed of an owner; there is one as soon as somebody asks for it.
+
+        Args:
+            owner: Whose it is.
+            last_event_id: The id of the last event that a watcher has, who is to be
+                attached then.
 
         Raises:
             StoreError: The store does not answer.
         """
         self._may_be_watched = True
-        feed = self._current(owner)
-        if feed is not None:
-            return feed
+        feed = self._current(owner) or await self._open(owner)
+        await feed.learn(last_event_id)
+        return feed
+
+    async def _open(self, owner: str | None) -> Feed:
         log = self._log(owner)
         part, last = await log.open()
         feed = self._current(owner)  # somebody else may have come first
@@ -236,7 +243,7 @@ async def _feed_of(
 ) -> AsyncGenerator[AnyEvent, None]:
     decoder = EventDecoder(FEED_EVENTS)
     while not feeds.is_draining:
-        begin = (await feeds.get(owner)).attach(last)
+        begin = (await feeds.get(owner, last)).attach(last)
         cursor, sse, waiter = begin.cursor, Decoder(), Waiter(begin.cursor.on_ready)
         if begin.reset is not None:
             yield ResetEvent(reason=begin.reset, first=begin.first)

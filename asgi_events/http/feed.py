@@ -8,7 +8,6 @@ from functools import lru_cache
 from asgi_events.executions.feed import Feed, Reason
 from asgi_events.http.exchange import Exchange
 from asgi_events.http.problems import Problem
-from asgi_events.http.request import last_event_id
 from asgi_events.http.response import EventSourceResponse
 from asgi_events.http.viewing import headers_alone, response_of
 from asgi_events.types import ASGIApp, Receive, Scope, Send
@@ -36,7 +35,8 @@ async def stream_feed(exchange: Exchange) -> ASGIApp:
         )
     if exchange.request.method == "HEAD":
         return headers_alone()
-    return FeedResponse(await exchange.executions.feeds.get(owner))
+    seen = exchange.request.last_event_id
+    return FeedResponse(await exchange.executions.feeds.get(owner, seen), seen)
 
 
 class FeedResponse:
@@ -47,18 +47,20 @@ class FeedResponse:
 
     Args:
         feed: The feed.
+        seen: The id of the last event that the watcher has.
     """
 
-    __slots__ = ("_feed",)
+    __slots__ = ("_feed", "_seen")
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, seen: str | None) -> None:
         self._feed = feed
+        self._seen = seen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         viewing = self._feed.watchers.viewing
         place = self._feed.watchers.take_place()
         try:
-            await self._response(last_event_id(scope))(scope, receive, send)
+            await self._response()(scope, receive, send)
         except asyncio.CancelledError:
             # Daphne sends no lifespan.shutdown, but waits for its applications.
             if viewing.draining:
@@ -67,9 +69,9 @@ class FeedResponse:
         finally:
             place.release()
 
-    def _response(self, seen: str | None) -> EventSourceResponse:
+    def _response(self) -> EventSourceResponse:
         viewing = self._feed.watchers.viewing
-        cursor, *where = self._feed.attach(seen)
+        cursor, *where = self._feed.attach(self._seen)
         format = _format_of(*where, viewing.options["retry"])
         return response_of(cursor, viewing, format=format)
 

@@ -29,7 +29,7 @@ from asgi_events.testing import virtual_time
 from tests import TIMEOUT
 from tests.executions.asking import asked, book
 from tests.executions.feeds import Watcher, by_execution, watching
-from tests.executions.leases.processes import Link
+from tests.executions.leases.processes import Link, until
 from tests.executions.scenes import end_of
 
 WINDOW = {"seat": "1A"}
@@ -281,6 +281,61 @@ async def read(executions: Executions, last: str, count: int) -> list[tuple[str,
     await asyncio.wait_for(watch(), 5)
     assert watcher.resets == []
     return watcher.told
+
+
+class Behind(Link):
+    """The way to a store of a process that reads no feed for a moment.
+
+    Attributes:
+        reads: Whether it does.
+    """
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.reads = asyncio.Event()
+        self.reads.set()
+
+    async def read(self, key: str, after: int, limit: int) -> Page | None:
+        if key.startswith("feed:") and limit > 1:
+            await self.reads.wait()
+        return await super().read(key, after, limit)
+
+
+@pytest.mark.parametrize("part", [100, 5, 2], ids=["same", "next", "third"])
+async def test_resumes_at_a_process_that_is_behind(
+    monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    monkeypatch.setattr(feed_log, "PART", part)
+    store = MemoryStore()
+    link = Behind(store)
+    async with Executions(quick, store=store) as a, Executions(store=link) as b:
+        async with watching(a) as ann, watching(b):
+            feed = await b.feeds.get("ann")
+            name, _, _ = feed.attach(None).id.partition(":")
+            link.reads.clear()
+            for _ in range(3):
+                await run(a)
+            await ann.until(lambda w: len(w.events) == 6)
+            watchers = len(feed.watchers)
+            resuming = asyncio.ensure_future(read(b, f"{name}:6", 8))
+            await until(lambda: len(feed.watchers) > watchers)
+            link.reads.set()
+            await run(a)
+            await ann.until(lambda w: len(w.events) == 8)
+            assert await resuming == ann.told[6:]
+
+
+async def test_asks_the_store_of_no_event_that_it_knows() -> None:
+    link = Link(MemoryStore())
+    async with Executions(quick, store=link) as executions:
+        async with watching(executions) as ann:
+            (id,) = await run(executions)
+            await ann.until_ended(id)
+            feed = await executions.feeds.get("ann")
+            last = feed.attach(None).id
+            called = len(link.called)
+            assert await executions.feeds.get("ann", last) is feed
+            assert len(link.called) == called
 
 
 # Faults
