@@ -24,6 +24,9 @@ _SHORTEST, _LONGEST = 0.1, 2.0  # seconds between two looks for feeds
 _SHARE = 20  # the pause between them, in multiples of the time that one took
 _LAST_WORD = 1.0  # seconds
 
+LATE = 2.5
+"""Seconds; of what waits for longer, others may have said meanwhile how it ended."""
+
 
 class FeedWriter:
     """Writes what happens in this process.
@@ -52,7 +55,8 @@ class FeedWriter:
             return
         outbox = self._outboxes.get(owner)
         if outbox is None:
-            outbox = self._outboxes[owner] = Outbox()
+            now = asyncio.get_running_loop().time()
+            outbox = self._outboxes[owner] = Outbox(now)
         outbox.add(execution, make)
         if owner in self._pens:
             self._woken.set()
@@ -122,6 +126,7 @@ class FeedWriter:
 
     async def _write(self, owner: str | None, outbox: Outbox) -> None:
         log = self._log(owner)
+        is_late = asyncio.get_running_loop().time() - outbox.since > LATE
         while outbox:
             pen = self._pens.get(owner)
             if pen is None:
@@ -129,7 +134,13 @@ class FeedWriter:
                 if part is None:
                     return  # nobody wants it
                 pen = await self._begin(owner, log, part)
+                if is_late:
+                    pen.last = pen.part.after  # so that all of the part is read
             try:
+                if is_late:
+                    await self._look_back(log, pen, outbox)
+                    is_late = False
+                    continue
                 if not outbox.is_lossy:
                     await self._append(owner, log, pen, outbox)
                     continue
@@ -142,6 +153,12 @@ class FeedWriter:
     async def _begin(self, owner: str | None, log: FeedLog, part: Part) -> _Pen:
         pen = self._pens[owner] = _Pen(*await log.begin(part))
         return pen
+
+    async def _look_back(self, log: FeedLog, pen: _Pen, outbox: Outbox) -> None:
+        """Drop what is stored already, and what others have made pointless."""
+        stored = await log.read(pen.part, pen.last)
+        outbox.discard(outbox.batch(), stored.data)
+        pen.last = stored.last
 
     async def _append(
         self, owner: str | None, log: FeedLog, pen: _Pen, outbox: Outbox

@@ -6,16 +6,19 @@ feed compares what runs according to the list with what ran before.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from asgi_events.events import ExecutionStatus
+from asgi_events.executions.feed_writer import LATE
 from asgi_events.stores.contract import EventStore, Page, Position
 from asgi_events.wire.decoding import read_json
 from asgi_events.wire.frames import split
 
 _LIST = 1000  # executions in one call
+_PATIENCE = 2 * LATE  # seconds; who writes later looks first what is said
 
 OnEnd: TypeAlias = Callable[[str, Mapping[str, str], str, datetime], None]
 """Takes the id of an execution, its ``meta``, how it ended, and when."""
@@ -44,7 +47,7 @@ class MissedEnds:
         self._suspect = suspect
         self._on_end = on_end
         self._running: dict[str, Mapping[str, str]] = {}  # what they are
-        self._missing: set[str] = set()  # those that the list did not have any more
+        self._over: dict[str, float] = {}  # since when they are known to have ended
         self._has_looked = False
 
     def hear(self, frames: Sequence[bytes]) -> None:
@@ -61,7 +64,7 @@ class MissedEnds:
                 self._running.pop(id, None)
 
     async def look(self) -> None:
-        """Look once; what is missing twice in a row has ended.
+        """Look once; processes have a while to say what has ended.
 
         Raises:
             StoreError: The store does not answer.
@@ -73,19 +76,21 @@ class MissedEnds:
             self._has_looked = True
         found = await self._all_running()
         missing = self._running.keys() - found.keys()
+        self._over = {id: self._over[id] for id in self._over.keys() & missing}
         for id in missing:
             await self._look_at(id)
-        self._missing = missing & self._running.keys()
         self._running |= found
 
     async def _look_at(self, id: str) -> None:
         """Find out what has become of one that does not seem to run."""
         page = await self._store.read(id, 0, 0)
         if page is not None and page.end is None:
+            self._over.pop(id, None)
             if not page.alive:
                 self._suspect(id)
             return
-        if id not in self._missing:  # its process may be about to write
+        now = asyncio.get_running_loop().time()
+        if now - self._over.setdefault(id, now) < _PATIENCE:
             return
         meta = self._running.pop(id)
         if page is None or page.end is None:  # it is not kept any more

@@ -21,14 +21,19 @@ _MOST = 10_000  # events that wait
 class Outbox:
     """What one feed has to be told.
 
+    Args:
+        since: Since when the oldest of it waits.
+
     Attributes:
         is_lossy: Whether there was too much of it, so that all of it was dropped.
+        since: As given.
     """
 
-    __slots__ = ("_count", "_waiting", "is_lossy")
+    __slots__ = ("_count", "_waiting", "is_lossy", "since")
 
-    def __init__(self) -> None:
+    def __init__(self, since: float) -> None:
         self.is_lossy = False
+        self.since = since
         self._waiting: dict[str, deque[Make | bytes]] = {}  # by execution
         self._count = 0
 
@@ -71,15 +76,15 @@ class Outbox:
         Args:
             batch: What was appended.
             stored: What was stored there, also by others. If they have said that an
-                execution has ended, it is not said again.
+                execution has ended, no more is said of it.
         """
-        found = set(stored)
-        mine = set(batch.values())
-        said = [read_json(data) for data in stored if data not in mine]
-        over = {each["execution"] for each in said if _is_end(each)}
+        found, mine = set(stored), set(batch.values())
         for execution, data in batch.items():
-            if data in found or (execution in over and _is_end(read_json(data))):
+            if data in found:
                 self._drop_oldest(execution)
+        for data in stored:
+            if data not in mine:
+                self._drop_all_of(read_json(data))
 
     def _drop_oldest(self, execution: str) -> None:
         events = self._waiting.pop(execution)
@@ -88,13 +93,14 @@ class Outbox:
         if events:
             self._waiting[execution] = events  # behind those that wait for longer
 
+    def _drop_all_of(self, event: Any) -> None:
+        """Drop what waits of an execution, if ``event`` says that it has ended."""
+        if isinstance(event, dict) and event.get("event_type") == "ended":
+            self._count -= len(self._waiting.pop(event["execution"], ()))
+
     def _bound(self, more: int) -> None:
         self._count += more
         if self._count > _MOST:
             self.is_lossy = True
             self._waiting.clear()
             self._count = 0
-
-
-def _is_end(event: Any) -> bool:
-    return isinstance(event, dict) and event.get("event_type") == "ended"

@@ -12,6 +12,7 @@ import pytest
 
 from asgi_events import Executions, tool
 from asgi_events.events import ExecutionStatus, InputRequestEvent
+from asgi_events.exceptions import Unavailable
 from asgi_events.executions import feed_log, outbox
 from asgi_events.executions.facts import Facts
 from asgi_events.executions.feed_log import FeedLog
@@ -435,7 +436,7 @@ def test_has_one_event_of_each_execution_in_a_batch() -> None:
         facts = {"execution": id, "timestamp": now, "actor": "x"}
         waiting.add(id, partial(kind, **facts, **more))
 
-    waiting = Outbox()
+    waiting = Outbox(since=0.0)
     for id in "ab":
         make(ExecutionStarted, id)
         make(ExecutionEnded, id, created=datetime.now(UTC), status="completed")
@@ -450,6 +451,85 @@ def test_has_one_event_of_each_execution_in_a_batch() -> None:
     assert (second["a"], second["c"]) == (first["a"], first["c"])
     assert [b'"ended"' in data for data in second.values()] == [False, False, True]
     assert [*waiting.batch()] == ["c", "a"]
+
+
+# Processes that are late
+
+
+class Slow(Link):
+    """The way to a store that takes its time to say what is in a feed."""
+
+    async def read(self, key: str, after: int, limit: int) -> Page | None:
+        if key.startswith("feed:"):
+            await asyncio.sleep(0.5)
+        return await super().read(key, after, limit)
+
+
+async def be_busy(executions: Executions) -> None:
+    while True:
+        await run(executions, owner="bob")
+        await asyncio.sleep(0.1)
+
+
+async def test_lets_a_busy_process_say_the_end_itself() -> None:
+    store = MemoryStore()
+    with virtual_time():
+        async with (
+            Executions(store=store, lease=4.0) as there,
+            Executions(slow, quick, store=Slow(store)) as here,
+            watching(there) as ann,
+        ):
+            busy = asyncio.ensure_future(be_busy(here))
+            await asyncio.sleep(3)
+            execution = await here.start(slow, owner="ann")
+            await asyncio.sleep(1)
+            await execution.cancel()
+            await ann.until_ended(execution.id)
+            await asyncio.sleep(10)
+            busy.cancel()
+    assert ann.of(execution.id) == WHOLE
+
+
+async def test_says_no_start_after_an_end_that_others_have_said() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    key = "read", FeedLog(store, "ann", lease=4.0, ttl=60.0).key
+    with virtual_time():
+        async with (
+            Executions(store=store, lease=4.0) as there,
+            Executions(slow, quick, store=link) as here,
+            watching(there) as ann,
+        ):
+            link.faults[key] = Unavailable("It does not answer.")
+            execution = await here.start(slow, owner="ann")
+            await asyncio.sleep(2)
+            await execution.cancel()
+            await ann.until_ended(execution.id)
+            del link.faults[key]
+            await run(here)
+            await ann.until(lambda w: len(w.ends) > 1)
+            await asyncio.sleep(10)
+    assert ann.of(execution.id) == ["ended"]
+
+
+async def test_says_no_start_of_what_was_lost_meanwhile() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        async with (
+            Executions(store=store, lease=4.0) as there,
+            Executions(slow, quick, store=link, lease=4.0) as here,
+            watching(there) as ann,
+        ):
+            execution = await here.start(slow, owner="ann")
+            link.cut = True
+            await asyncio.sleep(2)
+            await there.get(execution.id)
+            await ann.until_ended(execution.id)
+            link.cut = False
+            await run(here)
+            await asyncio.sleep(10)
+    assert ann.of(execution.id) == ["ended"]
 
 
 # Processes that die
