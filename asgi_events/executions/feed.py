@@ -29,6 +29,7 @@ Reason: TypeAlias = Literal["new", "malformed", "foreign", "future"]
 """Why a watcher begins with what happens next, and not after what it has."""
 
 _PAGE = 256 * 1024  # bytes read at once
+_BEFORE = 1000  # events that are read again when somebody begins to watch here
 _FLOOR = 1.0  # seconds; hints may be lost
 _HELD = Bounds(max_events=4096, max_bytes=1024 * 1024)  # in memory, of each feed
 
@@ -192,8 +193,21 @@ class Feed:
             await self._log.keep(self._part)
             self._keep_at = now + self._keep
         if self._missed is not None:
+            if not self._missed.has_looked:
+                await self._hear_before(self._missed)
             await self._missed.look()
         self._look_at = now + self._look
+
+    async def _hear_before(self, missed: MissedEnds) -> None:
+        """Read what was said of late: who is asked in it may not be told the end."""
+        last = self._frames.last
+        after = max(last - _BEFORE, 0)
+        while after < last:
+            page = await self._read_page(after, _PAGE)
+            if not page.frames:
+                break
+            missed.hear(page.frames)
+            after = page.first + len(page.frames) - 1
 
     async def _read(self) -> None:
         """Take new events, or wait for some."""

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import replace
+from math import inf
 
 from asgi_events.exceptions import Ended, Fenced, Gap, Missing
 from asgi_events.executions.feed_log import FeedLog, Part
@@ -49,14 +50,25 @@ class FeedWriter:
         self._woken = asyncio.Event()
         self._is_closed = False
 
-    def say(self, owner: str | None, execution: str, make: Make) -> None:
-        """Write an event into an owner's feed soon, if there is one."""
+    def say(
+        self, owner: str | None, execution: str, make: Make, *, is_late: bool = False
+    ) -> None:
+        """Write an event into an owner's feed soon, if there is one.
+
+        Args:
+            owner: Whose feed it is.
+            execution: What it is about.
+            make: Makes it.
+            is_late: Whether others may have said it already.
+        """
         if self._is_closed:
             return
         outbox = self._outboxes.get(owner)
         if outbox is None:
             now = asyncio.get_running_loop().time()
             outbox = self._outboxes[owner] = Outbox(now)
+        if is_late:
+            outbox.since = -inf
         outbox.add(execution, make)
         if owner in self._pens:
             self._woken.set()

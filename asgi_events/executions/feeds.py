@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from asgi_events.executions.follower import Reaper, SharedWatch
 from asgi_events.executions.missed_ends import MissedEnds
 from asgi_events.executions.names import check_owner
 from asgi_events.executions.options import ExecutionsOptions
-from asgi_events.executions.question_log import QuestionLog
+from asgi_events.executions.question_log import Question, QuestionLog
 from asgi_events.executions.questions import cancelled
 from asgi_events.executions.viewers import Viewing
 from asgi_events.feed_events import (
@@ -122,8 +122,10 @@ class Feeds:
             thread=facts.thread,
         )
 
-    def ended(self, facts: Facts, status: str, moment: datetime) -> None:
-        """Tell that an execution has ended."""
+    def ended(
+        self, facts: Facts, status: str, moment: datetime, *, is_late: bool = False
+    ) -> None:
+        """Tell that an execution has ended; ``is_late`` if others may tell it, too."""
         self._say(
             facts.owner,
             ExecutionEnded,
@@ -133,6 +135,7 @@ class Feeds:
             thread=facts.thread,
             created=facts.created,
             status=status,
+            is_late=is_late,
         )
 
     def questioned(
@@ -163,15 +166,7 @@ class Feeds:
                     to=request.to,
                 )
             else:
-                self._say(
-                    owner,
-                    ExecutionAnswered,
-                    execution=facts.id,
-                    timestamp=answer.timestamp,
-                    n=answer.n,
-                    action=answer.action,
-                    by=answer.by,
-                )
+                self._answered(owner, facts.id, answer)
 
     def dismiss(self) -> None:
         """Send all watchers away, since the process stops; they reconnect."""
@@ -192,19 +187,56 @@ class Feeds:
     async def _lost(self, id: str, meta: Mapping[str, str]) -> None:
         """Tell what the process of an execution cannot tell any more."""
         facts = Facts.from_meta(id, meta)
-        log = QuestionLog(self._store, id, lease=self._lease, ttl=self._retention)
         try:
-            for asked in (await log.read()).questions.values():
+            for asked in (await self._questions(id)).values():
                 if asked.answer is None and not asked.is_hidden:
                     dropped = cancelled(asked.request)
                     self.questioned(facts, asked.request, dropped)
         finally:
             self.ended(facts, ExecutionStatus.LOST, datetime.now(UTC))
 
-    def _say(self, owner: str | None, kind: Callable[..., Any], **members: Any) -> None:
+    async def _closed(self, owner: str | None, id: str, numbers: Sequence[int]) -> None:
+        """Tell whom an execution had asked what has closed its questions."""
+        questions = await self._questions(id)
+        for n in numbers:
+            answer = questions[n].answer if n in questions else None
+            dropped = InputAnswerEvent(address="", n=n, action="cancelled")
+            self._answered(owner, id, answer or dropped, is_late=True)
+
+    async def _questions(self, id: str) -> Mapping[int, Question]:
+        log = QuestionLog(self._store, id, lease=self._lease, ttl=self._retention)
+        return (await log.read()).questions
+
+    def _answered(
+        self,
+        owner: str | None,
+        id: str,
+        answer: InputAnswerEvent,
+        *,
+        is_late: bool = False,
+    ) -> None:
+        self._say(
+            owner,
+            ExecutionAnswered,
+            execution=id,
+            timestamp=answer.timestamp,
+            n=answer.n,
+            action=answer.action,
+            by=answer.by,
+            is_late=is_late,
+        )
+
+    def _say(
+        self,
+        owner: str | None,
+        kind: Callable[..., Any],
+        *,
+        is_late: bool = False,
+        **members: Any,
+    ) -> None:
         if self._may_be_watched:
-            execution = members["execution"]
-            self._writer.say(owner, execution, partial(kind, **members))
+            execution, make = members["execution"], partial(kind, **members)
+            self._writer.say(owner, execution, make, is_late=is_late)
 
     def _current(self, owner: str | None) -> Feed | None:
         feed = self._feeds.get(owner)
@@ -225,9 +257,16 @@ class Feeds:
         def end(
             id: str, meta: Mapping[str, str], status: str, moment: datetime
         ) -> None:
-            self.ended(Facts.from_meta(id, {"fingerprint": "", **meta}), status, moment)
+            facts = Facts.from_meta(id, {"fingerprint": "", **meta})
+            self.ended(facts, status, moment, is_late=True)
 
-        return MissedEnds(self._store, owner, suspect=self._reaper.suspect, on_end=end)
+        return MissedEnds(
+            self._store,
+            owner,
+            suspect=self._reaper.suspect,
+            on_end=end,
+            on_closed=partial(self._closed, owner),
+        )
 
 
 def feed_of(

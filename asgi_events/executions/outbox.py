@@ -53,6 +53,7 @@ class Outbox:
         for execution, events in newer._waiting.items():
             self._waiting.setdefault(execution, deque()).extend(events)
         self.is_lossy = self.is_lossy or newer.is_lossy
+        self.since = min(self.since, newer.since)
         self._bound(newer._count)
 
     def batch(self) -> dict[str, bytes]:
@@ -61,14 +62,8 @@ class Outbox:
         As long as none is dropped, the next batch begins with the same ones: so an
         append whose outcome is unknown is made again.
         """
-        found = {}
-        for execution, events in islice(self._waiting.items(), _BATCH):
-            oldest = events[0]
-            if not isinstance(oldest, bytes):
-                made = oldest().model_dump(mode="json", exclude_none=True)
-                oldest = events[0] = encode_json(made)
-            found[execution] = oldest
-        return found
+        oldest = islice(self._waiting.items(), _BATCH)
+        return {execution: _oldest(events) for execution, events in oldest}
 
     def discard(self, batch: Mapping[str, bytes], stored: Sequence[bytes]) -> None:
         """Drop what a feed has.
@@ -76,7 +71,7 @@ class Outbox:
         Args:
             batch: What was appended.
             stored: What was stored there, also by others. If they have said that an
-                execution has ended, no more is said of it.
+                execution has ended, no more is said of it; likewise of a question.
         """
         found, mine = set(stored), set(batch.values())
         for execution, data in batch.items():
@@ -84,7 +79,7 @@ class Outbox:
                 self._drop_oldest(execution)
         for data in stored:
             if data not in mine:
-                self._drop_all_of(read_json(data))
+                self._drop_what_follows(read_json(data))
 
     def _drop_oldest(self, execution: str) -> None:
         events = self._waiting.pop(execution)
@@ -93,10 +88,16 @@ class Outbox:
         if events:
             self._waiting[execution] = events  # behind those that wait for longer
 
-    def _drop_all_of(self, event: Any) -> None:
-        """Drop what waits of an execution, if ``event`` says that it has ended."""
-        if isinstance(event, dict) and event.get("event_type") == "ended":
-            self._count -= len(self._waiting.pop(event["execution"], ()))
+    def _drop_what_follows(self, event: Any) -> None:
+        """Drop what may not follow an event that says what is over."""
+        match event:
+            case {"event_type": "ended", "execution": id}:
+                self._count -= len(self._waiting.pop(id, ()))
+            case {"event_type": "answered", "execution": id, "n": n}:
+                while events := self._waiting.get(id):
+                    if read_json(_oldest(events)).get("n") != n:
+                        break
+                    self._drop_oldest(id)
 
     def _bound(self, more: int) -> None:
         self._count += more
@@ -104,3 +105,12 @@ class Outbox:
             self.is_lossy = True
             self._waiting.clear()
             self._count = 0
+
+
+def _oldest(events: deque[Make | bytes]) -> bytes:
+    """The oldest event, as JSON."""
+    oldest = events[0]
+    if not isinstance(oldest, bytes):
+        made = oldest().model_dump(mode="json", exclude_none=True)
+        oldest = events[0] = encode_json(made)
+    return oldest

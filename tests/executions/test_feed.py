@@ -268,18 +268,20 @@ async def test_resumes_after_any_event_that_is_kept(
                     assert await read(executions, id, 16) == ann.told[number:]
 
 
-async def read(executions: Executions, last: str, count: int) -> list[tuple[str, str]]:
+async def read(
+    executions: Executions, last: str, count: int, owner: str = "ann"
+) -> list[tuple[str, str]]:
     """What a watcher with that id gets, up to event ``count``."""
     watcher = Watcher()
     number = int(last.partition(":")[2])
 
     async def watch() -> None:
-        async for event in feed_of(executions.feeds, "ann", last):
+        async for event in feed_of(executions.feeds, owner, last):
             watcher.see(event)
             if len(watcher.events) + number >= count:
                 return
 
-    await asyncio.wait_for(watch(), 5)
+    await asyncio.wait_for(watch(), TIMEOUT)
     assert watcher.resets == []
     return watcher.told
 
@@ -532,6 +534,30 @@ async def test_says_no_start_of_what_was_lost_meanwhile() -> None:
     assert ann.of(execution.id) == ["ended"]
 
 
+async def test_says_no_question_after_what_has_closed_it() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    key = "read", FeedLog(store, "boss", lease=4.0, ttl=60.0).key
+    with virtual_time():
+        async with (
+            Executions(quick, store=store, lease=4.0) as there,
+            Executions(book, quick, store=link, lease=4.0) as here,
+            watching(there, "boss") as boss,
+        ):
+            link.faults[key] = Unavailable("It does not answer.")
+            asks = await here.start(book, {"to": "boss"}, owner="ann")
+            await asked(asks)
+            link.cut = True
+            await asyncio.sleep(2)
+            await there.get(asks.id)
+            await boss.until(lambda w: w.events)
+            link.cut = False
+            link.faults.clear()
+            await run(here, owner="boss")
+            await asyncio.sleep(10)
+    assert boss.of(asks.id) == ["answered"]
+
+
 # Processes that die
 
 
@@ -579,15 +605,21 @@ async def test_says_what_had_died_before_anybody_watched() -> None:
 async def test_says_an_end_that_its_process_could_not_say() -> None:
     store = MemoryStore()
     with virtual_time():
-        async with Executions(slow, store=store, lease=4.0) as there:
-            async with Executions(slow, store=store) as here, watching(there) as ann:
-                here.feeds._may_be_watched = False  # as if it died before it could
-                execution = await here.start(slow, owner="ann")
-                await asyncio.sleep(2)
-                await execution.cancel()
-                await execution.wait()
-                await ann.until_ended(execution.id)
-                await asyncio.sleep(10)
+        async with (
+            Executions(store=store, lease=4.0) as there,
+            Executions(store=store, lease=4.0) as elsewhere,
+            Executions(slow, store=store) as here,
+            watching(there) as ann,
+            watching(elsewhere) as also,
+        ):
+            here.feeds._may_be_watched = False  # as if it died before it could
+            execution = await here.start(slow, owner="ann")
+            await asyncio.sleep(2)
+            await execution.cancel()
+            await execution.wait()
+            await ann.until_ended(execution.id)
+            await asyncio.sleep(10)
+    assert ann.events == also.events
     assert [each.status for each in ann.ends] == [ExecutionStatus.CANCELLED]
     assert ann.ends[0].created == execution.created
     assert ann.ends[0].timestamp <= datetime.now(UTC)
@@ -606,6 +638,93 @@ async def test_says_that_what_is_not_kept_any_more_has_ended() -> None:
                 await store.delete(execution.id)
                 await ann.until_ended(execution.id)
     assert ann.of(execution.id) == WHOLE
+
+
+async def test_says_to_whom_a_question_was_that_its_process_has_died() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        async with (
+            Executions(store=store, lease=4.0) as there,
+            Executions(store=store, lease=4.0) as elsewhere,
+            watching(there, "boss") as boss,
+            watching(elsewhere, "boss") as also,
+        ):
+            here = Executions(book, store=link, lease=4.0)
+            asks = await here.start(book, {"to": "boss"}, owner="ann")
+            await boss.until(lambda w: w.events)
+            link.cut = True
+            await boss.until(lambda w: len(w.events) == 2)
+            await asyncio.sleep(20)
+            await dead(here, link)
+    assert boss.of(asks.id) == also.of(asks.id) == ["waiting", "answered"]
+    assert boss.events[1].action == "cancelled"
+
+
+async def test_says_it_also_if_the_feed_was_watched_in_the_process_that_died() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        here = Executions(book, store=link, lease=4.0)
+        async with watching(here, "boss") as boss:
+            asks = await here.start(book, {"to": "boss"}, owner="ann")
+            await boss.until(lambda w: w.events)
+            last = (await here.feeds.get("boss")).attach(None).id
+            link.cut = True
+        async with Executions(store=store, lease=4.0) as there:
+            told = await read(there, last, 2, owner="boss")
+        await dead(here, link)
+    assert told == [("answered", asks.id)]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_says_an_answer_that_its_process_could_not_say(is_kept: bool) -> None:
+    store = MemoryStore()
+    with virtual_time():
+        async with (
+            Executions(store=store, lease=4.0) as there,
+            Executions(store=store, lease=4.0) as elsewhere,
+            Executions(book, store=store) as here,
+            watching(there, "boss") as boss,
+            watching(elsewhere, "boss") as also,
+        ):
+            asks = await here.start(book, {"to": "boss"}, owner="ann")
+            await boss.until(lambda w: w.events)
+            here.feeds._may_be_watched = False  # as if it died before it could
+            await asks.decline(1, by="boss")
+            await asks.wait()
+            if not is_kept:
+                await store.delete(asks.id)
+                await store.delete(f"questions:{asks.id}")
+            await boss.until(lambda w: len(w.events) == 2)
+            await asyncio.sleep(10)
+    assert boss.of(asks.id) == also.of(asks.id) == ["waiting", "answered"]
+    assert (boss.events[1].action, boss.events[1].by) == (
+        ("decline", "boss") if is_kept else ("cancelled", None)
+    )
+
+
+async def test_reads_what_asks_for_somebody_else_and_not_too_much_of_it() -> None:
+    store = MemoryStore()
+    link = Link(store)
+    with virtual_time():
+        async with (
+            Executions(store=link, lease=4.0) as there,
+            Executions(book, store=store) as here,
+            watching(there, "boss") as boss,
+        ):
+            for owner, count in [("boss", 10), ("ann", 100)]:
+                for _ in range(count):
+                    await here.start(book, {"to": "boss"}, owner=owner)
+            await boss.until(lambda w: len(w.events) == 120)
+            await asyncio.sleep(1)
+            before = link.called.count("read"), link.called.count("list")
+            await asyncio.sleep(10)
+            reads = link.called.count("read") - before[0]
+            looks = link.called.count("list") - before[1]
+            await here.drain(0)
+    assert 6 <= looks <= 10
+    assert 50 * looks <= reads <= 55 * looks + 10
 
 
 class Stuck(Link):
