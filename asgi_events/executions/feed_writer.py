@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 _SHORTEST, _LONGEST = 0.1, 2.0  # seconds between two looks for feeds
 _SHARE = 20  # the pause between them, in multiples of the time that one took
 _LAST_WORD = 1.0  # seconds
+_MOST_PENS = 10_000  # feeds whose place is known; of others it is looked up
 
 LATE = 2.5
 """Seconds; of what waits for longer, others may have said meanwhile how it ended."""
@@ -72,8 +73,9 @@ class FeedWriter:
         outbox.add(execution, make)
         if owner in self._pens:
             self._woken.set()
-        if self._task is None:
+        if self._task is None or self._task.done():  # with a loop that has ended
             loop = asyncio.get_running_loop()
+            self._woken = asyncio.Event()
             self._task = loop.create_task(self._run(), context=Context())
 
     def reopen(self) -> None:
@@ -163,7 +165,11 @@ class FeedWriter:
                 return  # who opens it again lists what is in the outbox
 
     async def _begin(self, owner: str | None, log: FeedLog, part: Part) -> _Pen:
-        pen = self._pens[owner] = _Pen(*await log.begin(part))
+        pen = _Pen(*await log.begin(part))
+        self._pens.pop(owner, None)
+        self._pens[owner] = pen
+        if len(self._pens) > _MOST_PENS:  # it is found again
+            del self._pens[next(iter(self._pens))]
         return pen
 
     async def _look_back(self, log: FeedLog, pen: _Pen, outbox: Outbox) -> None:

@@ -70,6 +70,7 @@ class Feeds:
         self._writer = FeedWriter(self._log, self._wake)
         self._feeds: WeakValueDictionary[str | None, Feed] = WeakValueDictionary()
         self._may_be_watched = reaper is not None  # in another process
+        self._is_closed = False
 
     @property
     def is_draining(self) -> bool:
@@ -109,6 +110,8 @@ class Feeds:
                 look=self._look,
                 keep=self._keep,
             )
+            if self._is_closed:  # meanwhile
+                feed.close()
         return feed
 
     def started(self, facts: Facts) -> None:
@@ -175,13 +178,16 @@ class Feeds:
 
     def reopen(self) -> None:
         """Tell again what happens, after ``aclose``."""
+        self._is_closed = False
         self._writer.reopen()
 
     async def aclose(self) -> None:
         """Tell what is left to be told, and forget all; nothing is told after that."""
         await self._writer.aclose()
+        self._is_closed = True
         for feed in list(self._feeds.values()):
             feed.close()
+            feed.watchers.send_away()
         self._feeds.clear()
 
     async def _lost(self, id: str, meta: Mapping[str, str]) -> None:

@@ -72,6 +72,8 @@ class MissedEnds:
                 meta = {"actor": event["actor"], "created": event["timestamp"]}
                 if "thread" in event:
                     meta["thread"] = event["thread"]
+                if self._owner is not None:
+                    meta["owner"] = self._owner
                 self._running.setdefault(id, meta)
             elif event["event_type"] == "ended":
                 self._running.pop(id, None)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from asgi_events import Executions, tool
 from asgi_events.events import ExecutionStatus, InputRequestEvent
 from asgi_events.exceptions import Unavailable
-from asgi_events.executions import feed_log, outbox
+from asgi_events.executions import feed_log, feed_writer, outbox
 from asgi_events.executions.facts import Facts
 from asgi_events.executions.feed_log import FeedLog
 from asgi_events.executions.feeds import feed_of
@@ -778,6 +779,79 @@ async def test_says_nothing_after_it_has_stopped_until_it_serves_again() -> None
         await ann.until_ended(second)
     assert after == before
     assert [each.execution for each in ann.ends] == [second]
+
+
+async def test_sends_away_who_comes_when_it_has_stopped() -> None:
+    executions = Executions(quick)
+    async with executions, watching(executions):
+        pass
+    feed = await executions.feeds.get("ann")  # as of a request whose check took long
+    cursor = feed.attach(None).cursor
+    assert (cursor.take(), cursor.take()) == (None, None)
+    cursor.close()
+
+
+async def test_sends_away_who_comes_just_before_it_has_stopped() -> None:
+    store = MemoryStore()
+    executions = Executions(slow, store=store)
+    async with executions, watching(executions):
+        closing = asyncio.Event()
+        executions.feeds._writer.aclose = closing.wait  # type: ignore[method-assign]
+        draining = asyncio.ensure_future(executions.drain(0))
+        async with asyncio.timeout(TIMEOUT):
+            while not closing._waiters:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        cursor = (await executions.feeds.get("bob")).attach(None).cursor
+        closing.set()
+        await draining
+        assert cursor.take() is None
+        cursor.close()
+
+
+async def test_says_in_another_event_loop_what_happens_after_one_that_was_not_closed(
+    tmp_path: Path,
+) -> None:
+    executions = Executions(quick, store=f"sqlite:///{tmp_path}/events.db")
+
+    async def life() -> list[str]:
+        async with watching(executions) as ann:
+            (id,) = await run(executions)
+            await ann.until_ended(id)
+        return [each.event_type for each in ann.events]
+
+    lives = [await asyncio.to_thread(lambda: asyncio.run(life())) for _ in range(2)]
+    await executions.drain(0)
+    assert lives == [WHOLE, WHOLE]
+
+
+async def test_knows_its_place_in_some_feeds_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed_writer, "_MOST_PENS", 3)
+    async with Executions(quick) as executions:
+        for number in range(2 * 3):
+            async with watching(executions, f"{number % 5}") as watcher:
+                (id,) = await run(executions, owner=f"{number % 5}")
+                await watcher.until_ended(id)
+            assert watcher.of(id) == WHOLE
+        assert len(executions.feeds._writer._pens) == 3
+
+
+async def test_says_to_its_owner_that_what_nobody_has_any_more_has_ended() -> None:
+    store = MemoryStore()
+    with virtual_time():
+        async with Executions(slow, store=store, lease=4.0) as there:
+            here = Executions(slow, store=store, lease=4.0)
+            async with watching(there) as ann, watching(there, None) as nobody:
+                execution = await here.start(slow, owner="ann")
+                await ann.until(lambda w: w.events)
+                here.feeds._may_be_watched = False  # it dies
+                await execution.cancel()
+                await execution.wait()
+                await store.delete(execution.id)  # before anybody has listed it
+                await ann.until_ended(execution.id)
+            await here.drain(0)
+    assert (ann.of(execution.id), nobody.events) == (WHOLE, [])
 
 
 async def kinds_in_feed(store: MemoryStore) -> list[str]:
