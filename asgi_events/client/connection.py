@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeVar
 
 from asgi_events.client import http as library
 from asgi_events.client.actions import (
@@ -25,6 +25,8 @@ from asgi_events.client.actions import (
     Steps,
 )
 from asgi_events.client.terms import AsyncAuth, RequestHeaders, Terms, checked_headers
+
+T = TypeVar("T")
 
 
 async def advance(steps: Steps[Any], connection: Connection) -> Emit | Done:
@@ -58,7 +60,8 @@ class Connection:
         self._response: Any = None
         self._chunks: Any = None
         self._has_begun = False
-        self._woken = asyncio.Event()
+        self._limit: asyncio.Timeout | None = None  # of a wait that is under way
+        self._waiter: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dropping: asyncio.Task[None] | None = None
         connections.add(self)
@@ -88,7 +91,9 @@ class Connection:
     async def aclose(self) -> None:
         """Close the response, and end a wait that is under way."""
         self.is_closed = True
-        self._woken.set()
+        if self._limit is not None and self._waiter is not asyncio.current_task():
+            self._limit.reschedule(0)  # long ago
+            self._limit = None
         await self._close()
         if self._dropping is not None and self._dropping is not asyncio.current_task():
             await self._dropping
@@ -109,16 +114,20 @@ class Connection:
 
     async def _headers(self) -> RequestHeaders:
         given = self._auth() if callable(self._auth) else self._auth
-        return checked_headers(await given if isawaitable(given) else given)
+        if isawaitable(given):
+            given = await self._unless_closed(given)
+        return checked_headers(given)
 
     async def _send(self, request: Any, **options: Any) -> Answer | Broken:
         self._loop = asyncio.get_running_loop()
         try:
-            self._response = await self._http.send(
-                request, stream=True, follow_redirects=False, **options
+            self._response = await self._unless_closed(
+                self._http.send(request, stream=True, follow_redirects=False, **options)
             )
         except library.failures() as error:
             return library.broken_by(error, self._terms)
+        if self._response is None:
+            return library.INTERRUPTED
         self._chunks, self._has_begun = self._response.aiter_bytes(), False
         return library.answer_of(self._response)
 
@@ -127,6 +136,8 @@ class Connection:
             return library.INTERRUPTED
         request = library.redirected(self._response, follow.private)
         await self._close()
+        if self.is_closed:
+            return library.INTERRUPTED
         return await self._send(request, auth=None)
 
     async def _read(self) -> bytes | Broken | None:
@@ -142,9 +153,21 @@ class Connection:
         return chunk
 
     async def _sleep(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
+        await self._unless_closed(asyncio.sleep(seconds))
+
+    async def _unless_closed(self, waiting: Awaitable[T]) -> T | None:
+        """Wait for what another task may end with ``aclose``; then return None."""
+        limit = self._limit = asyncio.timeout(None)
+        self._waiter = asyncio.current_task()
+        try:
+            async with limit:
+                return await waiting
+        except TimeoutError:
+            if not limit.expired():  # it is one of what was waited for
+                raise
+            return None
+        finally:
+            self._limit = self._waiter = None
 
     async def _close(self) -> None:
         chunks, self._chunks = self._chunks, None

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -428,6 +429,16 @@ async def test_closes_its_connection_when_the_server_is_not_believed(
 # The event loop
 
 
+@asynccontextmanager
+async def given(library: Any) -> AsyncIterator[Any]:
+    """A client of an HTTP library, to give; None for the one that ``Client`` makes."""
+    if library is None:
+        yield None
+    else:
+        async with library.AsyncClient() as http:
+            yield http
+
+
 async def test_goes_on_after_a_time_out_of_its_user() -> None:
     async with (
         Peer(
@@ -477,14 +488,183 @@ async def test_ends_for_a_task_that_waits(what: str, part: str) -> None:
         await peer.until(2, open=0)
 
 
-async def test_says_that_it_was_closed_before_there_was_an_answer() -> None:
-    async with Peer([SILENCE]) as peer:
-        client = Client(peer.url)
+@pytest.mark.parametrize("library", [None, httpx2, httpx])
+async def test_says_that_it_was_closed_before_there_was_an_answer(library: Any) -> None:
+    async with Peer([SILENCE]) as peer, given(library) as http:
+        client = Client(peer.url, http=http, stall_timeout=None)
         waiting = asyncio.ensure_future(client.get(ID))
         await peer.until(1)
         await client.aclose()
         with pytest.raises(RuntimeError, match="before there was an answer"):
             await asyncio.wait_for(waiting, TIMEOUT)
+        await peer.until(1, open=0)
+
+
+@pytest.mark.parametrize("what", ["stream", "client"])
+@pytest.mark.parametrize("is_redirected", [False, True])
+async def test_ends_for_a_task_that_waits_for_an_answer(
+    what: str, is_redirected: bool
+) -> None:
+    async with Peer([SILENCE]) as there, given(httpx2) as http:
+        to = b"Location: %b/x\r\n" % there.url.encode()
+        async with Peer(reply(307, more=to)) as peer:
+            url = peer.url if is_redirected else there.url
+            async with Client(url, http=http, stall_timeout=None) as client:
+                stream_ = client.execution(ID).events()
+                waiting = asyncio.ensure_future(anext(stream_, None))
+                await there.until(1)
+                await (stream_ if what == "stream" else client).aclose()
+                assert await asyncio.wait_for(waiting, TIMEOUT) is None
+                await there.until(1, open=0)
+
+
+async def test_follows_no_redirect_after_it_was_closed() -> None:
+    body = Slow()
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.path)
+        return httpx2.Response(307, headers={"location": "/y"}, stream=body)
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http:
+        client = Client("http://a/events", http=http)
+        waiting = asyncio.ensure_future(client.get(ID))
+        await body.is_left.wait()
+        await client.aclose()
+        body.is_released.set()
+        with pytest.raises(RuntimeError, match="before there was an answer"):
+            await asyncio.wait_for(waiting, TIMEOUT)
+    assert asked == [f"/events/executions/{ID}"]
+
+
+class Slow(httpx2.AsyncByteStream):
+    """A body that takes its time to be closed."""
+
+    def __init__(self) -> None:
+        self.is_left = asyncio.Event()
+        self.is_released = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b""
+
+    async def aclose(self) -> None:
+        self.is_left.set()
+        await self.is_released.wait()
+
+
+class Hanging:
+    """An ``auth`` that never has its headers.
+
+    Args:
+        error: What it raises when it is cancelled, if that is not the cancellation.
+    """
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.is_asked = asyncio.Event()
+        self._error = error
+
+    async def __call__(self) -> dict[str, str]:
+        self.is_asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if self._error is not None:
+                raise self._error from None
+            raise
+        return {}
+
+
+async def test_ends_for_a_task_whose_auth_waits() -> None:
+    auth = Hanging()
+    client = Client("http://127.0.0.1:1", auth=auth)
+    waiting = asyncio.ensure_future(client.get(ID))
+    await auth.is_asked.wait()
+    await client.aclose()
+    with pytest.raises(RuntimeError, match="before there was an answer"):
+        await asyncio.wait_for(waiting, TIMEOUT)
+    assert waiting.cancelling() == 0
+
+
+async def test_leaves_a_stream_whose_auth_waits() -> None:
+    auth = Hanging()
+    async with Client("http://127.0.0.1:1", auth=auth) as client:
+        stream_ = client.execution(ID).events()
+        waiting = asyncio.ensure_future(anext(stream_, None))
+        await auth.is_asked.wait()
+        await stream_.aclose()
+        assert await asyncio.wait_for(waiting, TIMEOUT) is None
+
+
+async def test_is_left_twice_while_auth_takes_its_time_to_end() -> None:
+    is_asked, is_left, is_released = (asyncio.Event() for _ in range(3))
+
+    async def auth() -> dict[str, str]:
+        try:
+            is_asked.set()
+            await asyncio.Event().wait()
+        finally:
+            is_left.set()
+            await is_released.wait()
+        return {}
+
+    async with Client("http://127.0.0.1:1", auth=auth) as client:
+        stream_ = client.execution(ID).events()
+        waiting = asyncio.ensure_future(anext(stream_, None))
+        await is_asked.wait()
+        await stream_.aclose()
+        await asyncio.wait_for(is_left.wait(), TIMEOUT)
+        await stream_.aclose()
+        is_released.set()
+        assert await asyncio.wait_for(waiting, TIMEOUT) is None
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+async def test_is_cancelled_while_auth_waits(is_closed: bool) -> None:
+    auth = Hanging()
+    async with Client("http://127.0.0.1:1", auth=auth) as client:
+        waiting = asyncio.ensure_future(client.get(ID))
+        await auth.is_asked.wait()
+        if is_closed:
+            await client.aclose()
+        waiting.cancel()
+        await asyncio.wait({waiting}, timeout=TIMEOUT)
+        assert waiting.cancelled()
+
+
+async def test_raises_what_auth_raises_when_it_is_ended() -> None:
+    auth = Hanging(LookupError("no token"))
+    client = Client("http://127.0.0.1:1", auth=auth)
+    waiting = asyncio.ensure_future(client.get(ID))
+    await auth.is_asked.wait()
+    await client.aclose()
+    await asyncio.wait({waiting}, timeout=TIMEOUT)
+    assert waiting.done()
+    with pytest.raises(LookupError, match="no token"):
+        await waiting
+
+
+async def test_raises_the_time_out_of_auth() -> None:
+    async def auth() -> dict[str, str]:
+        raise TimeoutError("no token in time")
+
+    async with Client("http://127.0.0.1:1", auth=auth) as client:
+        with pytest.raises(TimeoutError, match="no token in time"):
+            await client.get(ID)
+
+
+async def test_is_closed_by_its_own_auth() -> None:
+    went_on: list[bool] = []
+
+    async def auth() -> dict[str, str]:
+        await client.aclose()
+        await asyncio.sleep(0)
+        went_on.append(client._http.is_closed)
+        return {}
+
+    client = Client("http://127.0.0.1:1", auth=auth)
+    with pytest.raises(RuntimeError, match="before there was an answer"):
+        await client.get(ID)
+    assert went_on == [True]
 
 
 async def test_closes_its_connection_when_its_task_is_cancelled() -> None:
