@@ -4,23 +4,29 @@ The compiler takes a minute for all modules, so the builds here are of one.
 """
 
 import ast
+import asyncio
+import copy
+import inspect
 import os
 import re
 import shutil
 import subprocess
 import sys
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 from weakref import ref
 from zipfile import ZipFile
 
 import pytest
 from pydantic import BaseModel
 
+import asgi_events
 from asgi_events import EventBus, EventStreamer, Message
+from asgi_events.events import TerminalEvent
 from asgi_events.log.log import Log
 from tests.servers import require
 
@@ -29,6 +35,14 @@ SETUP = (ROOT / "setup.py").read_text()
 ONE = "asgi_events/aio/waiter.py"
 
 MODULES = re.findall(r'^    "(asgi_events/.*\.py)",$', SETUP, re.MULTILINE)
+PUBLIC = {
+    module: re.findall(r"\w+", names)
+    for module, names in re.findall(
+        r"^\| `(asgi_events\.[\w.]+)` \| (.*?) \|",
+        (ROOT / "docs/api.md").read_text(),
+        re.MULTILINE,
+    )
+}
 
 
 @pytest.fixture
@@ -76,10 +90,58 @@ def test_finds_the_modules() -> None:
 
 def test_compiles_nothing_public() -> None:
     """So signatures, help() and pickling are the same in both builds."""
-    page = (ROOT / "docs/api.md").read_text()
-    public = re.findall(r"^\| `(asgi_events\.[\w.]+)` \|", page, re.MULTILINE)
-    assert len(public) > 20
-    assert {name.replace(".", "/") + ".py" for name in public} & set(MODULES) == set()
+    assert len(PUBLIC) > 20
+    assert {name.replace(".", "/") + ".py" for name in PUBLIC} & set(MODULES) == set()
+
+
+@pytest.mark.parametrize("module", ["asgi_events", *PUBLIC])
+def test_derives_nothing_public_from_what_is_compiled(module: str) -> None:
+    imported = pytest.importorskip(module, exc_type=ImportError)
+    names = PUBLIC.get(module, asgi_events.__all__)
+    public = [getattr(imported, name) for name in names]
+    bases = {b.__module__ for each in public for b in getattr(each, "__mro__", ())}
+    assert {base.replace(".", "/") + ".py" for base in bases} & set(MODULES) == set()
+
+
+def test_shows_what_a_streamer_takes_in_both_builds() -> None:
+    assert list(inspect.signature(EventStreamer()).parameters) == ["event"]
+    streamer = create_autospec(EventStreamer, instance=True)
+    with pytest.raises(TypeError, match="missing a required argument: 'event'"):
+        streamer()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies_a_streamer_in_both_builds(
+    copied: Callable[[EventStreamer], EventStreamer],
+) -> None:
+    streamer = EventStreamer(heartbeat_interval=3.0)
+    streamer.cancel_message = "Why"
+    streamer(Message(content="1"))
+
+    other = copied(streamer)
+
+    assert vars(other).keys() == vars(streamer).keys()
+    assert (other.heartbeat_interval, other.cancel_message) == (3.0, "Why")
+    other(Message(content="2"))
+    assert (other.log.last, streamer.log.last) == (2, 2 if copied is copy.copy else 1)
+
+
+async def test_ends_as_a_subclass_has_it_in_both_builds() -> None:
+    class Streamer(EventStreamer):
+        def end(self, event: TerminalEvent) -> None:
+            ended.append(event)
+            super().end(event)
+
+    ended: list[TerminalEvent] = []
+    streamer = Streamer()
+    streamer.cancel_message = "Why"
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+
+    chunks = [chunk async for chunk in streamer.stream(future)]
+
+    assert [event.message for event in ended] == ["Why"]
+    assert '"message":"Why"' in chunks[-1]
 
 
 async def test_has_subclasses_and_weak_references_in_both_builds() -> None:

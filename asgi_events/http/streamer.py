@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-from collections.abc import Callable
+from collections.abc import Coroutine
 from typing import Any, Literal
 from weakref import ref
 
-from asgiref.sync import markcoroutinefunction
 from pydantic import BaseModel
 
 from asgi_events.aio import signals
+from asgi_events.aio.awaitables import mark_coroutine_function
 from asgi_events.aio.grace import Grace
 from asgi_events.aio.timers import Timer, timers
 from asgi_events.aio.waiter import Waiter
@@ -27,10 +26,7 @@ from asgi_events.checks import (
     check_seconds,
 )
 from asgi_events.error_messages import ErrorMessage
-from asgi_events.events import (
-    SHUTTING_DOWN,
-    CancelledEvent,
-)
+from asgi_events.events import SHUTTING_DOWN, CancelledEvent, TerminalEvent
 from asgi_events.http.response import EventSourceResponse
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
@@ -47,7 +43,7 @@ OnDisconnect = Literal["cancel", "continue"]
 _CLEANUP_TIMEOUT = 10.0  # seconds a response waits for the task it has cancelled
 
 
-class EventStreamer(LogWriter):
+class EventStreamer:
     """Streams the events of one execution.
 
     Subscribe it to the execution's bus: ours, or any other that calls its subscribers
@@ -115,8 +111,9 @@ class EventStreamer(LogWriter):
             raise ValueError(
                 f'on_disconnect must be "cancel" or "continue", got {on_disconnect!r}'
             )
-        super().__init__(
-            Log(max_events=max_events, max_bytes=max_bytes),
+        self.log = Log(max_events=max_events, max_bytes=max_bytes)
+        self._writer = LogWriter(
+            self.log,
             include_cache_stats=include_cache_stats,
             include_result=include_result,
             error_message=error_message,
@@ -125,12 +122,29 @@ class EventStreamer(LogWriter):
         )
         self.heartbeat_interval = heartbeat_interval
         self._on_disconnect = on_disconnect
+        self._task: asyncio.Future[Any] | None = None
         self._readers = 0
-        _mark_coroutine_function(self)
+        mark_coroutine_function(self)
         self._drain_grace = drain_grace
         self._handle_signals = handle_signals
         self._grace: Grace | None = None
         self._draining: asyncio.Task[None] | None = None
+
+    def __call__(self, event: BaseModel) -> Coroutine[Any, Any, None]:
+        """Take an event, before this returns; await the answer, as a bus does.
+
+        Raises:
+            EventTooLarge: It has more bytes than ``max_event_bytes``.
+        """
+        return self._writer.__call__(event)  # in half the time of a call of it
+
+    @property
+    def cancel_message(self) -> str:
+        return self._writer.cancel_message
+
+    @cancel_message.setter
+    def cancel_message(self, message: str) -> None:
+        self._writer.cancel_message = message
 
     def stream(
         self,
@@ -198,7 +212,12 @@ class EventStreamer(LogWriter):
             raise ValueError(
                 "This EventStreamer streams another execution already: make one each."
             )
-        super().follow(task, cache_backend=cache_backend)
+        self._task = task
+        self._writer.follow(task, cache_backend=cache_backend, end=self.end)
+
+    def end(self, event: TerminalEvent) -> None:
+        """End the streams with ``event``, unless they have a terminal event already."""
+        self._writer.end(event)
 
     def leave(self, *, finished: bool) -> asyncio.Future[Any] | None:
         """Count a reader that has left; return the task if this has cancelled it.
@@ -243,18 +262,6 @@ class EventStreamer(LogWriter):
                 self.end(CancelledEvent(message=message))
         finally:
             signals.forget(self)
-
-
-def _mark_coroutine_function(handler: Callable[[BaseModel], Any]) -> None:
-    """Let ``iscoroutinefunction`` be true of an object, because some buses ask it."""
-    markcoroutinefunction(handler)
-    if sys.version_info < (3, 12):
-        # There inspect accepts only functions, and objects with the same attributes.
-
-        async def take(event: BaseModel) -> None: ...
-
-        for name in ("__name__", "__code__", "__defaults__", "__kwdefaults__"):
-            setattr(handler, name, getattr(take, name))
 
 
 async def _done(task: asyncio.Future[Any]) -> None:

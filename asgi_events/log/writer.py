@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -42,7 +43,7 @@ _STATUS: dict[type[TerminalEvent], ExecutionStatus] = {
 }
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
+@mypyc_attr(allow_interpreted_subclasses=True)  # or an EventStreamer has no copy
 class LogWriter:
     """A bus handler: encodes each event once, and appends it to a log.
 
@@ -61,7 +62,6 @@ class LogWriter:
     """
 
     __slots__ = (
-        "__weakref__",
         "_cache_backend",
         "_ending",
         "_error_message",
@@ -69,7 +69,6 @@ class LogWriter:
         "_include_result",
         "_max_event_bytes",
         "_redaction",
-        "_task",
         "cancel_message",
         "log",
         "on_end",
@@ -95,7 +94,6 @@ class LogWriter:
         if max_event_bytes is not None:
             self._max_event_bytes = max_event_bytes
         self._redaction = redaction
-        self._task: asyncio.Future[Any] | None = None
         self._cache_backend: HasStats | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -119,12 +117,15 @@ class LogWriter:
         return wait_for(self.log.room()) if full else NOTHING
 
     def follow(
-        self, task: asyncio.Future[Any], *, cache_backend: HasStats | None = None
+        self,
+        task: asyncio.Future[Any],
+        *,
+        cache_backend: HasStats | None = None,
+        end: Callable[[TerminalEvent], None] | None = None,
     ) -> None:
-        """End the log when ``task`` is done, as it was done."""
-        self._task = task
+        """When ``task`` is done, end the log as it was done, by ``end`` if given."""
         self._cache_backend = cache_backend
-        task.add_done_callback(self._follow_end)
+        task.add_done_callback(partial(self._follow_end, end or self.end))
 
     def finish(self, result: Any) -> None:
         """Append the terminal event of a task that returns ``result``; see ``end``."""
@@ -158,7 +159,9 @@ class LogWriter:
         self.log.release()
         self.on_end = None
 
-    def _follow_end(self, task: asyncio.Future[Any]) -> None:
+    def _follow_end(
+        self, end: Callable[[TerminalEvent], None], task: asyncio.Future[Any]
+    ) -> None:
         event, cache_backend = self._terminal(task), self._cache_backend
         is_silent = self.log.last == 0 and self._redaction is None
         if is_silent and isinstance(event, CompleteEvent):
@@ -170,10 +173,10 @@ class LogWriter:
         wants_stats = isinstance(event, CompleteEvent) and self._include_cache_stats
         if wants_stats and cache_backend is not None:
             self._ending = asyncio.ensure_future(
-                end_with_stats(self.end, event, cache_backend)
+                end_with_stats(end, event, cache_backend)
             )
         else:
-            self.end(event)
+            end(event)
 
     def _terminal(self, task: asyncio.Future[Any]) -> TerminalEvent:
         if task.cancelled():
