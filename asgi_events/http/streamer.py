@@ -22,6 +22,7 @@ from asgi_events.aio.waiter import Waiter
 from asgi_events.checks import (
     check_callables,
     check_counts,
+    check_flags,
     check_headers,
     check_seconds,
 )
@@ -101,6 +102,11 @@ class EventStreamer:
         drain_grace: float = 5.0,
         handle_signals: bool = True,
     ) -> None:
+        check_flags(
+            include_cache_stats=include_cache_stats,
+            include_result=include_result,
+            handle_signals=handle_signals,
+        )
         check_seconds(heartbeat_interval=heartbeat_interval)
         check_counts(max_event_bytes=max_event_bytes)
         check_counts(required=True, max_events=max_events, max_bytes=max_bytes)

@@ -259,6 +259,9 @@ async def test_counts_no_reader_that_could_not_be_made() -> None:
         ({"max_events": 0}, ValueError, "must be at least 1"),
         ({"max_bytes": 0}, ValueError, "must be at least 1"),
         ({"error_message": "sorry"}, TypeError, "error_message must be callable"),
+        ({"include_cache_stats": 1}, TypeError, "include_cache_stats must be True or"),
+        ({"include_result": "x"}, TypeError, "include_result must be True or False"),
+        ({"handle_signals": None}, TypeError, "handle_signals must be True or False"),
     ],
 )
 def test_refuses_options_that_make_no_sense(
