@@ -221,7 +221,7 @@ class Cursor:
         return False  # its writer lives, and writes again what the store has lost
 
     def fail_page(self, error: Exception) -> bool:
-        """Whether no page will come, since the store has failed."""
+        """Whether no page will come, since the store, or ``take_page``, has failed."""
         if isinstance(error, Unavailable):
             logger.warning("A viewer of %s waits: %s", self.log.name, error)
             self._patience = None
@@ -252,9 +252,11 @@ class Cursor:
             return False
         if self._farewell is None:
             logger.error("A viewer of %s is sent away: %s.", self.log.name, message)
+            self._farewell = self._word(None)  # which stays if its format raises
             payload, _ = split(unstored_lost_frame(f"{message} any more"))
-            end = self._word(self.format.end(ExecutionStatus.LOST))
-            self._farewell = self._lost(payload) + end
+            end = self.format.end(ExecutionStatus.LOST)
+            self._farewell = self._lost(payload) + (end or b"")
+            self._breaks = end is None
         return True
 
     def _lost(self, payload: bytes) -> bytes:

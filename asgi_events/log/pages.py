@@ -21,7 +21,7 @@ class PageReader(Protocol):
         """Whether this is the page, or no other will come."""
 
     def fail_page(self, error: Exception) -> bool:
-        """Whether no page will come, since the store has failed."""
+        """Whether no page will come, since the store, or ``take_page``, has failed."""
 
 
 async def load_page(reader: PageReader, read_page: ReadPage) -> None:
@@ -34,6 +34,6 @@ async def load_page(reader: PageReader, read_page: ReadPage) -> None:
 async def _is_read(reader: PageReader, read_page: ReadPage) -> bool:
     try:
         page = await read_page(reader.begin_of_page(), MAX_CHUNK)
+        return reader.take_page(page)
     except Exception as error:
         return reader.fail_page(error)
-    return reader.take_page(page)

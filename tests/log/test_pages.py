@@ -10,9 +10,11 @@ from asgi_events.aio.waiter import Waiter
 from asgi_events.exceptions import Unavailable
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.log import Log
+from asgi_events.log.source import BrokenOff
 from asgi_events.log.stored import StoredLog
 from asgi_events.stores import Page
 from asgi_events.stores.memory import MemoryStore
+from asgi_events.wire.formats import NativeFormat
 from asgi_events.wire.frames import lost_frame
 from asgi_events.wire.sse import MAX_CHUNK
 from tests import TIMEOUT
@@ -241,6 +243,39 @@ async def test_says_lost_when_the_store_fails_for_good(
     assert untimed(body) == NOT_READ
     levels = [record.levelno for record in caplog.records]
     assert levels == [logging.WARNING] * (len(levels) - 1) + [logging.ERROR]
+
+
+async def test_says_lost_when_its_pages_cannot_be_taken() -> None:
+    class Broken(Cursor):
+        def take_page(self, page: Page | None) -> bool:
+            raise TypeError("int object expected; got decimal.Decimal")
+
+    recorded = Recorded(held=4)
+    await recorded.write(20)
+
+    cursor = Broken(recorded.log, read_page=recorded.read_page, patience=0.1)
+    body = await read(cursor)
+
+    assert untimed(body) == NOT_READ
+    assert len(recorded.reads) < 10  # it waits between them
+
+
+async def test_breaks_off_if_its_format_cannot_say_lost() -> None:
+    class Broken(NativeFormat):
+        def end(self, status: str) -> bytes:
+            raise ValueError("It has no word for this.")
+
+    class BrokenCursor(Cursor):
+        format = Broken()
+
+    recorded = Recorded(held=4)
+    await recorded.write(20)
+    await recorded.store.delete("x")
+
+    with pytest.raises(BrokenOff):
+        await read(BrokenCursor(recorded.log, read_page=recorded.read_page, patience=0))
+
+    assert len(recorded.reads) < 10
 
 
 async def test_waits_for_ever_for_a_store_that_is_away() -> None:
