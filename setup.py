@@ -75,7 +75,7 @@ else:
     with tempfile.TemporaryDirectory() as fresh:
         setup(
             cmdclass={"build_ext": Compile},
-            ext_modules=[Extension("replaced", [])],
+            ext_modules=[Extension("asgi_events__mypyc", [])],  # for the metadata
             options={"build": {"build_base": fresh}},
             setup_requires=[COMPILER, *typed],  # mypyc reads the types of these
         )

@@ -197,6 +197,17 @@ def test_builds_the_extension_modules_and_their_sources(source: Path) -> None:
     assert list((source / "asgi_events").rglob("*.so")) == []
 
 
+def test_names_in_the_metadata_what_it_puts_beside_other_packages(source: Path) -> None:
+    code = (
+        "from setuptools import build_meta as b; "
+        "print(b.prepare_metadata_for_build_wheel('.'))"
+    )
+    made = source / run(source, "-c", code).stdout.splitlines()[-1]
+
+    said = (made / "top_level.txt").read_text().split()
+    assert said == ["asgi_events", "asgi_events__mypyc"]
+
+
 @pytest.mark.parametrize("switch", ["", "0"])
 def test_stays_pure_without_the_switch(source: Path, switch: str) -> None:
     build("wheel", source, ASGI_EVENTS_COMPILE=switch, PATH="/nonexistent")
