@@ -11,6 +11,7 @@ from asgi_events.client.sync_client import (
     SyncEventStream,
     SyncRemoteExecution,
 )
+from asgi_events.wire.decoding import ResetEvent
 
 __all__ = [
     "About",
@@ -19,6 +20,7 @@ __all__ = [
     "InputAnswer",
     "Question",
     "RemoteExecution",
+    "ResetEvent",
     "SyncClient",
     "SyncEventStream",
     "SyncRemoteExecution",
