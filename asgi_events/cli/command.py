@@ -115,7 +115,13 @@ def _add_answer(commands: _Commands) -> None:
         "no such question, 5 it is not known, 6 the answer does not fit, 130 Ctrl-C",
     )
     _add_url(answer)
-    answer.add_argument("n", nargs="?", type=_question, metavar="N")
+    answer.add_argument(
+        "n",
+        nargs="?",
+        type=_question,
+        metavar="N",
+        help="the number of a question; whoever it is addressed to has to give it",
+    )
     answer.add_argument(
         "content",
         nargs="?",
