@@ -25,7 +25,11 @@ _DEMO_LEASE = 3.0  # seconds, so that the end of a killed demo shows soon
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
-    parser = argparse.ArgumentParser(prog="asgi-events", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="asgi-events",
+        description="Watch and answer executions of a server, look into a store, or "
+        "see a demo.",
+    )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
