@@ -91,9 +91,13 @@ class Exchange:
         See ``Request.read_json``.
         """
         limit = self._terms.max_body
+        option: str | None = "max_body"
+        if most is not None and most < limit:
+            limit, option = most, None
         return await self.request.read_json(
             self._receive,
-            limit=limit if most is None else min(limit, most),
+            limit=limit,
+            option=option,
             timeout=self._terms.body_timeout,
         )
 

@@ -116,9 +116,9 @@ class Request:
         return last_event_id(self.scope)
 
     def query(self, name: str) -> str | None:
-        """Return the last value of a query parameter; None if there is none."""
+        """Return the last value of a query parameter, also an empty one, or None."""
         query = self.scope.get("query_string", b"").decode("latin-1")
-        values = parse_qs(query).get(name)
+        values = parse_qs(query, keep_blank_values=True).get(name)
         return values[-1] if values else None
 
     def thread(self) -> str | None:
@@ -161,13 +161,19 @@ class Request:
         return min(seconds, longest)
 
     async def read_json(
-        self, receive: Receive, *, limit: int, timeout: float | None = None
+        self,
+        receive: Receive,
+        *,
+        limit: int,
+        option: str | None = "max_body",
+        timeout: float | None = None,
     ) -> bytes:
         """Read the body, which must be JSON; return ``{}`` if it is empty.
 
         Args:
             receive: The ASGI ``receive``.
             limit: Bytes that it may have.
+            option: What sets that limit; None for no option.
             timeout: Seconds in which all of it must arrive; None for any time.
 
         Raises:
@@ -176,7 +182,7 @@ class Request:
         """
         length = self.headers.get("content-length", "")
         if length.isascii() and length.isdigit() and int(length[:20]) > limit:
-            raise _too_large(limit)
+            raise _too_large(limit, option)
         media_type = (
             self.headers.get("content-type", "").partition(";")[0].strip().lower()
         )
@@ -184,7 +190,7 @@ class Request:
             raise _not_json(f"not {media_type!r}")
         try:
             async with asyncio.timeout(timeout):
-                body = await _read(receive, limit)
+                body = await _read(receive, limit, option)
         except TimeoutError:
             raise self._too_late(timeout) from None
         if body and not media_type:
@@ -275,7 +281,7 @@ def _is_json(media_type: str) -> bool:
     return media_type == "application/json" or media_type.endswith("+json")
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
+async def _read(receive: Receive, limit: int, option: str | None) -> bytes:
     body = bytearray()
     empty = 0
     more = True
@@ -289,12 +295,13 @@ async def _read(receive: Receive, limit: int) -> bytes:
         # HTTP/2 has empty DATA frames, which cost time, so their number is limited.
         empty += more and not chunk
         if len(body) > limit or empty > limit:
-            raise _too_large(limit)
+            raise _too_large(limit, option)
     return bytes(body)
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem(413, f"The body may have {limit} bytes at most (max_body).")
+def _too_large(limit: int, option: str | None) -> Problem:
+    named = "" if option is None else f" ({option})"
+    return Problem(413, f"The body may have {limit} bytes at most{named}.")
 
 
 def _not_json(what: str) -> Problem:

@@ -55,9 +55,10 @@ async def test_waits_for_an_execution_that_is_about_to_start(path: str) -> None:
     assert connection.status == 200
 
 
-async def test_waits_no_longer_than_it_was_asked_to() -> None:
+@pytest.mark.parametrize("wait", ["0.01", "0", ""])
+async def test_waits_no_longer_than_it_was_asked_to(wait: str) -> None:
     app = EventsApp(work)
-    assert (await Client(app).get("/executions/job-1?wait=0.01")).status == 404
+    assert (await Client(app).get(f"/executions/job-1?wait={wait}")).status == 404
 
 
 @pytest.mark.parametrize("wait", ["-1", "soon", "inf", "nan"])

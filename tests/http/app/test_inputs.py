@@ -271,6 +271,21 @@ async def test_takes_an_answer_of_just_64_kib(make: Make) -> None:
     assert (await post(app, execution, body))[0] == 201
 
 
+@pytest.mark.parametrize(
+    ("max_body", "most"),
+    [(1024 * 1024, "65536 bytes at most."), (1024, "1024 bytes at most (max_body).")],
+)
+async def test_names_the_option_that_bounds_an_answer(
+    make: Make, max_body: int, most: str
+) -> None:
+    app = make(book, authorize=whoever, max_body=max_body)
+    execution = await begun(app)
+    answered = await post(app, execution, b" " * 70_000)
+
+    assert answered[0] == 413
+    assert answered[1]["detail"] == f"The body may have {most}"
+
+
 async def test_names_the_field_that_is_wrong(make: Make) -> None:
     app = make(book, authorize=whoever)
     execution = await begun(app)

@@ -212,6 +212,22 @@ async def test_shows_nothing_of_others_whatever_is_asked_for(make: Make) -> None
             "thread must be None or 1 to 255 printable characters that are not all "
             f"blank, got '{'x' * 79}.",
         ),
+        (
+            "thread=",
+            "thread must be None or 1 to 255 printable characters that are not all "
+            "blank, got ''.",
+        ),
+        (
+            "status=",
+            "status must be one of started, completed, failed, cancelled, lost, got "
+            "''.",
+        ),
+        ("actor=", "actor must be the name of an actor, got ''."),
+        ("limit=", "limit must be 1 to 1000, got ''."),
+        (
+            "after=",
+            "after must be the cursor of a page before, as its `next` is, got ''.",
+        ),
         ("actor=%0A", "actor must be the name of an actor, got '\\n'."),
         (f"actor={'x' * 256}", f"actor must be the name of an actor, got '{'x' * 79}."),
         (
