@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 
 from asgi_events.actors.answers import errors_in
+from asgi_events.checks import check_texts
 from asgi_events.events import ExecutionStatus, InputAction
 from asgi_events.exceptions import (
     AlreadyAnswered,
@@ -40,7 +41,15 @@ async def give_answer(
 
     Returns:
         The question as it is then, and whether this is the answer that counts.
+
+    Raises:
+        TypeError: ``n`` is no int, or ``by`` no str.
+        AsgiEventsError: It is not answered; see ``Execution.answer``.
     """
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise TypeError(f"n must be the number of a question, got {n!r}")
+    if by is not None:
+        check_texts(by=by)
     if asked is None:
         asked = await questions.read()
     question = asked.questions.get(n)

@@ -71,6 +71,7 @@ def ask(
 
     Raises:
         UnknownActor: There is no such actor.
+        TypeError: The owner or the thread is no str.
         ValueError: The owner is blank, or the thread is not valid.
         InvalidInput: The input does not validate.
     """

@@ -6,6 +6,8 @@ import re
 import secrets
 from base64 import b64encode
 
+from asgi_events.checks import check_texts
+
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DIGITS = 22  # of 62 each: no fewer have 128 random bits
 _LONGEST = 255  # characters
@@ -26,8 +28,11 @@ def is_id(id: str) -> bool:
 
 
 def check_owner(owner: str | None) -> None:
-    """Raise ``ValueError`` for an owner that nothing may belong to."""
-    if owner is not None and not owner.strip():
+    """Raise for an owner that nothing may belong to."""
+    if owner is None:
+        return
+    check_texts(owner=owner)
+    if not owner.strip():
         raise ValueError(
             "owner must be None or a str that is not blank: executions of a blank "
             f"owner would belong to everybody who has no name, got {owner!r}"
@@ -35,8 +40,11 @@ def check_owner(owner: str | None) -> None:
 
 
 def check_thread(thread: str | None) -> None:
-    """Raise ``ValueError`` for a name that no thread may have."""
-    if thread is not None and not is_thread(thread):
+    """Raise for a name that no thread may have."""
+    if thread is None:
+        return
+    check_texts(thread=thread)
+    if not is_thread(thread):
         raise ValueError(
             f"thread must be None or 1 to {_LONGEST} printable characters that are not "
             f"all blank, got {thread!r:.80}"

@@ -432,6 +432,23 @@ async def test_refuses_an_answer_that_makes_no_sense(
     assert await soon(execution.result()) == BOOKED
 
 
+async def test_names_the_argument_of_an_answer_that_is_no_such_thing(
+    make: Make, where: dict[str, Any]
+) -> None:
+    execution = await make(book, **where).start(book)
+    await asked(execution)
+    for n in (True, 1.0, "1", None):
+        with pytest.raises(TypeError, match="n must be the number of a question, got"):
+            await execution.answer(n, WINDOW)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="n must be"):
+            await execution.decline(n)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="by must be a str, got 5"):
+        await execution.answer(1, WINDOW, by=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="by must be a str, got 5"):
+        await execution.decline(1, by=5)  # type: ignore[arg-type]
+    assert len(await execution.waiting()) == 1
+
+
 async def test_refuses_any_other_answer_and_takes_the_same_again(
     make: Make, where: dict[str, Any]
 ) -> None:

@@ -274,6 +274,19 @@ async def test_starts_nothing_for_a_blank_owner(make: Make, owner: str) -> None:
     assert list(executions) == []
 
 
+@pytest.mark.parametrize("name", ["owner", "thread"])
+@pytest.mark.parametrize("given", [5, b"ann", ["ann"]])
+async def test_names_the_argument_that_is_no_str(
+    make: Make, name: str, given: Any
+) -> None:
+    executions = make(idle)
+
+    with pytest.raises(TypeError, match=f"{name} must be a str, got .*"):
+        await executions.start(idle, **{name: given})
+
+    assert list(executions) == []
+
+
 async def test_keeps_the_keys_of_owners_apart(make: Make) -> None:
     executions = make(idle)
     owners = ["ada", "bob", None]
