@@ -29,6 +29,24 @@ def event_type_of(model: type[BaseModel]) -> str:
     )
 
 
+def check_models(name: str, models: Iterable[Any]) -> list[type[BaseModel]]:
+    """Return the models that an argument has.
+
+    Raises:
+        TypeError: It is no list of pydantic models.
+    """
+    if isinstance(models, type | str) or not isinstance(models, Iterable):
+        raise TypeError(
+            f"{name} takes a list of pydantic models, got {models!r}: write "
+            f"{name}=[Chart]."
+        )
+    found = list(models)
+    for model in found:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise TypeError(f"{name} takes pydantic models, got {model!r}.")
+    return found
+
+
 def check_publishes(models: Iterable[Any]) -> tuple[type[BaseModel], ...]:
     """Return the models that an actor says it publishes.
 
@@ -36,15 +54,8 @@ def check_publishes(models: Iterable[Any]) -> tuple[type[BaseModel], ...]:
         TypeError: One of them is no pydantic model, or has no ``event_type``.
         ValueError: Its ``event_type`` is one of ours, or that of another one.
     """
-    if isinstance(models, type | str) or not isinstance(models, Iterable):
-        raise TypeError(
-            f"publishes takes a list of pydantic models, got {models!r}: write "
-            "publishes=[Chart]."
-        )
     named: dict[str, type[BaseModel]] = {}
-    for model in models:
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise TypeError(f"publishes takes pydantic models, got {model!r}.")
+    for model in check_models("publishes", models):
         name = event_type_of(model)
         if name in set(EventType):
             raise ValueError(

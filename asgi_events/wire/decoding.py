@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
-from asgi_events.event_types import event_type_of
+from asgi_events.event_types import check_models, event_type_of
 from asgi_events.events import (
     CancelledEvent,
     CompleteEvent,
@@ -98,11 +98,12 @@ class EventDecoder:
             default, or only value, is its name on the wire.
 
     Raises:
-        TypeError: A model has no such field.
+        TypeError: ``types`` is no list of models, or one has no such field.
     """
 
     def __init__(self, types: Iterable[type[BaseModel]] = ()) -> None:
-        self._types = OURS | {event_type_of(type): type for type in types}
+        models = check_models("types", types)
+        self._types = OURS | {event_type_of(model): model for model in models}
 
     def from_json(self, payload: bytes | str) -> AnyEvent:
         """Return the event of one line of JSON.

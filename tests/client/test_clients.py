@@ -833,6 +833,9 @@ async def test_refuses_arguments(user: User) -> None:
                 run.events(after=after)
         with pytest.raises(TypeError, match="has no event_type"):
             run.events(types=[Numbered])
+        for types in (Numbered, [int]):
+            with pytest.raises(TypeError, match="types takes"):
+                run.events(types=types)
         for key in ("", "a\nb", "ü", "x" * 256):
             with pytest.raises(ValueError, match="key must have"):
                 await user.call(client.start, "count", key=key)

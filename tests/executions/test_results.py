@@ -188,6 +188,8 @@ async def test_says_that_the_result_is_gone(tmp_path: Path) -> None:
 async def test_gives_typed_events(executions: Executions) -> None:
     execution = await executions.start(report, {"text": "tea"})
     events = [event async for event in execution.events(types=[Chart])]
+    with pytest.raises(TypeError, match=r"write types=\[Chart\]"):
+        execution.events(types=Chart)  # type: ignore[arg-type]
     assert [type(event) for event in events] == [
         ExecutionEvent[Any],
         LogEvent,

@@ -1,5 +1,6 @@
 """Typed events of what a stream carries."""
 
+import re
 from typing import Any, Literal
 
 import pytest
@@ -109,6 +110,35 @@ def test_says_what_a_model_lacks() -> None:
         EventDecoder([Unnamed])
     with pytest.raises(TypeError, match="BaseModel has no event_type to be known by"):
         EventDecoder([BaseModel])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            Chart,
+            f"types takes a list of pydantic models, got {Chart!r}: write "
+            "types=[Chart].",
+        ),
+        (
+            "chart",
+            "types takes a list of pydantic models, got 'chart': write types=[Chart].",
+        ),
+        (5, "types takes a list of pydantic models, got 5: write types=[Chart]."),
+        ([int], "types takes pydantic models, got <class 'int'>."),
+        ([Chart(points=[])], "types takes pydantic models, got Chart("),
+    ],
+)
+def test_says_what_is_no_list_of_models(given: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        EventDecoder(given)
+
+
+def test_takes_any_iterable_of_models() -> None:
+    decoder = EventDecoder(model for model in (Chart, Table))
+    assert decoder.from_json('{"event_type":"table","rows":1}') == Table(
+        event_type="table", rows=1
+    )
 
 
 def test_reads_an_event_that_is_nested_too_deeply_for_pydantic() -> None:
