@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from asgi_events.cli.form import ask, complaints, content_of, fields, one_line, sentence
 from asgi_events.cli.lines import say, writable
-from asgi_events.cli.tail import place_of, tell
-from asgi_events.client import Question, SyncClient
+from asgi_events.cli.tail import open_client
+from asgi_events.client import Question
 from asgi_events.exceptions import (
     AlreadyAnswered,
     AsgiEventsError,
@@ -49,12 +49,11 @@ class Answering:
         as_json: Print JSON, and ask for nothing.
 
     Raises:
-        ValueError: The URL is not that of an execution, or a header is not valid.
+        WrongOption: The URL is not that of an execution, or a header is not valid.
     """
 
     def __init__(self, url: str, *, headers: Mapping[str, str], as_json: bool) -> None:
-        base, id = place_of(url)
-        self._client = SyncClient(base, auth=headers, on_reconnect=tell)
+        self._client, id = open_client(url, headers)
         self._execution = self._client.execution(id)
         self._as_json = as_json
 

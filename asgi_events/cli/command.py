@@ -292,7 +292,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
 def _tail(options: argparse.Namespace) -> int:
     try:
-        from asgi_events.cli.tail import TROUBLE, tail
+        from asgi_events.cli.tail import TROUBLE, WrongOption, tail
     except ImportError as error:
         print(error, file=sys.stderr)
         return 5
@@ -309,6 +309,7 @@ def _tail(options: argparse.Namespace) -> int:
         _forget_output()
     except (AsgiEventsError, ValueError) as error:
         print(printable(str(error)), file=sys.stderr)
+        return 2 if isinstance(error, WrongOption) else TROUBLE
     return TROUBLE
 
 
@@ -318,6 +319,7 @@ def _answer(options: argparse.Namespace) -> int:
         return 2
     try:
         from asgi_events.cli.answer import TROUBLE, Answering
+        from asgi_events.cli.tail import WrongOption
     except ImportError as error:
         print(error, file=sys.stderr)
         return 5
@@ -334,6 +336,7 @@ def _answer(options: argparse.Namespace) -> int:
         _forget_output()
     except (AsgiEventsError, ValueError) as error:
         print(printable(str(error)), file=sys.stderr)
+        return 2 if isinstance(error, WrongOption) else TROUBLE
     return TROUBLE
 
 

@@ -34,6 +34,10 @@ EXIT: dict[str | None, int] = {
 _PATH = re.compile(r"(?P<base>.*)/executions/(?P<id>[^/]+)(/events)?/?")
 
 
+class WrongOption(ValueError):
+    """No request can be made of the URL, or of a header."""
+
+
 class Other(BaseModel):
     """An event that no model of ours stands for."""
 
@@ -53,11 +57,11 @@ def tail(url: str, *, after: int, headers: Mapping[str, str], as_json: bool) -> 
         The exit status; see ``EXIT``.
 
     Raises:
-        ValueError: The URL is not that of an execution, or a header is not valid.
+        WrongOption: The URL is not that of an execution, or a header is not valid.
         AsgiEventsError: The server does not let it be watched.
     """
-    base, id = place_of(url)
-    with SyncClient(base, auth=headers, on_reconnect=tell) as client:
+    client, id = open_client(url, headers)
+    with client:
         execution = client.get(id)
         with execution.events(after) as events:
             if as_json:
@@ -65,6 +69,19 @@ def tail(url: str, *, after: int, headers: Mapping[str, str], as_json: bool) -> 
             else:
                 _print(execution, events, url)
     return EXIT.get(events.status, TROUBLE)
+
+
+def open_client(url: str, headers: Mapping[str, str]) -> tuple[SyncClient, str]:
+    """Return a client of the server, and the id of the execution.
+
+    Raises:
+        WrongOption: The URL is not that of an execution, or a header is not valid.
+    """
+    try:
+        base, id = place_of(url)
+        return SyncClient(base, auth=headers, on_reconnect=tell), id
+    except ValueError as error:
+        raise WrongOption(error) from None
 
 
 def place_of(url: str) -> tuple[str, str]:
@@ -75,10 +92,16 @@ def place_of(url: str) -> tuple[str, str]:
     """
     parts = urlsplit(url)
     match = _PATH.fullmatch(parts.path)
-    if match is None or parts.query or parts.fragment:
+    is_http = parts.scheme in ("http", "https") and parts.netloc
+    if match is None or not is_http or parts.query or parts.fragment:
         raise ValueError(
             "URL must be that of an execution: write "
             "https://example.com/events/executions/ID."
+        )
+    if "@" in parts.netloc:
+        raise ValueError(
+            "URL must have no user name and no password: write --header "
+            "'Authorization: …'."
         )
     return urlunsplit(parts._replace(path=match["base"])), unquote(match["id"])
 

@@ -259,11 +259,14 @@ def test_refuses_an_option(
 
 
 def test_refuses_a_url(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["answer", "https://ann:s3cret@example.com/executions/1", "1"]) == 5
-    assert main(["answer", "https://example.com/events"]) == 5
+    assert main(["answer", "https://ann:s3cret@example.com/executions/1", "1"]) == 2
+    assert main(["answer", "https://example.com/events"]) == 2
+    assert main(["answer", "127.0.0.1:8000/executions/1", "1", "yes"]) == 2
 
     error = capsys.readouterr().err
-    assert error.count("\n") == 2 and "s3cret" not in error
+    assert error.count("\n") == 3 and "s3cret" not in error
+    assert "and no password: write --header" in error
+    assert error.count("write https://example.com/events/executions/ID.\n") == 2
 
 
 def test_says_what_is_missing() -> None:

@@ -145,6 +145,11 @@ async def test_says_why_there_is_nothing_to_watch(
     "url",
     [
         "example.com/executions/1",
+        "127.0.0.1:8000/executions/1",
+        "localhost:8000/executions/1",
+        "ftp://example.com/executions/1",
+        "https:///executions/1",
+        "https://example.com",
         "https://example.com/events",
         "https://example.com/executions/",
         "https://example.com/executions/1/other",
@@ -152,8 +157,28 @@ async def test_says_why_there_is_nothing_to_watch(
     ],
 )
 def test_refuses_a_url(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["tail", url]) == 5
-    assert "must be" in capsys.readouterr().err.replace("must begin", "must be")
+    assert main(["tail", url]) == 2
+    assert capsys.readouterr().err == (
+        "URL must be that of an execution: write "
+        "https://example.com/events/executions/ID.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["https://ann@example.com/executions/1"],
+        ["https://example.com:x/executions/1"],
+        ["https://[::1/executions/1"],
+        ["https://example.com/executions/1", "--header", "Bearer x: a"],
+        ["https://example.com/executions/1", "--header", "a: \x01"],
+    ],
+)
+def test_says_which_option_cannot_be_sent(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tail", *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
