@@ -118,6 +118,6 @@ function resolve(url: string): string {
     href = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
   } catch {} // relative, and there is no page
   // `fetch` takes no password, and its error would repeat it.
-  if (!/^https?:..[^@/]+\//.test(href)) throw new ClientError("URL must have https:// and no password");
+  if (!/^https?:..[^@/]+\//.test(href)) throw new ClientError("URL must be http:// or https:// without a password");
   return href;
 }

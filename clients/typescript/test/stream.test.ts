@@ -312,7 +312,7 @@ describe("a refusal", () => {
   for (const url of ["events", "localhost:8000/events", "//test/events", "ftp://test/events"]) {
     test(`is the URL ${url}, where there is no page`, async () => {
       const client = new Client(url, { fetch: new Server().fetch });
-      await assert.rejects(client.run("x").events().next(), { name: "ClientError", message: /must have https:/ });
+      await assert.rejects(client.run("x").events().next(), { name: "ClientError", message: /must be http:\/\/ or https:/ });
     });
   }
 });

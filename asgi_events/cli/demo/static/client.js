@@ -240,7 +240,7 @@ function resolve(url) {
     href = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
   } catch {
   }
-  if (!/^https?:..[^@/]+\//.test(href)) throw new ClientError("URL must have https:// and no password");
+  if (!/^https?:..[^@/]+\//.test(href)) throw new ClientError("URL must be http:// or https:// without a password");
   return href;
 }
 
