@@ -25,12 +25,16 @@ class Send:
     """Send a request, and wait for the head of its response.
 
     The outcome: an ``Answer`` or ``Broken``.
+
+    Attributes:
+        timeout: Seconds that there are for it, until it is a stream; None for any time.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ class Client:
             certificates. It stays open.
         stall_timeout: Seconds without a byte after which a connection is broken: three
             times the ``heartbeat_interval`` of the server. None for any time.
-        give_up_after: Seconds without any connection after which ``Unreachable`` is
-            raised. None to try for ever.
+        give_up_after: Seconds without any connection, since the call or the loss of a
+            stream, after which ``Unreachable`` is raised. None to try for ever.
         max_event_bytes: Bytes that an event, or another answer of the server, may have;
             more raise ``EventTooLarge``. None for any number.
         on_reconnect: Is called before each pause with the reason, and the seconds until

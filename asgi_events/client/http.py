@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from asgi_events.client.actions import Answer, Broken, Send
 from asgi_events.client.terms import Terms
+from asgi_events.wire.sse import MEDIA_TYPE
 
 if TYPE_CHECKING:
     import httpx
@@ -37,6 +38,8 @@ CONNECT_TIMEOUT = 10.0  # seconds
 
 INTERRUPTED = Broken("the response was left before its end")
 
+_STALL = "asgi_events.stall_timeout"  # what the library does not know, it leaves alone
+
 _LIBRARIES = ("httpx2", "httpx")
 _FINAL = {"UnsupportedProtocol"}
 
@@ -58,15 +61,17 @@ def open_sync(given: Any) -> tuple[Any, bool]:
 def request_of(http: Any, send: Send, terms: Terms) -> Any:
     """Return the request to send, with our own time-outs."""
     stall = terms.stall_timeout
-    connect = CONNECT_TIMEOUT if stall is None else min(stall, CONNECT_TIMEOUT)
-    timeout = {"connect": connect, "read": stall, "write": stall, "pool": stall}
+    bounds = [each for each in (stall, send.timeout) if each is not None]
+    longest = min(bounds, default=None)
+    connect = min([*bounds, CONNECT_TIMEOUT])
+    timeout = {"connect": connect, "read": longest, "write": longest, "pool": longest}
     return http.build_request(
         send.method,
         send.url,
         # As bytes: as a str the library takes nothing but ASCII.
         headers=[(n.encode(), v.encode("latin-1")) for n, v in send.headers.items()],
         content=send.content,
-        extensions={"timeout": timeout},
+        extensions={"timeout": timeout, _STALL: stall},
     )
 
 
@@ -83,13 +88,17 @@ def redirected(response: Any, private: Iterable[str]) -> Any:
 
 
 def answer_of(response: Any) -> Answer:
-    """Return the head of a response."""
-    return Answer(
+    """Return the head of a response; a stream may be silent from now on."""
+    answer = Answer(
         status=response.status_code,
         headers={name.lower(): value for name, value in response.headers.items()},
         url=without_password(str(response.url)),
         redirect=response.next_request and response.next_request.method,
     )
+    options = response.request.extensions
+    if answer.media_type == MEDIA_TYPE and _STALL in options:
+        options["timeout"]["read"] = options[_STALL]
+    return answer
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -111,8 +120,9 @@ def broken_by(error: Exception, terms: Terms) -> Broken:
             reason = f"the certificate is wrong: {cause.verify_message}"
             return Broken(reason, error, is_final=True)
     names = {kind.__name__ for kind in type(error).__mro__}
-    if "ReadTimeout" in names and terms.stall_timeout is not None:
-        return Broken(f"no byte for {terms.stall_timeout:g} s", error)
+    if "ReadTimeout" in names and (waited := _waited(error)) is not None:
+        what = "byte" if waited == terms.stall_timeout else "answer"
+        return Broken(f"no {what} for {round(waited, 3):g} s", error)
     return Broken(_words(causes), error, is_final=bool(names & _FINAL))
 
 
@@ -134,6 +144,15 @@ def _open(given: Any, name: str, kind: str) -> tuple[Any, bool]:
             f"{given!r}"
         )
     return given, False
+
+
+def _waited(error: Any) -> float | None:
+    """Return after how many seconds a read has failed, if it says its request."""
+    try:
+        waited: float | None = error.request.extensions.get("timeout", {}).get("read")
+    except RuntimeError:
+        return None
+    return waited
 
 
 def _origin(url: Any) -> tuple[str, str, int | None]:

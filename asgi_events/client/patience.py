@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST = 15.0  # seconds between two tries
 LONGEST_ASKED = 60.0  # seconds that a Retry-After may ask for
+SHORTEST_TRY = 1.0  # seconds, for the last one too
 
 
 class Patience:
@@ -37,6 +38,13 @@ class Patience:
         self._failures = 0
         self._since: float | None = None
         self._before: float | None = None
+
+    def left(self) -> float | None:
+        """Count from now, if nothing has failed yet; return the seconds for a try."""
+        now, longest = self._terms.clock(), self._terms.give_up_after
+        if self._since is None:
+            self._since = now
+        return longest and max(self._since + longest - now, SHORTEST_TRY)
 
     def connected(self) -> None:
         """Count a connection that works: bytes have come."""

@@ -107,7 +107,7 @@ def answered(
     was_refused = False
     while True:
         headers = yield Authorize()
-        outcome = yield from _sent(send, headers)
+        outcome = yield from _sent(replace(send, timeout=patience.left()), headers)
         if isinstance(outcome, Broken):
             was_refused = False
             yield from lost(patience, outcome, send.url)

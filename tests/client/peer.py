@@ -14,13 +14,16 @@ RST = "rst"
 FIN = "fin"
 SILENCE = "silence"
 
-Part: TypeAlias = bytes | str
+Part: TypeAlias = bytes | str | float
 
 HEAD = b"HTTP/1.1 %d X\r\nContent-Type: %b\r\nConnection: close\r\n%b\r\n"
 
 
 def stream(*parts: Part) -> list[Part]:
-    """An event stream; RST, FIN or SILENCE follow what has been sent."""
+    """An event stream; RST, FIN or SILENCE follow what has been sent.
+
+    A float is a pause, in seconds.
+    """
     return [HEAD % (200, b"text/event-stream", b""), *parts]
 
 
@@ -92,6 +95,8 @@ class Peer:
                 if isinstance(part, bytes):
                     writer.write(part)
                     await writer.drain()
+                elif isinstance(part, float):
+                    await asyncio.sleep(part)
                 elif part == SILENCE:
                     await reader.read()  # until the client leaves
                 elif part == RST:

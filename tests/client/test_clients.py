@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -306,6 +307,35 @@ async def test_gives_up_at_last(user: User, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(Unreachable, match="given up after 0.01 s"):
         await run_of(user, client)
     await user.close(client)
+
+
+async def test_gives_up_in_time_a_server_that_says_nothing(user: User) -> None:
+    async with Peer([SILENCE], ABOUT, stream(FAST + event(1), RST), [SILENCE]) as peer:
+        client = user.make(peer.url, give_up_after=0.5)
+        begun = time.monotonic()
+        with pytest.raises(Unreachable, match="given up after 0.5 s; no answer for"):
+            await run_of(user, client)
+        run = await run_of(user, client)
+        with pytest.raises(Unreachable, match="given up after 0.5 s; no answer for"):
+            await user.read(run.events())
+        assert time.monotonic() - begun < 10
+        await user.close(client)
+
+
+async def test_lets_a_stream_be_silent_that_was_resumed_late(user: User) -> None:
+    told: list[str] = []
+    async with Peer(
+        ABOUT,
+        stream(FAST + event(1), RST),
+        stream(event(2), 1.5, finish(3)),
+    ) as peer:
+        client = user.make(
+            peer.url, give_up_after=0.5, on_reconnect=lambda why, _: told.append(why)
+        )
+        run = await run_of(user, client)
+        assert len(await user.read(run.events())) == 3
+        await user.close(client)
+    assert len(told) == 1
 
 
 async def test_uses_a_client_that_is_given_and_leaves_it_open(user: User) -> None:

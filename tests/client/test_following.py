@@ -30,6 +30,7 @@ from tests.client.world import (
     CUT,
     ID,
     REFUSED,
+    SILENT,
     URL,
     Reply,
     World,
@@ -621,6 +622,17 @@ def test_gives_up_after_a_while_without_a_connection() -> None:
 
     assert world.pauses == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
     assert numbers(seen) == [1]
+
+
+def test_gives_up_in_time_where_nobody_answers_any_more() -> None:
+    world = World(stream(event(1), CUT), SILENT, SILENT, give_up_after=60.0)
+    following = Following(world.terms, ID, after=0, decoder=EventDecoder())
+
+    with pytest.raises(Unreachable, match="given up after 60 s; no byte"):
+        world.run(following.plan(), [])
+
+    assert world.time == 1060.0
+    assert world.sent[0].timeout == 60.0
 
 
 def test_never_gives_up_what_connects() -> None:

@@ -41,6 +41,7 @@ from tests.client.world import (
     CUT,
     ID,
     REFUSED,
+    SILENT,
     URL,
     Reply,
     World,
@@ -261,6 +262,31 @@ def test_reads_no_more_of_an_answer_than_it_may() -> None:
 
     with pytest.raises(EventTooLarge, match="The answer has 1089 bytes"):
         start(world)
+
+
+@pytest.mark.parametrize("tries, give_up_after", [(1, 5.0), (2, 60.0), (3, 120.0)])
+def test_has_not_started_in_time_where_nobody_answers(
+    tries: int, give_up_after: float
+) -> None:
+    world = World(*[SILENT] * tries, give_up_after=give_up_after)
+
+    with pytest.raises(Unreachable, match=f"given up after {give_up_after:g} s"):
+        start(world)
+    assert world.time == 1000.0 + give_up_after
+
+
+def test_has_a_moment_for_the_last_try() -> None:
+    world = World(*[REFUSED] * 3, SILENT, give_up_after=5.0)
+
+    with pytest.raises(Unreachable, match="given up after 5 s"):
+        start(world)
+    assert world.time == 1006.0
+
+
+def test_waits_as_long_as_it_must_where_it_never_gives_up() -> None:
+    world = World(SILENT, SILENT, about(), give_up_after=None)
+    start(world)
+    assert world.time == 1000.0 + 45.0 + 1.0 + 45.0 + 2.0
 
 
 def test_has_not_started_after_a_while() -> None:

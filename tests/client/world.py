@@ -37,6 +37,7 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 REFUSED = Broken("connection refused", ConnectionRefusedError())
 CUT = Broken("cut", ConnectionResetError())
+SILENT = Broken("no byte")  # for as long as the client waits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +190,9 @@ class World:
         self.sent.append(send)
         assert self._script, f"nobody expects {send}"
         reply = self._script.pop(0)
+        if reply is SILENT:
+            waits = (self.terms.stall_timeout, send.timeout)
+            self.time += min(wait for wait in waits if wait is not None)
         if isinstance(reply, Broken):
             return reply
         self._body = list(reply.body)

@@ -15,7 +15,7 @@ export interface Options {
   fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
   /** Milliseconds without a byte after which a connection is taken for dead; 45,000. */
   stallTimeout?: number | undefined;
-  /** Milliseconds without a connection after which a stream gives up; it never does. */
+  /** Milliseconds without a connection, since the first failure, after which a stream gives up; it never does. */
   giveUpAfter?: number | undefined;
 }
 
