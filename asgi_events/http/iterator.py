@@ -152,8 +152,8 @@ class IteratorSource:
 
     async def aclose(self) -> None:
         """Stop the iterable, and wait up to 10 s for its cleanup."""
+        self.dismiss(None)  # once: another cancellation would cut its cleanup short
         if self._task is not None and not self._task.done():
-            self._task.cancel()
             _, pending = await asyncio.wait({self._task}, timeout=_CLOSE_TIMEOUT)
             if pending:
                 logger.warning(

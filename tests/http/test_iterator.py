@@ -552,6 +552,36 @@ async def test_waits_a_while_for_the_cleanup_and_then_says_so(
     assert life == ["cleaned up"]
 
 
+@pytest.mark.parametrize("given", ["farewell", "wrong type"])
+async def test_lets_an_iterable_clean_up_that_has_been_stopped(given: str) -> None:
+    """No second cancellation comes into its cleanup."""
+    go_on = asyncio.Event()
+    life: list[str] = []
+
+    async def produce() -> AsyncIterator[Any]:
+        try:
+            yield "a" if given == "farewell" else object()
+            await asyncio.Event().wait()
+        finally:
+            life.append("finally")
+            await go_on.wait()
+            life.append("cleaned up")
+
+    source = IteratorSource(produce())
+    source.on_ready(lambda: None)
+    await settle()
+    source.dismiss(b"data: bye\n\n")
+    await settle()
+    assert life == ["finally"]
+
+    closing = asyncio.ensure_future(source.aclose())
+    await settle()
+    go_on.set()
+    await closing
+
+    assert life == ["finally", "cleaned up"]
+
+
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """What is logged once is logged anew."""
