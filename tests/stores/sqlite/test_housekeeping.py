@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Semaphore
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from asgi_events.stores.sqlite import housekeeping as sqlite_housekeeping
 from asgi_events.stores.sqlite import logs as sqlite_logs
 from asgi_events.stores.sqlite.file import File
 from asgi_events.stores.sqlite.housekeeping import Housekeeper
+from tests import TIMEOUT
 from tests.stores.sqlite.files import Make, change, frames, opened, until, whole
 
 
@@ -291,23 +294,73 @@ def test_checkpoints_for_those_who_do_not(kept: Kept, path: Path) -> None:
     assert os.path.getsize(path) > 100_000 > before
 
 
+class Steps:
+    """What the store's thread does; it waits in each part that is not the second."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: list[str] = []
+        self._waits = Semaphore(0)
+        self._may_go_on = Semaphore(0)
+        self._free = False
+        self._connect = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", self._connect_traced)
+
+    async def part(self) -> None:
+        """Return when it waits in the next part."""
+        assert await asyncio.to_thread(self._waits.acquire, timeout=TIMEOUT)
+
+    def go_on(self) -> None:
+        self._may_go_on.release()
+
+    def free(self) -> None:
+        """Wait no more."""
+        self._free = True
+        self.go_on()
+
+    def _connect_traced(self, *args: Any, **options: Any) -> sqlite3.Connection:
+        db: sqlite3.Connection = self._connect(*args, **options)
+        db.set_trace_callback(self._see)
+        return db
+
+    def _see(self, statement: str) -> None:
+        if statement.startswith("INSERT INTO frame"):
+            self.seen.append("append")
+        elif statement.startswith("UPDATE housekeeper") and not self._free:
+            is_second = self.seen[-1:] == ["part"]
+            self.seen.append("part")
+            if is_second:
+                return
+            self._waits.release()
+            self._may_go_on.acquire(timeout=TIMEOUT)
+
+
 async def test_serves_who_asks_while_much_is_expired(
     make: Make, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(sqlite_housekeeping, "_BATCH", 10)
-    kept.add_expired(2000)
-    stores = [make() for _ in range(4)]
-
-    for n, store in enumerate(stores):
-        grant = await opened(store, f"k{n}")
+    monkeypatch.setattr(sqlite_housekeeping, "_REST", 0)
+    kept.add_expired(500)
+    steps = Steps(monkeypatch)
+    store = make()
+    try:
+        grant = await opened(store)
         for after in range(20):
-            before = kept.count()
-            await store.append(f"k{n}", grant, after, frames(after, after))
-            # At most one part was deleted before it was served, and one after it.
-            assert before - kept.count() <= 20
+            await steps.part()
+            appending = asyncio.ensure_future(
+                store.append("k", grant, after, frames(after + 1, after + 1))
+            )
+            await asyncio.sleep(0)  # it is asked for now
+            steps.go_on()
+            await appending
+        await steps.part()
+    finally:
+        steps.free()
+
+    # No second part comes before it is served.
+    assert steps.seen == [*["part", "append"] * 20, "part"]
 
     async def swept() -> bool:
-        return kept.count() == 4
+        return kept.count() == 1
 
     await until(swept)
