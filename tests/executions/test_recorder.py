@@ -13,6 +13,7 @@ from asgi_events.executions.recorder import Opening, Recorder
 from asgi_events.log.log import Log
 from asgi_events.log.stored import StoredLog
 from asgi_events.stores.memory import MemoryStore
+from asgi_events.testing import virtual_time
 from tests import TIMEOUT
 from tests.executions.faulty_store import FaultyStore
 
@@ -281,12 +282,13 @@ async def test_stops_at_once_when_the_log_is_not_ours(error: Exception) -> None:
 
 
 async def test_renews_the_lease_when_it_is_quiet() -> None:
-    async with recording(lease=0.3) as this:
-        await this.store.calls("renew", 3)
-        await asyncio.sleep(0)
-        page = await this.store.read(KEY, 0, 100)
-        assert page is not None and page.alive
-        assert this.store.called["append"] == 0
+    with virtual_time():
+        async with recording(lease=3.0) as this:
+            await this.store.calls("renew", 3)
+            await asyncio.sleep(0)
+            page = await this.store.read(KEY, 0, 100)
+            assert page is not None and page.alive
+            assert this.store.called["append"] == 0
 
 
 async def test_renews_while_the_store_comes_and_goes() -> None:
@@ -299,29 +301,31 @@ async def test_renews_while_the_store_comes_and_goes() -> None:
 
 
 async def test_renews_while_the_store_refuses_appends() -> None:
-    async with recording(lease=0.2) as this:
-        this.store.before["append"] += [Unavailable("Full.") for _ in range(1000)]
-        this.append("a")
-        await this.store.calls("renew", 4)
-        page = await this.store.read(KEY, 0, 100)
-        assert page is not None and page.alive
-        assert this.log.committed == 0
-        this.store.before["append"].clear()
-        this.append("b", end="completed")
-        await this.recorded()
-        assert await this.stored() == frames("a", "b")
+    with virtual_time():
+        async with recording(lease=3.0) as this:
+            this.store.before["append"] += [Unavailable("Full.") for _ in range(1000)]
+            this.append("a")
+            await this.store.calls("renew", 4)
+            page = await this.store.read(KEY, 0, 100)
+            assert page is not None and page.alive
+            assert this.log.committed == 0
+            this.store.before["append"].clear()
+            this.append("b", end="completed")
+            await this.recorded()
+            assert await this.stored() == frames("a", "b")
 
 
 async def test_renews_while_the_store_refuses_what_has_ended() -> None:
-    async with recording(lease=0.2) as this:
-        this.store.before["append"] += [Unavailable("Full.") for _ in range(1000)]
-        this.append("a", end="completed")
-        await this.store.calls("renew", 4)
-        page = await this.store.read(KEY, 0, 100)
-        assert page is not None and page.alive
-        this.store.before["append"].clear()
-        await this.recorded()
-        assert await this.stored() == frames("a")
+    with virtual_time():
+        async with recording(lease=3.0) as this:
+            this.store.before["append"] += [Unavailable("Full.") for _ in range(1000)]
+            this.append("a", end="completed")
+            await this.store.calls("renew", 4)
+            page = await this.store.read(KEY, 0, 100)
+            assert page is not None and page.alive
+            this.store.before["append"].clear()
+            await this.recorded()
+            assert await this.stored() == frames("a")
 
 
 async def test_renews_at_once_when_it_is_asked_to() -> None:
@@ -341,11 +345,12 @@ async def test_answers_a_suspicion_between_two_tries(
         await turn()
 
     monkeypatch.setattr(backoff, "sleep", sleep)
-    async with recording(lease=0.6) as this:
-        this.store.up.clear()
-        this.append("a")
-        await this.store.calls("append", 20)
-    assert max(slept) == pytest.approx(0.1)
+    with virtual_time():
+        async with recording(lease=6.0) as this:
+            this.store.up.clear()
+            this.append("a")
+            await this.store.calls("append", 20)
+    assert max(slept) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("call", ["append", "renew"])
