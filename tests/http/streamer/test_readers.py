@@ -340,7 +340,7 @@ async def test_stops_its_heartbeat_when_its_reader_leaves(
             return timer
 
     monkeypatch.setattr(streamer_module, "timers", Watch)
-    streamer = EventStreamer(on_disconnect="continue")
+    streamer = EventStreamer(on_disconnect="continue", heartbeat_interval=60.0)
     job = Job(streamer, 1)
     stream = streamer.stream(execution_task=job.task)
     await anext(stream)

@@ -49,7 +49,7 @@ def contract(bus: EventBus) -> tuple[EventStreamer, asyncio.Task[Any], Any]:
     message, state = Message(content="hello"), ExecutionState(bus)
     cache_backend = Cache({"hits": 2, "misses": 1})
 
-    streamer = EventStreamer(include_cache_stats=True, heartbeat_interval=0.25)
+    streamer = EventStreamer(include_cache_stats=True, heartbeat_interval=60.0)
     bus.subscribe(streamer)
     execution_task = asyncio.create_task(
         ExecutionEvent[Message](actor=omni_agent)(message, "", state)
