@@ -11,6 +11,7 @@ from asgi_events.exceptions import AlreadyAnswered, ThreadBusy, Unavailable
 from asgi_events.executions.idempotency import marker_of
 from asgi_events.executions.question_log import Answer, ClosedQuestion, QuestionLog
 from asgi_events.executions.thread_log import thread_of
+from asgi_events.testing import virtual_time
 from asgi_events.wire.sse import ServerSentEvent
 from tests.executions.asking import answer, answers, asked, confirm
 from tests.executions.leases.processes import (
@@ -312,15 +313,16 @@ async def test_keeps_nothing_for_a_store_that_loses_nothing(
 async def test_keeps_what_has_ended_until_the_store_has_settled(
     process: Process, dictation: Dictation
 ) -> None:
-    here, link = process(Lossy(settle_time=0.3))
-    _, events = await completed(here, dictation)
-    held = here._held._keeper.held_bytes
-    size = sum(len(e.encode()) for e in events[:-1])
+    with virtual_time():
+        here, link = process(Lossy(settle_time=5.0))
+        _, events = await completed(here, dictation)
+        held = here._held._keeper.held_bytes
+        size = sum(len(e.encode()) for e in events[:-1])
 
-    assert 0.9 * size < held <= 1.1 * size
-    await until(lambda: len(here._held._keeper) == 0)
-    assert here._held._keeper.held_bytes == 0
-    assert "read" in link.called  # the probe
+        assert 0.9 * size < held <= 1.1 * size
+        await until(lambda: len(here._held._keeper) == 0)
+        assert here._held._keeper.held_bytes == 0
+        assert "read" in link.called  # the probe
 
 
 async def test_drops_what_it_has_kept_longest(
