@@ -53,6 +53,17 @@ async def answered(call: Callable[[], Awaitable[T]]) -> T:
                 await asyncio.sleep(0.01)
 
 
+async def in_vain(call: Callable[[], Awaitable[object]]) -> None:
+    """Ask until the server has done it, and no replica has."""
+    async with asyncio.timeout(TIMEOUT):
+        while True:
+            with pytest.raises(Unavailable) as caught:
+                await call()
+            if "in vain for a replica" in str(caught.value):
+                return
+            assert "in time" in str(caught.value)
+
+
 def numbered(first: int, last: int) -> list[bytes]:
     return [b"frame %d" % number for number in range(first, last + 1)]
 
