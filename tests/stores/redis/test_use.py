@@ -429,9 +429,9 @@ class TestKeys:
                 lambda: begin(store),
             ):
                 for name in names:
-                    client.pexpire(name, 1000)
+                    client.pexpire(name, 30_000)
                 await touch()
-                assert [round(client.pttl(name) / 1000) for name in names] == [75, 75]
+                assert all(70_000 < client.pttl(name) <= 75_000 for name in names)
 
     async def test_that_lost_their_frames_say_so(
         self, server: Valkey, store: RedisStore
