@@ -24,6 +24,7 @@ from asgi_events.executions import Execution
 from asgi_events.log.cursor import Cursor
 from asgi_events.log.writer import LogWriter
 from asgi_events.stores.memory import MemoryStore
+from asgi_events.testing import virtual_time
 from tests import TIMEOUT
 from tests.executions.scenes import (
     Cleaner,
@@ -44,11 +45,12 @@ from tests.payloads import kinds
 
 
 async def test_forgets_an_execution_after_its_retention(make: Make) -> None:
-    executions = make(idle, retention=0.05)
-    execution = await executions.start(idle)
-    await end_of(execution)
-    found = await executions.get(execution.id)
-    await forgotten(executions, execution)
+    executions = make(idle, retention=5.0)
+    with virtual_time():
+        execution = await executions.start(idle)
+        await end_of(execution)
+        found = await executions.get(execution.id)
+        await forgotten(executions, execution)
     assert (found, list(executions)) == (execution, [])
 
 

@@ -14,7 +14,7 @@ from asgi_events.http.problems import problem_of
 from asgi_events.http.viewing import ExecutionResponse
 from asgi_events.stores import Grant
 from asgi_events.stores.memory import MemoryStore
-from asgi_events.testing import Client, Connection
+from asgi_events.testing import Client, Connection, virtual_time
 from tests import TIMEOUT
 from tests.http.app.routes import (
     SECRET,
@@ -260,22 +260,23 @@ async def test_answers_409_with_what_runs_in_a_busy_thread() -> None:
 
 
 async def test_answers_404_when_the_retention_is_over(make: Make) -> None:
-    app = make(count, retention=0.05)
+    app = make(count, retention=5.0)
     headers = {"idempotency-key": "k"}
-    first = await Client(app).post("/count", headers=headers, json={"to": 1})
-    path = first.headers["location"]
-    (execution,) = started(app)
-    await soon(execution.wait())
-    before = await Client(app).get(path)
-    async with asyncio.timeout(TIMEOUT):
-        while started(app):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
-    gone = [
-        await Client(app).get(path),
-        await Client(app).get(f"{path}/events"),
-        await Client(app).delete(path),
-    ]
-    again = await Client(app).post("/count", headers=headers, json={"to": 1})
+    with virtual_time():
+        first = await Client(app).post("/count", headers=headers, json={"to": 1})
+        path = first.headers["location"]
+        (execution,) = started(app)
+        await soon(execution.wait())
+        before = await Client(app).get(path)
+        async with asyncio.timeout(TIMEOUT):
+            while started(app):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        gone = [
+            await Client(app).get(path),
+            await Client(app).get(f"{path}/events"),
+            await Client(app).delete(path),
+        ]
+        again = await Client(app).post("/count", headers=headers, json={"to": 1})
     assert before.status == 200
     assert [c.status for c in gone] == [404, 404, 404]
     assert await gone[0].json() == problem(404, "Not Found", unknown(execution.id))
