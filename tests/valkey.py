@@ -11,7 +11,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -62,15 +63,16 @@ class Valkey:
     def __enter__(self) -> Self:
         self._binary = _find(self.program)
         self._directory = tempfile.TemporaryDirectory()
-        self.port = free_port()
-        self._options.setdefault("cluster_port", str(free_port()))
+        self._ports = ExitStack()
+        self.port = self._ports.enter_context(held_port())
+        bus = self._ports.enter_context(held_port())
+        self._options.setdefault("cluster_port", str(bus))
         try:
             self.start()
             if self._options.get("cluster_enabled") == "yes":
                 self._take_slots()
         except BaseException:
-            self.kill()
-            self._directory.cleanup()
+            self._end()
             raise
         return self
 
@@ -80,7 +82,11 @@ class Valkey:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self.kill()
+        self._ports.close()
         self._directory.cleanup()
 
     def start(self) -> None:
@@ -195,9 +201,15 @@ def _find(program: str) -> str:
     return str(path)
 
 
-def free_port() -> int:
-    """Return a port on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that the system gives to nobody else meanwhile.
+
+    Who connects is refused, until a server listens that is told the port: servers set
+    SO_REUSEADDR, too.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port: int = holder.getsockname()[1]
+        yield port

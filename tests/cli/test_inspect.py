@@ -31,7 +31,7 @@ from asgi_events.stores.memory import MemoryStore
 from asgi_events.stores.sqlite import SQLiteStore
 from asgi_events.wire.sse import ServerSentEvent
 from tests.apps import count, quiet
-from tests.valkey import free_port
+from tests.valkey import held_port
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 
@@ -362,7 +362,8 @@ async def test_says_what_is_wrong(tmp_path: Path) -> None:
         (f"sqlite:///{tmp_path}/text", StoreError, "file is not a database"),
         (f"sqlite:///{tmp_path}/other", StoreError, "of another program"),
         ("redis://127.0.0.1/x", StoreError, "the database is a number"),
-        (f"redis://127.0.0.1:{free_port()}", Unavailable, "cannot answer now"),
     ]:
         with pytest.raises(error, match=text):
             await printed(url)
+    with held_port() as port, pytest.raises(Unavailable, match="cannot answer now"):
+        await printed(f"redis://127.0.0.1:{port}")

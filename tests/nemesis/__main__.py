@@ -28,6 +28,7 @@ from tests.nemesis.faults import (
     schedule,
 )
 from tests.nemesis.judge import Judge
+from tests.valkey import held_port
 
 _ABOUT = "Breaks processes and stores while clients watch, and judges what they saw."
 
@@ -57,6 +58,7 @@ async def run(store: str, seconds: float, seed: int, directory: Path) -> Judge:
             faults += ValkeyFaults(kept, workers, judge).all
         try:
             for worker in workers:
+                worker.port = stack.enter_context(held_port())
                 worker.url = kept.url(worker.number)
                 await worker.start()
             clients = Clients([w.port for w in workers], judge, random.Random(seed))

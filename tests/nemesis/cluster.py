@@ -21,7 +21,7 @@ from tests.nemesis.judge import Judge
 from tests.nemesis.link import Link
 from tests.nemesis.web import asked
 from tests.servers import ROOT
-from tests.valkey import Valkey, free_port
+from tests.valkey import Valkey
 
 WORKERS = 3
 _READY = 30.0  # seconds for a worker to answer
@@ -37,7 +37,7 @@ class Worker:
 
     def __init__(self, number: int, directory: Path, judge: Judge) -> None:
         self.number = number
-        self.port = free_port()
+        self.port = 0
         self.url = ""
         self.lock = asyncio.Lock()
         self._directory = directory

@@ -17,13 +17,9 @@ from asgi_events.exceptions import (
 from asgi_events.testing import Client
 from tests.apps import quiet
 from tests.servers import ROOT
-from tests.valkey import Valkey, free_port
+from tests.valkey import Valkey, held_port
 
 EXAMPLES = ROOT / "examples"
-
-
-def wrong_address(tmp_path: Path) -> str:
-    return f"redis://127.0.0.1:{free_port()}"
 
 
 def corrupt(tmp_path: Path) -> str:
@@ -51,7 +47,6 @@ async def refused(url: str, caplog: pytest.LogCaptureFixture) -> tuple[int, int,
 @pytest.mark.parametrize(
     "make, text",
     [
-        (wrong_address, "The store cannot answer now: .*onnect"),
         (corrupt, "events.db: file is not a database; name another file"),
         (newer, "has schema version 99, and this asgi_events knows version 3: upgrade"),
     ],
@@ -66,6 +61,16 @@ async def test_answers_503_and_logs_why_the_store_is_of_no_use(
 
     assert statuses == [503, 503]
     assert re.search(text, logged), logged
+
+
+async def test_answers_503_and_logs_that_nobody_listens(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with held_port() as port:
+        *statuses, logged = await refused(f"redis://127.0.0.1:{port}", caplog)
+
+    assert statuses == [503, 503]
+    assert re.search("The store cannot answer now: .*onnect", logged), logged
 
 
 @pytest.mark.server

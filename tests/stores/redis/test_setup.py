@@ -41,7 +41,7 @@ from tests.stores.redis.links import (
     until,
     until_subscribed,
 )
-from tests.valkey import Valkey, free_port
+from tests.valkey import Valkey, held_port
 
 pytestmark = pytest.mark.server
 
@@ -436,7 +436,10 @@ class TestAnEncryptedConnection:
             "tls_auth_clients": "no",
         }
         # The wheel's Valkey has no TLS.
-        with Valkey("redis", tls_port=str(free_port()), **options) as server:
+        with (
+            held_port() as tls_port,
+            Valkey("redis", tls_port=str(tls_port), **options) as server,
+        ):
             with server.client() as client:
                 port = client.config_get("tls-port")["tls-port"]
             yield f"rediss://127.0.0.1:{port}"
