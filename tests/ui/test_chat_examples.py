@@ -121,7 +121,6 @@ async def browsing(
     """A browser of its own in which no page may fail, but with the ``known`` errors."""
     context = await chrome.new_context(base_url=url)
     context.set_default_timeout(TIMEOUT * 1000)
-    expect.set_options(timeout=TIMEOUT * 1000)
     errors: list[str] = []
     context.on("weberror", lambda error: errors.append(str(error.error)))
     yield context
