@@ -254,9 +254,8 @@ async def test_says_lost_when_its_pages_cannot_be_taken() -> None:
     await recorded.write(20)
 
     cursor = Broken(recorded.log, read_page=recorded.read_page, patience=0.1)
-    body = await read(cursor)
 
-    assert untimed(body) == NOT_READ
+    assert untimed(await read(cursor)) == NOT_READ
     assert len(recorded.reads) < 10  # it waits between them
 
 
@@ -265,15 +264,14 @@ async def test_breaks_off_if_its_format_cannot_say_lost() -> None:
         def end(self, status: str) -> bytes:
             raise ValueError("It has no word for this.")
 
-    class BrokenCursor(Cursor):
-        format = Broken()
-
     recorded = Recorded(held=4)
     await recorded.write(20)
     await recorded.store.delete("x")
+    cursor = recorded.cursor(patience=0.1)
+    cursor.format = Broken()
 
     with pytest.raises(BrokenOff):
-        await read(BrokenCursor(recorded.log, read_page=recorded.read_page, patience=0))
+        await read(cursor)
 
     assert len(recorded.reads) < 10
 
