@@ -35,7 +35,7 @@ from benchmarks.rivals import RIVALS, Bare, tick
 
 EVENTS = 20_000
 PARTS: tuple[tuple[str, Any, str], ...] = (
-    ("LogWriter.__call__", writer.LogWriter, "__call__"),
+    ("LogWriter.write", writer.LogWriter, "write"),
     ("  encode_json", writer, "encode_json"),
     ("  Log.append", Log, "append"),
     ("    Wakeups.wake", Wakeups, "wake"),

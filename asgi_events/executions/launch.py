@@ -238,7 +238,7 @@ class Launcher:
             max_event_bytes=options["max_event_bytes"],
             redaction=self._redaction,
         )
-        bus.subscribe(writer)
+        bus.subscribe(writer.write)
         for handler in options["handlers"]:
             bus.subscribe_for(handler, id, actor=facts.actor, owner=facts.owner)
         for event in asked.preface:

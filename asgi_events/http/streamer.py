@@ -142,7 +142,7 @@ class EventStreamer:
         Raises:
             EventTooLarge: It has more bytes than ``max_event_bytes``.
         """
-        return self._writer.__call__(event)  # in half the time of a call of it
+        return self._writer.write(event)
 
     @property
     def cancel_message(self) -> str:

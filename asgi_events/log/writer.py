@@ -45,7 +45,7 @@ _STATUS: dict[type[TerminalEvent], ExecutionStatus] = {
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # or an EventStreamer has no copy
 class LogWriter:
-    """A bus handler: encodes each event once, and appends it to a log.
+    """Encodes each event once, and appends it to a log: ``write`` is a bus handler.
 
     Args:
         log: The log.
@@ -97,7 +97,7 @@ class LogWriter:
         self._cache_backend: HasStats | None = None
         self._ending: asyncio.Task[None] | None = None
 
-    def __call__(self, event: BaseModel) -> Coroutine[Any, Any, None]:
+    def write(self, event: BaseModel) -> Coroutine[Any, Any, None]:
         """Take an event, before this returns.
 
         Await the answer: that is how a full log holds its publisher back.
