@@ -1,4 +1,4 @@
-"""Runs all benchmarks, then makes the tables and plots of ``docs/benchmarks.md``.
+"""Runs what the plots show, then makes the tables and plots of ``docs/benchmarks.md``.
 
     python -m benchmarks.all [SERVER …] [--only NAME …] [--rounds N]
 
