@@ -6,7 +6,6 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -63,6 +62,7 @@ class LogWriter:
 
     __slots__ = (
         "_cache_backend",
+        "_end_by",
         "_ending",
         "_error_message",
         "_include_cache_stats",
@@ -95,6 +95,7 @@ class LogWriter:
             self._max_event_bytes = max_event_bytes
         self._redaction = redaction
         self._cache_backend: HasStats | None = None
+        self._end_by: Callable[[TerminalEvent], None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
     def write(self, event: BaseModel) -> Coroutine[Any, Any, None]:
@@ -125,7 +126,8 @@ class LogWriter:
     ) -> None:
         """When ``task`` is done, end the log as it was done, by ``end`` if given."""
         self._cache_backend = cache_backend
-        task.add_done_callback(partial(self._follow_end, end or self.end))
+        self._end_by = end
+        task.add_done_callback(self._follow_end)
 
     def finish(self, result: Any) -> None:
         """Append the terminal event of a task that returns ``result``; see ``end``."""
@@ -159,9 +161,8 @@ class LogWriter:
         self.log.release()
         self.on_end = None
 
-    def _follow_end(
-        self, end: Callable[[TerminalEvent], None], task: asyncio.Future[Any]
-    ) -> None:
+    def _follow_end(self, task: asyncio.Future[Any]) -> None:
+        end = self._end_by or self.end
         event, cache_backend = self._terminal(task), self._cache_backend
         is_silent = self.log.last == 0 and self._redaction is None
         if is_silent and isinstance(event, CompleteEvent):
