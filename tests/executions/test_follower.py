@@ -61,12 +61,10 @@ def test_follows_on_another_event_loop(
     assert caplog.messages == []
 
 
-@pytest.mark.skipif(
-    not hasattr(asyncio, "eager_task_factory"), reason="Python 3.11 has no eager tasks"
-)
 def test_gives_hints_to_who_comes_as_the_last_one_leaves() -> None:
     async def hinted() -> None:
-        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        eager = getattr(asyncio, "eager_task_factory", None)  # new in Python 3.12
+        asyncio.get_running_loop().set_task_factory(eager)
         store, woken = MemoryStore(), asyncio.Event()
         watch = SharedWatch(store, lambda: "w")
         nobody = asyncio.Event()
