@@ -385,7 +385,7 @@ print("runs on")
 
 def test_dies_of_a_signal_that_comes_in_the_last_turn_of_its_loop() -> None:
     command = [sys.executable, "-W", "error", "-c", LAST_TURN]
-    script = subprocess.run(command, capture_output=True, cwd=ROOT, timeout=TIMEOUT)
+    script = subprocess.run(command, capture_output=True, cwd=ROOT, timeout=3 * TIMEOUT)
     assert (script.returncode, script.stdout) == (-signal.SIGTERM, b"")
 
 
