@@ -292,8 +292,8 @@ class Executions:
 
     async def _release(self) -> None:
         """Release what is left when everything has ended."""
-        await self._held.aclose()
         try:
+            await self._held.aclose()
             if self.store is not None and self._owns_store:
                 await self.store.aclose()
         finally:

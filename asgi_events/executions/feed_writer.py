@@ -87,7 +87,7 @@ class FeedWriter:
         self._is_closed = True
         self._woken.set()
         task = self._task
-        if task is not None:
+        if task is not None and not task.done():  # it may have ended with its loop
             await asyncio.wait({task}, timeout=_LAST_WORD)
             task.cancel()
             await asyncio.wait({task})

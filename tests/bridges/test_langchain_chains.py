@@ -89,7 +89,8 @@ async def test_shows_all_chains_if_asked() -> None:
     async def research() -> None:
         await chain().ainvoke({"q": "tea"}, config(all_chains=True))
 
-    assert await heard(research()) == tree(
+    told = await heard(research())
+    expected = tree(
         """
         agent research started
         agent research/RunnableSequence started
@@ -112,6 +113,13 @@ async def test_shows_all_chains_if_asked() -> None:
         agent research completed
         """
     )
+    # LangChain runs the branches in threads, so either may end first.
+    assert sorted(told) == sorted(expected)
+    assert trunk(told) == trunk(expected)
+
+
+def trunk(told: list[str]) -> list[str]:
+    return [line for line in told if "RunnableParallel<loud,same>/" not in line]
 
 
 async def test_shows_the_routers_of_a_graph_if_asked() -> None:
