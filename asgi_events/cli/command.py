@@ -124,7 +124,7 @@ def _add_answer(commands: _Commands) -> None:
         nargs="?",
         type=_question,
         metavar="N",
-        help="the number of a question; whoever it is addressed to has to give it",
+        help="the number of a question; only the owner may leave it out",
     )
     answer.add_argument(
         "content",
